@@ -1,0 +1,155 @@
+/* Frames to rows: the table of who follows whom, and the loop that fills a batch. */
+#ifndef SPANLINE_DECODE_H
+#define SPANLINE_DECODE_H
+
+#include "hash.h"
+#include "tunnel.h"
+
+typedef struct {
+    hash_seed seed;
+    path_table *paths;
+    const int32_t *link_types; /* by interface */
+    uint32_t interface_count;
+    uint16_t vxlan_port;
+    uint8_t verify_checksums;
+} decoder;
+
+ALWAYS_INLINE int decode_one(frame *f, int protocol) {
+    switch (protocol) {
+    case PROTOCOL_ETHERNET:
+        return decode_ethernet(f);
+    case PROTOCOL_IPV4:
+        return decode_ipv4(f);
+    case PROTOCOL_TCP:
+        return decode_tcp(f);
+    case PROTOCOL_UDP:
+        return decode_udp(f);
+    case PROTOCOL_IPV6:
+        return decode_ipv6(f);
+    case PROTOCOL_VLAN:
+    case PROTOCOL_VLAN_AD:
+        return decode_vlan(f, (uint32_t)protocol);
+    case PROTOCOL_VXLAN:
+        return decode_vxlan(f);
+    case PROTOCOL_GRE:
+        return decode_gre(f);
+    case PROTOCOL_ICMP:
+    case PROTOCOL_ICMPV6:
+        return decode_icmp(f, (uint32_t)protocol);
+    case PROTOCOL_SCTP:
+        return decode_sctp(f);
+    case PROTOCOL_ARP:
+        return decode_arp(f);
+    case PROTOCOL_LLC:
+        return decode_llc(f);
+    case PROTOCOL_SLL:
+    case PROTOCOL_SLL2:
+        return decode_sll(f, (uint32_t)protocol);
+    case PROTOCOL_NULL_LOOP:
+        return decode_null(f);
+    case PROTOCOL_RAW:
+        return decode_raw(f);
+    case PROTOCOL_IPV6_HOP_BY_HOP:
+    case PROTOCOL_IPV6_ROUTING:
+    case PROTOCOL_IPV6_DESTINATION:
+    case PROTOCOL_AH:
+        return decode_ipv6_extension(f, (uint32_t)protocol);
+    case PROTOCOL_IPV6_FRAGMENT:
+        return decode_ipv6_fragment(f);
+    default:
+        return PROTOCOL_NONE;
+    }
+}
+
+ALWAYS_INLINE void decode_frame(const decoder *d, frame *f, const frame_record *record, uint32_t packet) {
+    packet_row *row = f->row;
+    memset(row, 0, sizeof *row);
+    row->timestamp = record->timestamp;
+    row->frame_offset = record->offset;
+    row->captured_length = record->captured_length;
+    row->wire_length = record->wire_length;
+    row->interface_id = record->interface_id;
+    row->tunnel_id = NO_TUNNEL_ID;
+    row->vlan = NO_VLAN;
+    f->c.offset = record->offset;
+    f->c.end = record->offset + record->captured_length;
+    /* A record that says it is longer than its frame was: what is there is read. */
+    f->wire_end = (uint64_t)record->offset +
+                  (record->wire_length > record->captured_length ? record->wire_length : record->captured_length);
+    f->outer_end = f->wire_end;
+    f->packet = packet;
+    f->frame_start = record->offset;
+    f->depth = 0;
+    f->path = 0;
+    int32_t link_type = record->interface_id < d->interface_count ? d->link_types[record->interface_id] : -1;
+    int next = LIKELY(link_type == LINK_ETHERNET) ? PROTOCOL_ETHERNET : follow_link_type(f, link_type);
+    while (next != PROTOCOL_NONE) {
+        if (UNLIKELY(f->depth == MAX_LAYERS)) {
+            frame_stop(f, VERDICT_UNSUPPORTED, (uint32_t)next);
+            break;
+        }
+        next = decode_one(f, next);
+    }
+}
+
+/* The wire length of the innermost frame. Inside a tunnel the layers around it tell; a mirror that cuts frames may leave
+ * those too short, and then the inner IP length does. */
+ALWAYS_INLINE uint32_t inner_length(const frame *f, uint32_t wire_length) {
+    if (LIKELY(f->row->tunnel_count == 0)) {
+        return wire_length;
+    }
+    uint64_t end = f->wire_end > f->outer_end ? f->wire_end : f->outer_end;
+    return end > f->frame_start ? (uint32_t)(end - f->frame_start) : 0;
+}
+
+/* Decodes records[from…count) of the bytes at `data` into rows. Returns how far it came: less than `count` when the
+ * tunnel rows are full, and is then called again with more room. Records lie inside the buffer (framing's promise). */
+static inline uint32_t decode_batch(const decoder *d, const uint8_t *data, const frame_record *records, uint32_t from,
+                                    uint32_t count, packet_row *rows, tunnel_output *tunnels) {
+    enum { AHEAD = 8 };
+    frame f;
+    memset(&f, 0, sizeof f);
+    f.c.data = data;
+    f.paths = d->paths;
+    f.tunnels = tunnels;
+    f.vxlan_port = d->vxlan_port;
+    f.verify_checksums = d->verify_checksums;
+    for (uint32_t n = from; n < count; n++) {
+        if (UNLIKELY(tunnels->capacity - tunnels->count < MAX_TUNNELS)) {
+            return n;
+        }
+        if (n + AHEAD < count) {
+            PREFETCH(data + records[n + AHEAD].offset);
+        }
+        f.row = &rows[n];
+        decode_frame(d, &f, &records[n], n);
+        rows[n].path = (uint16_t)f.path;
+        rows[n].inner_length = inner_length(&f, records[n].wire_length);
+        if (LIKELY(rows[n].ip_version != 0)) {
+            rows[n].flow_hash = flow_hash(&d->seed, &rows[n]);
+        }
+    }
+    return count;
+}
+
+/* Lists the headers of records[from…count). Returns how far it came: less than `count` when the layer rows are full. */
+static inline uint32_t list_layers(const decoder *d, const uint8_t *data, const frame_record *records, uint32_t from,
+                                   uint32_t count, layer_output *layers) {
+    packet_row scratch;
+    frame f;
+    memset(&f, 0, sizeof f);
+    f.c.data = data;
+    f.layers = layers;
+    f.row = &scratch;
+    f.vxlan_port = d->vxlan_port;
+    for (uint32_t n = from; n < count; n++) {
+        /* A header has at most ten optional parts. */
+        if (layers->capacity - layers->count < MAX_LAYERS * 11) {
+            return n;
+        }
+        decode_frame(d, &f, &records[n], n);
+    }
+    return count;
+}
+
+#endif

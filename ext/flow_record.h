@@ -1,0 +1,114 @@
+/* What is kept of a flow while it lives, and handed out when it ends. */
+#ifndef SPANLINE_FLOW_RECORD_H
+#define SPANLINE_FLOW_RECORD_H
+
+#include "records.h"
+
+#define NO_TIME INT64_MIN /* a time or duration that is not known */
+
+enum tcp_flag { TCP_FIN = 0x01, TCP_SYN = 0x02, TCP_RST = 0x04, TCP_ACK = 0x10 };
+
+/* IPFIX flowEndReason (RFC 5102 section 5.11.3), by number. */
+enum end_reason {
+    END_NONE,
+    END_IDLE,   /* no packet for the idle timeout */
+    END_ACTIVE, /* the active timeout cut it; the next record goes on */
+    END_CLOSED, /* FIN or RST was seen, or a new connection took its place */
+    END_FORCED, /* the capture ended */
+    END_EVICTED /* the memory cap was reached */
+};
+
+/* The state of one end of a connection, in Zeek's terms. */
+enum tcp_state {
+    TCP_INACTIVE,
+    TCP_SYN_SENT,
+    TCP_SYN_ACK_SENT,
+    TCP_PARTIAL,
+    TCP_ESTABLISHED,
+    TCP_CLOSED,
+    TCP_RESET,
+};
+
+/* flow_direction.bits */
+enum {
+    DIRECTION_STARTED = 0x01,  /* `start` is known */
+    DIRECTION_FIN = 0x02,      /* a FIN was seen: `fin_end` is known */
+    DIRECTION_RST = 0x04,      /* a RST was seen: `rst_seq` is known */
+    DIRECTION_SYN = 0x08,      /* a SYN without ACK was seen */
+    DIRECTION_BLOCK = 0x10,    /* data beyond a hole was seen: `block_start` and `block_end` are known */
+    DIRECTION_NO_GAPS = 0x20,  /* too much is unacknowledged to tell what is missing */
+};
+
+/* flow_record.flags */
+enum {
+    FLOW_LIVE = 0x01,
+    FLOW_FLIPPED = 0x02,       /* the first packet came from the responder */
+    FLOW_PARTIAL = 0x04,       /* the beginning of the connection was not seen (Zeek's is_partial) */
+    FLOW_SYNACK = 0x08,        /* a SYN-ACK was seen: syn_synack_rtt holds its result */
+    FLOW_HANDSHAKE = 0x10,     /* the client's ACK was seen: synack_ack_rtt holds its result */
+    FLOW_SYN_AMBIGUOUS = 0x20, /* the SYN had been sent more than once when the SYN-ACK came */
+    FLOW_CONTINUES = 0x40,     /* an active timeout cut the record before this one */
+};
+
+/* One direction. All of it is touched by each of its packets: two cache lines. */
+typedef struct {
+    int64_t first_seen;
+    int64_t last_seen;
+    uint64_t packets;
+    uint64_t bytes;
+    uint64_t payload_bytes;
+    uint32_t flag_counts[8]; /* FIN, SYN, RST, PSH, ACK, URG, ECE, CWR */
+    uint32_t start;          /* initial sequence number, or one before the first byte seen */
+    uint32_t last;           /* one past the highest sequence number seen */
+    uint32_t ack;            /* highest acknowledgment of the peer */
+    uint32_t expected;       /* everything before it was seen or given up */
+    uint32_t delivered;      /* everything before it was acknowledged */
+    uint32_t block_start;
+    uint32_t block_end;
+    uint32_t fin_end;
+    uint32_t rst_seq;
+    uint32_t retransmissions;
+    uint16_t zero_windows;
+    uint16_t gaps;
+    uint16_t bad_checksums;
+    uint16_t tcp_flags; /* OR of all */
+    uint8_t ttl_min;
+    uint8_t ttl_max;
+    uint8_t state;
+    uint8_t previous_state;
+    uint8_t once; /* history letters that are recorded once */
+    uint8_t bits;
+    uint8_t reserved[2];
+} flow_direction;
+STATIC_ASSERT(sizeof(flow_direction) == 128, "flow_direction");
+
+typedef struct {
+    uint8_t source[16]; /* the originator */
+    uint8_t destination[16];
+    int64_t last_seen;
+    uint32_t vni;
+    uint32_t tag; /* of its place in the index; when not live, the next free record */
+    uint16_t source_port;
+    uint16_t destination_port;
+    uint16_t vlan;
+    uint16_t syn_retransmissions;
+    uint16_t synack_retransmissions;
+    uint8_t protocol;
+    uint8_t ip_version;
+    uint8_t flags;
+    uint8_t end_reason;
+    uint8_t history_length;
+    uint8_t reserved;
+    flow_direction direction[2]; /* 0: originator to responder */
+    int64_t syn_last;            /* the latest SYN without ACK */
+    int64_t synack_last;
+    int64_t syn_synack_rtt; /* until FLOW_SYNACK: when the originator's first SYN was seen */
+    int64_t synack_ack_rtt; /* until FLOW_HANDSHAKE: TSval of the first and the last SYN (TCP timestamps) */
+    int64_t initial_rtt;
+    uint64_t history[3]; /* 12 letters each, 5 bits a letter */
+} flow_record;
+STATIC_ASSERT(sizeof(flow_record) == 384, "flow_record");
+
+ALWAYS_INLINE int32_t sequence_difference(uint32_t a, uint32_t b) { return (int32_t)(a - b); }
+
+#endif

@@ -1,0 +1,250 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+"""The flow table: packet rows in, records of finished flows out."""
+
+import numpy as np
+
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, memset
+
+
+cdef extern from "flows.h" nogil:
+    ctypedef struct packet_row:
+        pass
+    ctypedef struct flow_record:
+        int64_t last_seen
+        uint8_t flags
+        uint8_t history_length
+    ctypedef struct hash_seed:
+        uint64_t key[4]
+    ctypedef struct flow_table:
+        hash_seed seed
+        flow_record **slabs
+        uint32_t slab_count
+        uint32_t record_count
+        uint32_t live
+        uint64_t *index
+        uint32_t index_mask
+        flow_record *output
+        uint32_t output_count
+        uint32_t output_capacity
+        int64_t idle_timeout
+        int64_t active_timeout
+        int64_t next_sweep
+        int64_t previous_timestamp
+        uint64_t flow_packets
+        uint64_t non_flow_packets
+        uint64_t evicted
+        uint8_t key_vlan
+        uint8_t key_vni
+        uint8_t whole_frames
+    flow_record *flow_at(const flow_table *t, uint32_t number) noexcept
+    void index_replace(flow_table *t, uint64_t *index, uint32_t mask) noexcept
+    int flows_update(flow_table *t, const packet_row *rows, uint32_t count, const uint8_t **buffers,
+                     uint32_t buffer_count, uint32_t *start, uint32_t *sweep_from) noexcept
+    int flows_end(flow_table *t, int64_t until, uint32_t reason, uint32_t *start) noexcept
+    enum:
+        FLOWS_DONE
+        FLOWS_WANT_RECORDS
+        FLOWS_WANT_OUTPUT
+        FLOW_LIVE
+        SLAB_RECORDS
+        END_FORCED
+        END_EVICTED
+        HISTORY_MAX
+
+cdef extern from "conn_state.h" nogil:
+    uint32_t conn_state(const flow_record *flow) noexcept
+    uint32_t history_text(const flow_record *flow, char *text) noexcept
+
+PACKET_SIZE = sizeof(packet_row)
+RECORD_SIZE = sizeof(flow_record)
+# Bytes of memory that a live flow takes: its record, and its share of the index at half load.
+BYTES_PER_FLOW = sizeof(flow_record) + 2 * sizeof(uint64_t)
+
+cdef enum:
+    OUTPUT_RECORDS = 8192
+    MAX_BUFFERS = 8
+
+
+cdef class FlowTable:
+    """Flows that live, and the records of those that ended and were not fetched yet."""
+
+    cdef flow_table table
+    cdef void **allocations
+    cdef uint32_t slab_limit
+    cdef uint32_t sweep_from
+    cdef object output
+    cdef list finished
+
+    def __cinit__(self, *, bytes seed, int64_t idle_timeout, int64_t active_timeout, bint key_vlan, bint key_vni,
+                  bint whole_frames, uint64_t max_flows):
+        memset(&self.table, 0, sizeof(self.table))
+        if len(seed) != sizeof(hash_seed):
+            raise ValueError("a hash seed has 32 bytes")
+        memcpy(&self.table.seed, <const char *>seed, sizeof(hash_seed))
+        self.table.idle_timeout = idle_timeout
+        self.table.active_timeout = active_timeout
+        self.table.key_vlan = key_vlan
+        self.table.key_vni = key_vni
+        self.table.whole_frames = whole_frames
+        self.table.next_sweep = INT64_MIN
+        self.table.previous_timestamp = INT64_MIN
+        self.slab_limit = <uint32_t>min(max(max_flows // SLAB_RECORDS, 1), 0xFFFFFFFEU // SLAB_RECORDS)
+        self.finished = []
+        self._grow_index(2 * SLAB_RECORDS)
+        self._new_output()
+
+    def __dealloc__(self):
+        for n in range(self.table.slab_count):
+            free(self.allocations[n])
+        free(self.allocations)
+        free(self.table.slabs)
+        free(self.table.index)
+
+    cdef int _grow_index(self, uint64_t entries) except -1:
+        cdef uint64_t *old = self.table.index
+        cdef uint64_t *index = <uint64_t *>calloc(entries, sizeof(uint64_t))
+        if index == NULL:
+            raise MemoryError
+        with nogil:
+            index_replace(&self.table, index, <uint32_t>(entries - 1))
+        free(old)
+        return 0
+
+    cdef int _add_slab(self) except -1:
+        """Room for more flows, with the index kept at most half full."""
+        cdef uint32_t count = self.table.slab_count
+        cdef uint64_t entries = self.table.index_mask + 1ULL
+        if (count + 1ULL) * SLAB_RECORDS * 2 > entries:
+            self._grow_index(entries * 2)
+        cdef void *allocations = realloc(self.allocations, (count + 1) * sizeof(void *))
+        if allocations == NULL:
+            raise MemoryError
+        self.allocations = <void **>allocations
+        cdef void *slabs = realloc(self.table.slabs, (count + 1) * sizeof(flow_record *))
+        if slabs == NULL:
+            raise MemoryError
+        self.table.slabs = <flow_record **>slabs
+        cdef void *slab = malloc(SLAB_RECORDS * sizeof(flow_record) + 63)
+        if slab == NULL:
+            raise MemoryError
+        self.allocations[count] = slab
+        # Records are six whole cache lines only if the slab starts on one.
+        self.table.slabs[count] = <flow_record *>((<uintptr_t>slab + 63) & ~(<uintptr_t>63))
+        self.table.slab_count = count + 1
+        return 0
+
+    cdef int _new_output(self) except -1:
+        if self.table.output_count:
+            self.finished.append(self.output[:self.table.output_count * sizeof(flow_record)])
+        self.output = np.empty(OUTPUT_RECORDS * sizeof(flow_record), np.uint8)
+        cdef uint8_t[::1] view = self.output
+        self.table.output = <flow_record *>&view[0]
+        self.table.output_count = 0
+        self.table.output_capacity = OUTPUT_RECORDS
+        return 0
+
+    cdef int _evict(self) except -1:
+        """Makes room at the cap: the least recently used eighth of all flows goes."""
+        times = np.empty(self.table.record_count, np.int64)
+        cdef int64_t[::1] view = times
+        cdef uint32_t n
+        cdef flow_record *flow
+        for n in range(self.table.record_count):
+            flow = flow_at(&self.table, n)
+            view[n] = flow.last_seen if flow.flags & FLOW_LIVE else INT64_MAX
+        eighth = max(1, self.table.live // 8)
+        self._end(int(np.partition(times, eighth - 1)[eighth - 1]), END_EVICTED)
+        return 0
+
+    cdef int _end(self, int64_t until, uint32_t reason) except -1:
+        cdef uint32_t start = 0
+        cdef int wants = FLOWS_WANT_OUTPUT
+        while wants == FLOWS_WANT_OUTPUT:
+            if self.table.output_count == self.table.output_capacity:
+                self._new_output()
+            with nogil:
+                wants = flows_end(&self.table, until, reason, &start)
+        return 0
+
+    def update(self, const uint8_t[::1] packets, list buffers):
+        """Adds the rows of a batch. `packets` is the bytes of an array of schema.PACKET, `buffers` the batch's."""
+        cdef uint32_t count = <uint32_t>(packets.shape[0] // <Py_ssize_t>sizeof(packet_row))
+        cdef const uint8_t *pointers[MAX_BUFFERS]
+        cdef const uint8_t[::1] buffer
+        cdef uint32_t start = 0
+        cdef uint32_t buffer_count = 0
+        cdef const packet_row *rows = <const packet_row *>(&packets[0] if packets.shape[0] else NULL)
+        cdef int wants = FLOWS_WANT_RECORDS
+        for item in buffers[:MAX_BUFFERS]:
+            buffer = item
+            pointers[buffer_count] = &buffer[0] if buffer.shape[0] else NULL
+            buffer_count += 1
+        while count:
+            with nogil:
+                wants = flows_update(&self.table, rows, count, pointers, buffer_count, &start, &self.sweep_from)
+            if wants == FLOWS_WANT_OUTPUT:
+                self._new_output()
+            elif wants == FLOWS_WANT_RECORDS:
+                if self.table.slab_count < self.slab_limit:
+                    self._add_slab()
+                else:
+                    self._evict()
+            else:
+                break
+
+    def drain(self):
+        """The bytes of the records that ended since the last call, an array of schema.FLOW_RECORD."""
+        self._new_output()
+        finished, self.finished = self.finished, []
+        return np.concatenate(finished) if finished else np.empty(0, np.uint8)
+
+    def finish(self):
+        """Ends every flow: the capture is over."""
+        self._end(INT64_MAX, END_FORCED)
+
+    @property
+    def live(self):
+        return self.table.live
+
+    @property
+    def pending(self):
+        """Records that drain() would give now."""
+        return sum(len(block) for block in self.finished) // sizeof(flow_record) + self.table.output_count
+
+    @property
+    def flow_packets(self):
+        return self.table.flow_packets
+
+    @property
+    def non_flow_packets(self):
+        return self.table.non_flow_packets
+
+    @property
+    def evicted(self):
+        return self.table.evicted
+
+
+def describe(const uint8_t[::1] records):
+    """(conn_states, offsets, letters) of flow records.
+
+    conn_states: uint8[n], indices into schema.CONN_STATES. The history of record n is the ASCII letters from offsets[n]
+    to offsets[n + 1], int32[n + 1].
+    """
+    cdef Py_ssize_t count = records.shape[0] // <Py_ssize_t>sizeof(flow_record)
+    states = np.empty(count, np.uint8)
+    offsets = np.zeros(count + 1, np.int32)
+    text = np.empty(count * HISTORY_MAX + 1, np.uint8)
+    cdef uint8_t[::1] state = states
+    cdef int[::1] ends = offsets
+    cdef uint8_t[::1] letters = text
+    cdef const flow_record *flows = <const flow_record *>(&records[0] if records.shape[0] else NULL)
+    cdef int at = 0
+    cdef Py_ssize_t n
+    with nogil:
+        for n in range(count):
+            state[n] = <uint8_t>conn_state(&flows[n])
+            at += <int>history_text(&flows[n], <char *>&letters[at])
+            ends[n + 1] = at
+    return states, offsets, text[:at]

@@ -1,0 +1,158 @@
+/* One frame on its way through the decoders: what is unread, where the layers around it end, and the rows it fills.
+ *
+ * Every decoder takes a frame and returns the protocol that follows, PROTOCOL_NONE when there is nothing further to
+ * read. Nothing that arrives on the wire can raise, loop or print: a decoder that cannot go on leaves a verdict.
+ */
+#ifndef SPANLINE_FRAME_H
+#define SPANLINE_FRAME_H
+
+#include "records.h"
+
+#define PATH_STRIDE 64U
+STATIC_ASSERT((unsigned)PROTOCOL_COUNT <= PATH_STRIDE, "a path node has room for each protocol");
+
+/* The distinct protocol stacks of a capture, as a tree: node 0 is the empty stack, and next[node × PATH_STRIDE + p] the
+ * node of the stack with p on top, 0 where there is none yet. Only ever grows, to at most MAX_PATHS nodes. */
+typedef struct {
+    uint16_t *next;
+    uint16_t *parent;
+    uint8_t *protocol;
+    uint32_t count;
+    uint64_t excess; /* frames whose stack found no room: they carry the longest known part of it */
+} path_table;
+
+typedef struct {
+    tunnel_row *rows;
+    uint32_t count;
+    uint32_t capacity;
+} tunnel_output;
+
+typedef struct {
+    layer_row *rows;
+    uint32_t count;
+    uint32_t capacity;
+} layer_output;
+
+typedef struct {
+    cursor c;          /* c.end: the end of what was captured of the enclosing layer */
+    uint64_t wire_end; /* the end of that layer on the wire, which may lie behind c.end */
+    uint64_t outer_end; /* the end on the wire of the innermost frame, by what the layers around it say */
+    packet_row *row;
+    path_table *paths;      /* null: stacks are not wanted */
+    tunnel_output *tunnels; /* null: tunnels are not wanted */
+    layer_output *layers;   /* null: layers are not wanted */
+    uint32_t packet;
+    uint32_t frame_start; /* of the innermost frame */
+    uint32_t depth;
+    uint32_t path;
+    uint16_t vxlan_port;
+    uint8_t verify_checksums;
+} frame;
+
+/* The decoder of `protocol` starts at the first unread byte. */
+ALWAYS_INLINE void frame_enter(frame *f, uint32_t protocol) {
+    f->depth++;
+    if (f->paths) {
+        path_table *paths = f->paths;
+        uint16_t *next = &paths->next[f->path * PATH_STRIDE + protocol];
+        if (LIKELY(*next != 0)) {
+            f->path = *next;
+        } else if (paths->count < MAX_PATHS) {
+            paths->parent[paths->count] = (uint16_t)f->path;
+            paths->protocol[paths->count] = (uint8_t)protocol;
+            f->path = *next = (uint16_t)paths->count++;
+        } else {
+            paths->excess++;
+        }
+    }
+    if (f->layers && f->layers->count < f->layers->capacity) {
+        layer_row *layer = &f->layers->rows[f->layers->count++];
+        memset(layer, 0, sizeof *layer);
+        layer->packet = f->packet;
+        layer->offset = f->c.offset;
+        layer->length = cursor_left(&f->c);
+        layer->protocol = (uint8_t)protocol;
+    }
+}
+
+/* Says how long the header is that frame_enter() announced. */
+ALWAYS_INLINE void frame_header_length(frame *f, uint32_t length) {
+    if (f->layers && f->layers->count) {
+        layer_row *layer = &f->layers->rows[f->layers->count - 1];
+        layer->length = length < layer->length ? length : layer->length;
+    }
+}
+
+/* A part of a header that is optional, as a layer of its own. */
+static inline void frame_part(frame *f, uint32_t protocol, uint32_t offset, uint32_t length) {
+    if (f->layers && f->layers->count < f->layers->capacity) {
+        layer_row *layer = &f->layers->rows[f->layers->count++];
+        memset(layer, 0, sizeof *layer);
+        layer->packet = f->packet;
+        layer->offset = offset;
+        layer->length = length;
+        layer->protocol = (uint8_t)protocol;
+    }
+}
+
+ALWAYS_INLINE int frame_stop(frame *f, uint32_t verdict, uint32_t protocol) {
+    f->row->verdict = (uint8_t)verdict;
+    f->row->verdict_layer = (uint8_t)protocol;
+    return PROTOCOL_NONE;
+}
+
+/* `protocol` needs `count` bytes and they are not there: cut off by the capture, or never sent. */
+static inline int frame_short(frame *f, uint32_t protocol, uint32_t count) {
+    int cut = (uint64_t)f->c.offset + count <= f->wire_end;
+    return frame_stop(f, cut ? VERDICT_TRUNCATED : VERDICT_MALFORMED, protocol);
+}
+
+/* The enclosing layer says that it ends `length` bytes behind `start`: padding and trailers beyond that are not read. */
+ALWAYS_INLINE void frame_limit(frame *f, uint32_t start, uint32_t length) {
+    f->wire_end = (uint64_t)start + length;
+    if (f->wire_end < f->c.end) {
+        f->c.end = (uint32_t)f->wire_end;
+    }
+}
+
+/* How many bytes of the enclosing layer follow, by its length and not by what was captured. */
+ALWAYS_INLINE uint32_t frame_wire_left(const frame *f) {
+    return f->wire_end > f->c.offset ? (uint32_t)(f->wire_end - f->c.offset) : 0;
+}
+
+/* What follows is payload. */
+ALWAYS_INLINE void frame_payload(frame *f) {
+    f->row->payload_offset = f->c.offset;
+    f->row->payload_length = frame_wire_left(f);
+}
+
+/* A frame or packet inside another begins at the first unread byte. 0 when that is one too many. */
+static inline int frame_enter_tunnel(frame *f, uint32_t kind, uint32_t id, uint32_t sequence, uint32_t flags) {
+    packet_row *row = f->row;
+    if (row->tunnel_count == MAX_TUNNELS) {
+        return 0;
+    }
+    row->tunnel_count++;
+    row->tunnel_id = id;
+    if (f->tunnels && f->tunnels->count < f->tunnels->capacity) {
+        tunnel_row *tunnel = &f->tunnels->rows[f->tunnels->count++];
+        memset(tunnel, 0, sizeof *tunnel);
+        memcpy(tunnel->source, row->source, 16);
+        memcpy(tunnel->destination, row->destination, 16);
+        tunnel->packet = f->packet;
+        tunnel->id = id;
+        tunnel->sequence = sequence;
+        tunnel->source_port = row->source_port;
+        tunnel->destination_port = row->destination_port;
+        tunnel->vlan = row->vlan;
+        tunnel->flags = (uint16_t)flags;
+        tunnel->level = row->tunnel_count;
+        tunnel->kind = (uint8_t)kind;
+    }
+    row->vlan = NO_VLAN;
+    f->frame_start = f->c.offset;
+    f->outer_end = f->wire_end;
+    return 1;
+}
+
+#endif

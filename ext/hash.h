@@ -1,0 +1,56 @@
+/* The flow hash: keyed, symmetric, 64 bits.
+ *
+ * Untrusted traffic chooses the keys, so the hash is seeded at random in each process: who does not know the seed cannot
+ * aim at one bucket. Each end (address, port) is hashed by itself and the two are added, so that both directions of a
+ * flow agree. The mixing step, a 64 × 64 → 128 bit product folded by xor, is that of wyhash (public domain).
+ */
+#ifndef SPANLINE_HASH_H
+#define SPANLINE_HASH_H
+
+#include "transport.h"
+
+typedef struct {
+    uint64_t key[4];
+} hash_seed;
+
+#if defined(_MSC_VER)
+#include <intrin.h>
+ALWAYS_INLINE uint64_t hash_mix(uint64_t a, uint64_t b) {
+    uint64_t high, low = _umul128(a, b, &high);
+    return low ^ high;
+}
+#else
+__extension__ typedef unsigned __int128 hash_product;
+ALWAYS_INLINE uint64_t hash_mix(uint64_t a, uint64_t b) {
+    hash_product product = (hash_product)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+#endif
+
+ALWAYS_INLINE uint64_t hash_end(const hash_seed *seed, const uint8_t address[16], uint32_t port) {
+    uint64_t high, low;
+    memcpy(&high, address, 8);
+    memcpy(&low, address + 8, 8);
+    return hash_mix(hash_mix(high ^ seed->key[0], low ^ seed->key[1]) ^ port, seed->key[2]);
+}
+
+/* What stands for the two ports in the key of a packet's flow: for ICMP a message and its answer belong together. */
+ALWAYS_INLINE void flow_ports(const packet_row *row, uint32_t *source, uint32_t *destination) {
+    *source = row->source_port;
+    *destination = row->destination_port;
+    if (UNLIKELY(row->ip_protocol == IP_ICMP || row->ip_protocol == IP_ICMPV6)) {
+        int answer = icmp_counterpart(row->ip_protocol, row->source_port);
+        if (answer >= 0) {
+            *destination = (uint32_t)answer;
+        }
+    }
+}
+
+ALWAYS_INLINE uint64_t flow_hash(const hash_seed *seed, const packet_row *row) {
+    uint32_t source, destination;
+    flow_ports(row, &source, &destination);
+    uint64_t ends = hash_end(seed, row->source, source) + hash_end(seed, row->destination, destination);
+    return hash_mix(ends ^ seed->key[3], (row->ip_protocol + 1U) * 0x9E3779B97F4A7C15ULL);
+}
+
+#endif

@@ -1,0 +1,32 @@
+"""Builds every ext/*.pyx as spanline._<name>; everything else stands in pyproject.toml."""
+
+import os
+import sys
+from glob import glob
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+sanitize = os.environ.get("SPANLINE_SANITIZE") == "1"
+# The C headers are held to -Wconversion -Werror by `make headers`; the code Cython writes cannot be.
+quiet = ["-Wno-unused-parameter", "-Wno-missing-field-initializers", "-Wno-cast-function-type", "-Wno-sign-compare"]
+checked = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+unix_flags = ["-Wall", "-Wextra", *quiet, *(checked if sanitize else ["-O3"])]
+
+extensions = [
+    Extension(
+        f"spanline._{Path(source).stem}",
+        [source],
+        include_dirs=["ext"],
+        depends=sorted(glob("ext/*.h")),
+        extra_compile_args=["/O2"] if sys.platform == "win32" else unix_flags,
+        extra_link_args=["-fsanitize=address,undefined"] if sanitize else [],
+    )
+    for source in sorted(glob("ext/*.pyx"))
+    if Path(source).stem != "ring" or sys.platform == "linux"
+]
+setup(
+    ext_modules=cythonize(extensions, language_level=3),
+    options={"build": {"build_base": "build/sanitize"}} if sanitize else {},  # never mix the two kinds of object file
+)

@@ -1,0 +1,106 @@
+"""Tables: from structured arrays to Arrow, and from Arrow to what other programs read."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from spanline.schema import Column
+
+ADDRESS = pa.binary(16)
+_TYPES = {
+    "address": ADDRESS,
+    "mac": pa.binary(6),
+    "time": pa.timestamp("ns", "UTC"),
+    "duration": pa.duration("ns"),
+    "label": pa.dictionary(pa.int8(), pa.string()),
+    "string": pa.string(),
+    "bool": pa.bool_(),
+}
+
+
+def arrow_type(column: Column) -> pa.DataType:
+    return _TYPES.get(column.arrow) or pa.type_for_alias(column.arrow)
+
+
+def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
+    """The schema of a Table of `columns`, units and meanings as field metadata."""
+    return pa.schema(
+        [
+            pa.field(c.name, arrow_type(c), metadata={"unit": c.unit, "description": c.description})
+            for c in columns
+        ]
+    )
+
+
+def fixed_binary(octets: npt.NDArray[np.uint8]) -> pa.Array:
+    """uint8[n, width] as fixed-size binary."""
+    octets = np.ascontiguousarray(octets)
+    return pa.Array.from_buffers(pa.binary(octets.shape[1]), len(octets), [None, pa.py_buffer(octets)])
+
+
+def labels(numbers: npt.NDArray[np.integer], names: Sequence[str]) -> pa.Array:
+    """Indices into `names` as a column of texts."""
+    return pa.DictionaryArray.from_arrays(pa.array(numbers.astype(np.int8)), pa.array(names))
+
+
+def address_text(address: bytes) -> str:
+    """192.0.2.1 for an IPv4 mapped address, else RFC 5952 text."""
+    if address.startswith(b"\0" * 10 + b"\xff\xff"):
+        return socket.inet_ntop(socket.AF_INET, address[12:])
+    return socket.inet_ntop(socket.AF_INET6, address)
+
+
+def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """16 bytes are an address, 6 a MAC. Each distinct one is formatted once."""
+    width = column.type.byte_width
+    coded = pc.dictionary_encode(column)
+    chunks = []
+    for chunk in coded.chunks if isinstance(coded, pa.ChunkedArray) else [coded]:
+        texts = [address_text(v) if width == 16 else v.hex(":") for v in chunk.dictionary.to_pylist()]
+        chunks.append(pa.DictionaryArray.from_arrays(chunk.indices, pa.array(texts, pa.string())).dictionary_decode())
+    return pa.chunked_array(chunks, pa.string())
+
+
+def _is_octets(kind: pa.DataType) -> bool:
+    return pa.types.is_fixed_size_binary(kind) and kind.byte_width in (6, 16)
+
+
+def readable(table: pa.Table) -> pa.Table:
+    """`table` for other programs: addresses and MACs as text, labels as plain strings."""
+    for n, field in enumerate(table.schema):
+        column = table.column(n)
+        if _is_octets(field.type):
+            table = table.set_column(n, pa.field(field.name, pa.string(), metadata=field.metadata), _texts(column))
+        elif pa.types.is_dictionary(field.type):
+            text = pa.field(field.name, pa.string(), metadata=field.metadata)
+            table = table.set_column(n, text, column.cast(pa.string()))
+    return table
+
+
+def textual(table: pa.Table) -> pa.Table:
+    """readable(), and for formats without types: times in RFC 3339 with nanoseconds, durations as integer ns."""
+    table = readable(table)
+    for n, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type):
+            text = pc.binary_join_element_wise(pc.strftime(table.column(n), "%Y-%m-%dT%H:%M:%S"), "Z", "")
+            table = table.set_column(n, field.name, text)
+        elif pa.types.is_duration(field.type):
+            table = table.set_column(n, field.name, table.column(n).cast(pa.int64()))
+    return table
+
+
+def table_of(columns: Sequence[Column], arrays: Mapping[str, pa.Array]) -> pa.Table:
+    """A Table with the types and order of `columns`; one that `arrays` lacks is null."""
+    schema = arrow_schema(columns)
+    count = len(next(iter(arrays.values())))
+    filled = []
+    for field in schema:
+        array = arrays.get(field.name)
+        filled.append(pa.nulls(count, field.type) if array is None else array.cast(field.type))
+    return pa.Table.from_arrays(filled, schema=schema)

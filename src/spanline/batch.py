@@ -1,0 +1,118 @@
+"""Batch: a chunk decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from spanline import _decode
+from spanline.chunk import Chunk
+from spanline.errors import UsageError
+from spanline.pool import Pool
+from spanline.schema import LAYER_DTYPE, PACKET_DTYPE, TUNNEL_DTYPE, fields_by_name
+
+Bytes = npt.NDArray[np.uint8]
+
+PROTOCOLS: tuple[str, ...] = _decode.PROTOCOLS
+"""Names of the protocols by their number in `layers` and `verdict_layer`; as tshark's."""
+
+
+class Batch:
+    """The frames of a chunk as rows.
+
+    packets       structured array (schema.PACKET), one row a frame, describing its innermost decoded IP layer
+    tunnels       structured array (schema.TUNNEL), one row for each encapsulation crossed, by packet and level
+    paths         the distinct protocol stacks of the capture; a packet's `path` is an index into it
+    buffers       the bytes, uint8: 0 is the chunk's
+    first_frame   number of the first row's frame in the capture, from 1
+
+    Arrays are valid as long as they are held; their memory is used again when nothing refers to it any more.
+    """
+
+    def __init__(self, chunk: Chunk, packets: npt.NDArray[np.void], tunnels: npt.NDArray[np.void], decode: Decode,
+                 first_frame: int) -> None:  # fmt: skip
+        self.packets = packets
+        self.tunnels = tunnels
+        self.buffers: list[Bytes] = [chunk.buffer]
+        self.first_frame = first_frame
+        self._chunk = chunk
+        self._decode = decode
+
+    def __len__(self) -> int:
+        return len(self.packets)
+
+    @property
+    def paths(self) -> Sequence[tuple[str, ...]]:
+        return self._decode.decoder.paths
+
+    @cached_property
+    def layers(self) -> npt.NDArray[np.void]:
+        """Every header of every frame (schema.LAYER), in order, also those quoted inside ICMP errors.
+
+        Optional parts of headers (a GRE key, a TCP option) follow their header as layers of their own.
+        """
+        return self._decode.layers(self._chunk)
+
+    def field(self, name: str) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.generic]]:
+        """All occurrences of a display-filter field (schema.FIELDS), outermost first within a frame.
+
+        Returns (packet, value): row numbers, uint32[n], and values, uint8/16/32[n] or uint8[n, width] for addresses. A
+        header that was cut off before the field has no occurrence of it. Raises UsageError for an unknown name.
+        """
+        field = fields_by_name().get(name)
+        if field is None:
+            raise UsageError(f"no field {name!r}", hint="spanline.schema.FIELDS lists them")
+        layers = self.layers
+        of_field = (layers["protocol"] == PROTOCOLS.index(field.protocol)) & (
+            layers["length"] >= field.offset + field.width
+        )
+        packet = layers["packet"][of_field]
+        at = layers["offset"][of_field].astype(np.int64) + field.offset
+        octets = self.buffers[0][at[:, None] + np.arange(field.width)]
+        if field.kind != "number":
+            return packet, octets
+        value = octets.view(f">u{field.width}").ravel().astype(f"u{field.width}")
+        if field.mask:
+            value = (value & field.mask) >> field.shift
+        return packet, value
+
+
+class Decode:
+    """Chunks in, batches out. One instance serves one capture: the list of protocol stacks is its own."""
+
+    def __init__(self, *, vxlan_port: int = 4789, verify_checksums: bool = False) -> None:
+        self.decoder = _decode.Decoder(vxlan_port=vxlan_port, verify_checksums=verify_checksums)
+        self._packets = Pool()
+        self._tunnels = Pool()
+
+    def __call__(self, chunk: Chunk, first_frame: int) -> Batch:
+        count = len(chunk.records)
+        packets = self._packets.take_rows(PACKET_DTYPE, count)
+        octets = packets.view(np.uint8)
+        records = chunk.records.view(np.uint8)
+        done, capacity = 0, 1024 + count
+        parts: list[npt.NDArray[np.void]] = []
+        while True:
+            tunnels = self._tunnels.take_rows(TUNNEL_DTYPE, capacity)
+            done, written = self.decoder.decode(
+                chunk.buffer, records, chunk.interfaces.link_types, octets, tunnels.view(np.uint8), done
+            )
+            parts.append(tunnels[:written])
+            if done == count:
+                break
+        return Batch(chunk, packets, parts[0] if len(parts) == 1 else np.concatenate(parts), self, first_frame)
+
+    def layers(self, chunk: Chunk) -> npt.NDArray[np.void]:
+        records = chunk.records.view(np.uint8)
+        parts: list[npt.NDArray[np.void]] = []
+        done = 0
+        while done < len(chunk.records):
+            rows = np.empty(_decode.LAYERS_PER_FRAME + 8 * (len(chunk.records) - done), LAYER_DTYPE)
+            done, written = self.decoder.layers(
+                chunk.buffer, records, chunk.interfaces.link_types, rows.view(np.uint8), done
+            )
+            parts.append(rows[:written].copy() if done < len(chunk.records) else rows[:written])
+        return np.concatenate(parts) if parts else np.empty(0, LAYER_DTYPE)

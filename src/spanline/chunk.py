@@ -1,0 +1,67 @@
+"""Chunk: a block of whole captured records in memory, with the link type and clock of each interface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(slots=True)
+class Interface:
+    """Where frames were captured, as the capture file describes it."""
+
+    path: str
+    link_type: int
+    """LINKTYPE_ number (https://www.tcpdump.org/linktypes.html)."""
+    snaplen: int
+    """Bytes kept of each frame at most; 0 without limit."""
+    resolution: float
+    """Seconds of one tick of its clock."""
+    offset: int = 0
+    """Seconds added to each timestamp (if_tsoffset)."""
+    name: str = ""
+    description: str = ""
+    os: str = ""
+    filter: str = ""
+    statistics: dict[str, int] = field(default_factory=dict)
+    """From the last statistics block: received, dropped, accepted, os_dropped, delivered; times in ns."""
+
+
+class Interfaces:
+    """The interfaces of a capture, append-only; a row's `interface` is an index into them."""
+
+    LIMIT = 65535
+
+    __slots__ = ("_list", "link_types")
+
+    def __init__(self) -> None:
+        self._list: list[Interface] = []
+        self.link_types: npt.NDArray[np.int32] = np.empty(0, np.int32)
+
+    def add(self, interface: Interface) -> int:
+        """The new interface's number; LIMIT, which stands for an undeclared one, when there is no room."""
+        if len(self._list) == self.LIMIT:
+            return self.LIMIT
+        self._list.append(interface)
+        self.link_types = np.append(self.link_types, np.int32(interface.link_type))
+        return len(self._list) - 1
+
+    def __len__(self) -> int:
+        return len(self._list)
+
+    def __getitem__(self, number: int) -> Interface:
+        return self._list[number]
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Some whole records.
+
+    `buffer` holds their bytes, `records` (schema.RECORD) says where each lies in it and when it was captured.
+    """
+
+    buffer: npt.NDArray[np.uint8]
+    records: npt.NDArray[np.void]
+    interfaces: Interfaces

@@ -1,0 +1,175 @@
+"""The whole program on one page: source → decode → transforms → stages → tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from spanline.batch import Batch, Decode
+from spanline.chunk import Interfaces
+from spanline.errors import CaptureError, Problem
+from spanline.pool import Pool
+from spanline.schema import PACKET_DTYPE
+from spanline.sources.capture_file import CaptureFile, FileInfo
+from spanline.sources.merge import merge
+from spanline.sources.paths import expand
+from spanline.sources.streams import is_regular_file
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PathLike = str | os.PathLike[str]
+
+
+class Transform(Protocol):
+    """Changes what the stages see, with bounded state: reassembly, removal of copies, order, annotation, filter."""
+
+    def feed(self, batch: Batch) -> Iterable[Batch]: ...
+
+    def flush(self) -> Iterable[Batch]: ...
+
+
+class Stage(Protocol):
+    """One analysis. It sees every batch once and gives Tables."""
+
+    def update(self, batch: Batch) -> None:
+        """Takes a batch in; nothing of it is kept."""
+
+    def drain(self) -> Mapping[str, pa.Table]:
+        """What is finished, and is then forgotten: so that memory does not grow with the capture."""
+
+    def tables(self) -> Mapping[str, pa.Table]:
+        """What drain() did not give yet, with all that is unfinished ended. The stage is over."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What became of every frame: read = decoded + undecodable, decoded = flow packets + non-flow."""
+
+    read: int = 0
+    undecodable: int = 0
+    """Frames of which no layer up to the network layer could be read."""
+
+    @property
+    def decoded(self) -> int:
+        return self.read - self.undecodable
+
+
+class Capture:
+    """Captured frames, from one or several files, as batches in order of time.
+
+    Iterating reads the files from their beginning each time (standard input only once). `problems`, `counters`, `files`
+    and `interfaces` tell of the latest iteration and are complete at its end.
+    """
+
+    def __init__(self, paths: Sequence[PathLike], *, vxlan_port: int = 4789, verify_checksums: bool = False) -> None:
+        self._paths = expand(paths)
+        self._vxlan_port = vxlan_port
+        self._verify_checksums = verify_checksums
+        self._reading: list[CaptureFile] = []
+        self._reset()
+
+    def _reset(self) -> None:
+        self.problems: list[Problem] = []
+        self.counters = Counters()
+        self.interfaces = Interfaces()
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Raises CaptureError, at the end, when none of the files is a capture."""
+        self._reset()
+        pool = Pool()
+        decode = Decode(vxlan_port=self._vxlan_port, verify_checksums=self._verify_checksums)
+        self._reading = [CaptureFile(path, self.interfaces, self.problems, pool) for path, _ in self._paths]
+        try:
+            for chunk in merge(self._reading):
+                batch = decode(chunk, self.counters.read + 1)
+                self.counters.read += len(batch)
+                unread = (batch.packets["ip_version"] == 0) & (batch.packets["verdict"] != 0)
+                self.counters.undecodable += int(np.count_nonzero(unread))
+                yield batch
+        finally:
+            for file in self._reading:
+                file.close()
+        self._pass_over_strangers()
+
+    def _pass_over_strangers(self) -> None:
+        """Files of a folder that are no captures are nobody's fault, unless nothing else was there."""
+        strangers = {path for path, listed in self._paths if listed} & {
+            problem.path for problem in self.problems if problem.kind == "not-a-capture"
+        }
+        if len(strangers) == len(self._paths):
+            folder = os.path.commonpath(sorted(strangers))
+            raise CaptureError(f"{folder}: no captures in this folder", hint="pcap and pcapng files are read")
+        self.problems = [p for p in self.problems if not (p.kind == "not-a-capture" and p.path in strangers)]
+        self._reading = [file for file in self._reading if file.path not in strangers]
+        if len(self.problems) == len(self._paths) and all(not file.info.format for file in self._reading):
+            first = self.problems[0]
+            raise CaptureError(f"{first.path}: {first.what}", hint=first.hint)
+
+    @property
+    def files(self) -> list[FileInfo]:
+        return [file.info for file in self._reading]
+
+    @property
+    def bytes_total(self) -> int | None:
+        """Size of all files, None when one of them has none (standard input)."""
+        if not all(is_regular_file(path) for path, _ in self._paths):
+            return None
+        return sum(Path(path).stat().st_size for path, _ in self._paths)
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of bytes_total was read so far."""
+        return sum(file.bytes_read for file in self._reading)
+
+    def packets(self) -> npt.NDArray[np.void]:
+        """All frames as one structured array (schema.PACKET), 128 bytes each: for captures that fit into memory.
+
+        Offsets in it point into buffers that are gone.
+        """
+        parts = [batch.packets.copy() for batch in self]
+        return np.concatenate(parts) if parts else np.empty(0, PACKET_DTYPE)
+
+    def run(self, *stages: Stage, transforms: Sequence[Transform] = ()) -> Iterator[Batch]:
+        """Takes every batch through the transforms, in their order, into all stages, and then gives it out.
+
+        Give each step of the iteration to drain() and progress; a stage's tables() follow when it is over.
+        """
+        for batch in self:
+            for out in _through(batch, transforms):
+                for stage in stages:
+                    stage.update(out)
+                yield out
+        for n, transform in enumerate(transforms):
+            for batch in transform.flush():
+                for out in _through(batch, transforms[n + 1 :]):
+                    for stage in stages:
+                        stage.update(out)
+                    yield out
+
+
+def _through(batch: Batch, transforms: Sequence[Transform]) -> Iterator[Batch]:
+    if not transforms:
+        yield batch
+        return
+    for fed in transforms[0].feed(batch):
+        yield from _through(fed, transforms[1:])
+
+
+def open(paths: PathLike | Sequence[PathLike], *, vxlan_port: int = 4789, verify_checksums: bool = False) -> Capture:
+    """Opens a capture: a file, a pattern, a folder, "-" for standard input, or a list of these.
+
+    vxlan_port        UDP destination port that carries VXLAN
+    verify_checksums  compute TCP, UDP and ICMP checksums; off, because offloading makes them wrong at the sender
+
+    Returns a Capture, to be iterated as batches. Raises CaptureError when a folder or pattern has no files; what is
+    wrong inside files is found in `problems` after reading.
+    """
+    names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    return Capture(names, vxlan_port=vxlan_port, verify_checksums=verify_checksums)

@@ -1,0 +1,38 @@
+"""Memory that is used again: file batches borrow their buffers here, and give them back by being forgotten."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Pool:
+    """Blocks of bytes. A block is free again when nobody but the pool holds it or a view of it.
+
+    Fresh memory costs a page fault for every 4 KiB, as much as decoding what is read into it. Views keep their block
+    alive by reference, so a batch that a user keeps is never overwritten.
+    """
+
+    __slots__ = ("_blocks",)
+
+    _KEPT = 8
+    # The list's reference, the loop variable's and getrefcount's own argument.
+    _UNUSED = 3
+
+    def __init__(self) -> None:
+        self._blocks: list[npt.NDArray[np.uint8]] = []
+
+    def take(self, size: int) -> npt.NDArray[np.uint8]:
+        """An array of `size` bytes with any content."""
+        for block in self._blocks:
+            if block.size >= size and sys.getrefcount(block) == self._UNUSED:
+                return block[:size]
+        block = np.empty(max(size, 4096), np.uint8)
+        self._blocks = [*self._blocks[-self._KEPT + 1 :], block]
+        return block[:size]
+
+    def take_rows(self, dtype: np.dtype[np.void], count: int) -> npt.NDArray[np.void]:
+        """A structured array of `count` rows with any content."""
+        return self.take(dtype.itemsize * count).view(dtype)

@@ -1,0 +1,307 @@
+"""THE column table: every name that outsiders rely on, with its types, label, unit and meaning.
+
+A row of a structured array, a column of a Table and a display-filter field are all described here and nowhere else.
+The C structs in ext/records.h and ext/flow_record.h have the same layout; a test compares them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+NO_VLAN = 0xFFFF
+NO_TUNNEL_ID = 0xFFFFFFFF
+NO_TIME = np.iinfo(np.int64).min
+"""A time or duration that is not known, in structured arrays; Tables have null."""
+
+VERDICTS = ("ok", "truncated", "malformed", "unsupported")
+TUNNEL_KINDS = ("", "vxlan", "gre", "ip-in-ip")
+END_REASONS = ("", "idle", "active", "closed", "forced", "evicted")
+CONN_STATES = ("S0", "S1", "SF", "REJ", "S2", "S3", "RSTO", "RSTR", "RSTOS0", "RSTRH", "SH", "SHR", "OTH")
+TCP_FLAGS = ("fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    `numpy` is its type in a structured array ("" where it only stands in Tables), `arrow` its type in a Table: the name
+    of an Arrow type, or "address" (16 bytes, IPv4 mapped), "mac", "time" (ns since the epoch, UTC), "duration" (ns) or
+    "label" (one of few texts). `filter` is its name in display filters, `query` in the query language.
+    """
+
+    name: str
+    numpy: str
+    arrow: str
+    label: str = ""
+    unit: str = ""
+    description: str = ""
+    filter: str = ""
+    query: str = ""
+
+
+RECORD = (
+    Column("timestamp", "i8", "time", unit="ns", description="capture time since the epoch, UTC"),
+    Column("offset", "u4", "uint32", unit="byte", description="of the frame's first byte, in the chunk's buffer"),
+    Column("captured_length", "u4", "uint32", unit="byte"),
+    Column("wire_length", "u4", "uint32", unit="byte"),
+    Column("interface", "u2", "uint16", description="in the capture's list of interfaces; 65535 undeclared"),
+    Column("reserved", "u2", ""),
+)
+
+MARK = (
+    Column("offset", "u4", "uint32", unit="byte", description="of the block's body, in the buffer"),
+    Column("length", "u4", "uint32", unit="byte"),
+    Column("type", "u4", "uint32", description="pcapng block type"),
+    Column("interface", "u4", "uint32", description="in the file's list of interfaces"),
+    Column("swapped", "u4", "uint32", description="1 when the block's byte order is not the machine's"),
+)
+
+PACKET = (
+    Column("timestamp", "i8", "time", "Time", "ns", "capture time since the epoch, UTC", "frame.time_epoch"),
+    Column("flow_hash", "u8", "uint64", "Flow hash", "", "keyed, symmetric hash of addresses, ports and protocol"),
+    Column("source", "(16,)u1", "address", "Source", "", "source address, IPv4 mapped", "ip.src"),
+    Column("destination", "(16,)u1", "address", "Destination", "", "destination address, IPv4 mapped", "ip.dst"),
+    Column("frame_offset", "u4", "uint32", "Offset", "byte", "of the frame, in the batch's buffers[0]"),
+    Column("captured_length", "u4", "uint32", "Captured", "byte", "of the whole frame", "frame.cap_len"),
+    Column("wire_length", "u4", "uint32", "Length", "byte", "of the whole frame", "frame.len"),
+    Column("tcp_seq", "u4", "uint32", "Seq", "", "raw TCP sequence number", "tcp.seq_raw"),
+    Column("tcp_ack", "u4", "uint32", "Ack", "", "raw TCP acknowledgment number", "tcp.ack_raw"),
+    Column("payload_offset", "u4", "uint32", "Payload at", "byte", "in the batch's buffers[payload_buffer]"),
+    Column("payload_length", "u4", "uint32", "Payload", "byte", "by the IP length, not by what was captured"),
+    Column("tunnel_id", "u4", "uint32", "VNI", "", "VNI or GRE key of the innermost tunnel; 0xFFFFFFFF none"),
+    Column("inner_length", "u4", "uint32", "Inner length", "byte", "wire length of the innermost frame"),
+    Column("interface", "u2", "uint16", "Interface", "", "in the capture's list; 65535 undeclared"),
+    Column("path", "u2", "uint16", "Path", "", "index into the capture's paths: the stack of protocols"),
+    Column("source_port", "u2", "uint16", "Source port", "", "ICMP: the type"),
+    Column("destination_port", "u2", "uint16", "Destination port", "", "ICMP: the code"),
+    Column("vlan", "u2", "uint16", "VLAN", "", "innermost tag; 0xFFFF none", "vlan.id"),
+    Column("ether_type", "u2", "uint16", "EtherType", "", "innermost", "eth.type"),
+    Column("ip_id", "u2", "uint16", "IP id", "", "low 16 bits for IPv6 fragments", "ip.id"),
+    Column("fragment_offset", "u2", "uint16", "Fragment offset", "byte", "", "ip.frag_offset"),
+    Column("tcp_flags", "u2", "uint16", "Flags", "", "12 bits", "tcp.flags"),
+    Column("tcp_window", "u2", "uint16", "Window", "", "raw, not scaled", "tcp.window_size_value"),
+    Column("ip_version", "u1", "uint8", "IP", "", "4, 6; 0 no IP layer", "ip.version"),
+    Column("ip_protocol", "u1", "uint8", "Protocol", "", "IP protocol number", "ip.proto"),
+    Column("ttl", "u1", "uint8", "TTL", "", "or hop limit", "ip.ttl"),
+    Column("tos", "u1", "uint8", "ToS", "", "or traffic class", "ip.dsfield"),
+    Column("tunnel_count", "u1", "uint8", "Tunnels", "", "encapsulations crossed"),
+    Column("verdict", "u1", "uint8", "Verdict", "", "index into schema.VERDICTS"),
+    Column("verdict_layer", "u1", "uint8", "Verdict layer", "", "where decoding stopped: index into PROTOCOLS"),
+    Column("payload_buffer", "u1", "uint8", "Buffer", "", "index into the batch's buffers"),
+    Column("eth_source", "(6,)u1", "mac", "Source MAC", "", "innermost", "eth.src"),
+    Column("eth_destination", "(6,)u1", "mac", "Destination MAC", "", "innermost", "eth.dst"),
+    Column("transport_length", "u1", "uint8", "", "byte", "of the transport header, which ends at the payload"),
+    Column("flags", "u1", "uint8", "", "", "1 more fragments, 2 don't fragment, 4 bad checksum, 8 ports were read"),
+    Column("reserved", "(2,)u1", ""),
+)
+
+TUNNEL = (
+    Column("source", "(16,)u1", "address", "Source", "", "of the outer IP layer"),
+    Column("destination", "(16,)u1", "address", "Destination", "", "of the outer IP layer"),
+    Column("packet", "u4", "uint32", "Packet", "", "row in the batch's packets"),
+    Column("id", "u4", "uint32", "Id", "", "VNI or GRE key; 0xFFFFFFFF none"),
+    Column("sequence", "u4", "uint32", "Sequence", "", "GRE sequence number", "gre.sequence_number"),
+    Column("source_port", "u2", "uint16", "Source port", "", "of the outer UDP header"),
+    Column("destination_port", "u2", "uint16", "Destination port", "", "of the outer UDP header"),
+    Column("vlan", "u2", "uint16", "VLAN", "", "of the outer frame; 0xFFFF none"),
+    Column("flags", "u2", "uint16", "Flags", "", "the header's first two bytes"),
+    Column("level", "u1", "uint8", "Level", "", "1 is the outermost"),
+    Column("kind", "u1", "uint8", "Kind", "", "index into schema.TUNNEL_KINDS"),
+    Column("reserved", "(10,)u1", ""),
+)
+
+LAYER = (
+    Column("packet", "u4", "uint32", "Packet", "", "row in the batch's packets"),
+    Column("offset", "u4", "uint32", "Offset", "byte", "of the header, in the batch's buffers[buffer]"),
+    Column("length", "u4", "uint32", "Length", "byte", "of the header"),
+    Column("protocol", "u1", "uint8", "Protocol", "", "index into PROTOCOLS"),
+    Column("buffer", "u1", "uint8", "Buffer", "", "index into the batch's buffers"),
+    Column("reserved", "(2,)u1", ""),
+)
+
+
+def _direction() -> list[tuple[str, Any]]:
+    return [
+        ("first_seen", "i8"),
+        ("last_seen", "i8"),
+        ("packets", "u8"),
+        ("bytes", "u8"),
+        ("payload_bytes", "u8"),
+        ("flag_counts", "u4", (8,)),
+        ("sequence", "u4", (9,)),
+        ("retransmissions", "u4"),
+        ("zero_windows", "u2"),
+        ("gaps", "u2"),
+        ("bad_checksums", "u2"),
+        ("tcp_flags", "u2"),
+        ("ttl_min", "u1"),
+        ("ttl_max", "u1"),
+        ("state", "u1"),
+        ("previous_state", "u1"),
+        ("once", "u1"),
+        ("bits", "u1"),
+        ("reserved", "u1", (2,)),
+    ]
+
+
+FLOW_RECORD_DTYPE = np.dtype(
+    [
+        ("source", "u1", (16,)),
+        ("destination", "u1", (16,)),
+        ("last_seen", "i8"),
+        ("vni", "u4"),
+        ("tag", "u4"),
+        ("source_port", "u2"),
+        ("destination_port", "u2"),
+        ("vlan", "u2"),
+        ("syn_retransmissions", "u2"),
+        ("synack_retransmissions", "u2"),
+        ("protocol", "u1"),
+        ("ip_version", "u1"),
+        ("flags", "u1"),
+        ("end_reason", "u1"),
+        ("history_length", "u1"),
+        ("reserved", "u1"),
+        ("direction", _direction(), (2,)),
+        ("syn_last", "i8"),
+        ("synack_last", "i8"),
+        ("syn_synack_rtt", "i8"),
+        ("synack_ack_rtt", "i8"),
+        ("initial_rtt", "i8"),
+        ("history", "u8", (3,)),
+    ]
+)
+"""struct flow_record of ext/flow_record.h: what the flow table hands out, before it becomes rows of FLOW."""
+
+
+def _both(name: str, arrow: str, label: str, unit: str = "", description: str = "") -> tuple[Column, Column]:
+    """A column for each direction: `source_…` is sent by the originator, `destination_…` by the responder."""
+    return (
+        Column(f"source_{name}", "", arrow, f"Source {label}", unit, description, "", f"Source {label}"),
+        Column(f"destination_{name}", "", arrow, f"Destination {label}", unit, description, "", f"Destination {label}"),
+    )
+
+
+FLOW = (
+    Column("first_seen", "", "time", "First seen", "ns", "time of the first packet, UTC"),
+    Column("last_seen", "", "time", "Last seen", "ns", "time of the last packet, UTC"),
+    Column("source", "", "address", "Source", "", "the originator", "", "Source IP Address"),
+    Column("destination", "", "address", "Destination", "", "the responder", "", "Destination IP Address"),
+    Column("source_port", "", "uint16", "Source port", "", "ICMP: the type", "", "Source Port"),
+    Column("destination_port", "", "uint16", "Port", "", "ICMP: the answer's type, else the code", "", "Port"),
+    Column("protocol", "", "uint8", "Protocol", "", "IP protocol number", "", "Protocol"),
+    Column("vlan", "", "uint16", "VLAN", "", "of the first packet's innermost frame", "", "VLAN"),
+    Column("vni", "", "uint32", "VNI", "", "VNI or GRE key of the first packet's innermost tunnel", "", "VNI"),
+    *_both("packets", "uint64", "Packets", "", "frames"),
+    *_both("bytes", "uint64", "Bytes", "byte", "wire length of the innermost frame"),
+    *_both("payload_bytes", "uint64", "Payload", "byte", "behind the transport header, by the IP length"),
+    *_both("tcp_flags", "uint16", "Flags", "", "OR of all, 12 bits"),
+    Column("syn_synack_rtt", "", "duration", "SYN→SYN-ACK", "ns", "SYN-ACK minus the SYN it answers: mirror to server"),
+    Column("synack_ack_rtt", "", "duration", "SYN-ACK→ACK", "ns", "first client ACK minus SYN-ACK: mirror to client"),
+    Column("handshake_rtt", "", "duration", "Handshake RTT", "ns", "sum of the two", "", "Average TCP RTT"),
+    Column("initial_rtt", "", "duration", "Initial RTT", "ns", "Wireshark's rule", "tcp.analysis.initial_rtt"),
+    Column("syn_retransmissions", "", "uint16", "SYN again", "", "SYNs after the first"),
+    Column("synack_retransmissions", "", "uint16", "SYN-ACK again", "", "SYN-ACKs after the first"),
+    Column("syn_ambiguous", "", "bool", "SYN ambiguous", "", "several SYNs before the SYN-ACK: first and last differ"),
+    Column("conn_state", "", "label", "State", "", "Zeek's conn_state", "", "Conn State"),
+    Column("history", "", "string", "History", "", "Zeek's history"),
+    Column("application", "", "string", "Application", "", "null until recognised", "", "Application Protocol"),
+    Column("community_id", "", "string", "Community ID", "", "version 1, seed 0", "", "Community ID"),
+    Column("end_reason", "", "label", "End", "", "one of schema.END_REASONS"),
+    *_both("first_seen", "time", "first seen", "ns", "time of this direction's first packet"),
+    *_both("last_seen", "time", "last seen", "ns", "time of this direction's last packet"),
+    *_both("ttl_min", "uint8", "TTL min", "", "or hop limit"),
+    *_both("ttl_max", "uint8", "TTL max", "", "or hop limit"),
+    *(column for flag in TCP_FLAGS for column in _both(f"{flag}_packets", "uint32", flag.upper(), "", "with the flag")),
+    *_both("retransmissions", "uint32", "Retransmitted", "", "segments with no new sequence number (Zeek's t)"),
+)
+
+
+def dtype(columns: tuple[Column, ...]) -> np.dtype[np.void]:
+    """The structured dtype of `columns`: packed, in their order."""
+    return np.dtype([(column.name, column.numpy) for column in columns])
+
+
+RECORD_DTYPE = dtype(RECORD)
+MARK_DTYPE = dtype(MARK)
+PACKET_DTYPE = dtype(PACKET)
+TUNNEL_DTYPE = dtype(TUNNEL)
+LAYER_DTYPE = dtype(LAYER)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A display-filter field: `width` bytes at `offset` of each `protocol` header, in network order.
+
+    Widths of 1, 2 and 4 are unsigned numbers, masked and shifted right to the mask's lowest bit; of 6 and 16 and of
+    "ipv4" kind they are addresses. Names and meanings are tshark's.
+    """
+
+    name: str
+    protocol: str
+    offset: int
+    width: int
+    mask: int = 0
+    kind: str = "number"
+    description: str = ""
+
+    @property
+    def shift(self) -> int:
+        return (self.mask & -self.mask).bit_length() - 1 if self.mask else 0
+
+
+FIELDS = (
+    Field("eth.dst", "eth", 0, 6, kind="mac"),
+    Field("eth.src", "eth", 6, 6, kind="mac"),
+    Field("vlan.id", "vlan", 0, 2, 0x0FFF),
+    Field("vlan.priority", "vlan", 0, 2, 0xE000),
+    Field("ieee8021ad.id", "ieee8021ad", 0, 2, 0x0FFF),
+    Field("arp.opcode", "arp", 6, 2),
+    Field("ip.dsfield", "ip", 1, 1),
+    Field("ip.len", "ip", 2, 2),
+    Field("ip.id", "ip", 4, 2),
+    Field("ip.flags.mf", "ip", 6, 1, 0x20),
+    Field("ip.ttl", "ip", 8, 1),
+    Field("ip.proto", "ip", 9, 1),
+    Field("ip.src", "ip", 12, 4, kind="ipv4"),
+    Field("ip.dst", "ip", 16, 4, kind="ipv4"),
+    Field("ipv6.plen", "ipv6", 4, 2),
+    Field("ipv6.nxt", "ipv6", 6, 1),
+    Field("ipv6.hlim", "ipv6", 7, 1),
+    Field("ipv6.src", "ipv6", 8, 16, kind="ipv6"),
+    Field("ipv6.dst", "ipv6", 24, 16, kind="ipv6"),
+    Field("tcp.srcport", "tcp", 0, 2),
+    Field("tcp.dstport", "tcp", 2, 2),
+    Field("tcp.seq_raw", "tcp", 4, 4),
+    Field("tcp.ack_raw", "tcp", 8, 4),
+    Field("tcp.hdr_len", "tcp", 12, 1, 0xF0, description="in 4-byte words"),
+    Field("tcp.flags", "tcp", 12, 2, 0x0FFF),
+    Field("tcp.window_size_value", "tcp", 14, 2),
+    Field("tcp.options.mss_val", "tcp.options.mss", 2, 2),
+    Field("tcp.options.wscale.shift", "tcp.options.wscale", 2, 1),
+    Field("tcp.options.timestamp.tsval", "tcp.options.timestamp", 2, 4),
+    Field("tcp.options.timestamp.tsecr", "tcp.options.timestamp", 6, 4),
+    Field("udp.srcport", "udp", 0, 2),
+    Field("udp.dstport", "udp", 2, 2),
+    Field("udp.length", "udp", 4, 2),
+    Field("icmp.type", "icmp", 0, 1),
+    Field("icmp.code", "icmp", 1, 1),
+    Field("icmpv6.type", "icmpv6", 0, 1),
+    Field("icmpv6.code", "icmpv6", 1, 1),
+    Field("sctp.srcport", "sctp", 0, 2),
+    Field("sctp.dstport", "sctp", 2, 2),
+    Field("vxlan.flags", "vxlan", 0, 2),
+    Field("vxlan.vni", "vxlan", 4, 4, 0xFFFFFF00),
+    Field("gre.proto", "gre", 2, 2),
+    Field("gre.key", "gre.key", 0, 4),
+    Field("gre.sequence_number", "gre.sequence_number", 0, 4),
+)
+
+
+@cache
+def fields_by_name() -> dict[str, Field]:
+    return {field.name: field for field in FIELDS}

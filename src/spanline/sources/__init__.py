@@ -1,0 +1,1 @@
+"""Sources of chunks: capture files for now."""

@@ -1,0 +1,230 @@
+"""One capture file as chunks: read through the cache in pieces, framed, never held as a whole."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from spanline import _framing
+from spanline.chunk import Chunk, Interface, Interfaces
+from spanline.errors import Problem
+from spanline.pool import Pool
+from spanline.schema import MARK_DTYPE, RECORD_DTYPE
+from spanline.sources import pcapng_blocks
+from spanline.sources.streams import ByteStream, is_regular_file
+
+CHUNK_BYTES = 1 << 20
+"""A piece that is still in the cache when the last stage looks at it, and large enough for Python to cost little."""
+
+LARGEST_BLOCK = 1 << 25
+"""No record or block that framing wants to see whole is larger."""
+
+BACKWARDS_TOLERANCE = 10_000_000
+"""ns. Packets from several queues or a load balancer arrive out of order by a few ms: that is no fault of a file."""
+
+_FAULTS = {
+    1: "this is not a capture file: it starts with 0x{value:08x}",
+    2: "a frame of {value} bytes is longer than any can be",
+    3: "a block cannot have a length of {value}",
+    4: "a block ends with another length than it begins with ({value})",
+    5: "a packet block is too short for its own header",
+    6: "a section has no byte order (0x{value:08x})",
+    7: "pcapng of major version {value} is not known",
+    8: "more than {value} interfaces",
+}
+_NOT_A_CAPTURE = 1
+
+
+@dataclass(slots=True)
+class FileInfo:
+    """What reading a capture file told about it, complete when its last chunk was given out."""
+
+    path: str
+    format: str = ""
+    """pcap or pcapng."""
+    compression: str = ""
+    byte_order: str = ""
+    frames: int = 0
+    size: int = 0
+    """Bytes read, compressed."""
+    uncompressed_size: int = 0
+    sections: list[dict[str, str]] = field(default_factory=list)
+    interfaces: list[int] = field(default_factory=list)
+    """Numbers in the capture's list of interfaces."""
+
+
+class CaptureFile:
+    """A capture file, or standard input for "-".
+
+    What is wrong with it goes to `problems`; whole records before the fault come out all the same.
+    """
+
+    def __init__(self, path: str, interfaces: Interfaces, problems: list[Problem], pool: Pool) -> None:
+        self.path = path
+        self.name = "standard input" if path == "-" else path
+        self.info = FileInfo(self.name)
+        self._interfaces = interfaces
+        self._problems = problems
+        self._pool = pool
+        self._stream: ByteStream | None = None
+        self._opened: Iterator[Chunk] | None = None
+
+    def problem(self, kind: str, what: str, where: str = "", hint: str = "") -> None:
+        self._problems.append(Problem(self.name, kind, what, where, hint))
+
+    @property
+    def bytes_read(self) -> int:
+        """Compressed bytes read so far."""
+        return self._stream.raw_bytes if self._stream else self.info.size
+
+    def first_timestamp(self) -> int | None:
+        """Time of the first record, None when there is none. Reads only the beginning of a file."""
+        if is_regular_file(self.path):
+            # Opened again later: a folder may have more files than a process may have open.
+            peek = CaptureFile(self.path, Interfaces(), [], self._pool)
+            chunk = next(peek.chunks(), None)
+            peek.close()
+        else:
+            chunks = self.chunks()
+            chunk = next(chunks, None)
+            self._opened = _put_back(chunk, chunks) if chunk else chunks
+        return int(chunk.records["timestamp"][0]) if chunk else None
+
+    def close(self) -> None:
+        if self._stream:
+            self.info.size = self._stream.raw_bytes
+            self._stream.close()
+            self._stream = None
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All whole records, in the file's order."""
+        if self._opened is not None:
+            opened, self._opened = self._opened, None
+            return opened
+        return self._read()
+
+    def _read(self) -> Iterator[Chunk]:
+        try:
+            self._stream = ByteStream(self.path)
+            self.info.compression = self._stream.compression
+            yield from self._frame(self._stream)
+        except OSError as error:
+            self.problem("unreadable", (error.strerror or str(error)).lower(), hint="is it a file that you may read?")
+        finally:
+            self.close()
+
+    def _frame(self, stream: ByteStream) -> Iterator[Chunk]:
+        framer = _framing.Framer()
+        numbers = np.empty(0, np.uint16)
+        size = CHUNK_BYTES
+        rest: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
+        marks = np.empty(64, MARK_DTYPE)
+        while True:
+            buffer = self._pool.take(size)
+            kept = rest.size
+            buffer[:kept] = rest
+            count = stream.readinto(memoryview(buffer)[kept:])
+            data = buffer[: kept + count]
+            status = _framing.FULL
+            while status == _framing.FULL:
+                records = self._pool.take_rows(RECORD_DTYPE, 64 + data.size // 64)
+                status, record_count, mark_count, consumed = framer.scan(
+                    data, records.view(np.uint8), marks.view(np.uint8)
+                )
+                numbers = self._number_interfaces(framer, numbers)
+                self._read_marks(data, marks[:mark_count], numbers)
+                if record_count:
+                    records = records[:record_count]
+                    self._renumber(records, numbers)
+                    yield Chunk(data, records, self._interfaces)
+                data = data[consumed:]
+            rest = data
+            if status == _framing.DAMAGED or count == 0:
+                break
+            if rest.size == size:
+                size *= 2  # a block larger than the buffer; framing bounds it
+        self._conclude(framer, stream, rest.size, status)
+
+    def _number_interfaces(self, framer: _framing.Framer, numbers: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+        """Enters newly declared interfaces; `numbers` maps the file's own numbers to the capture's."""
+        if framer.interface_count == len(numbers):
+            return numbers
+        new = []
+        for n in range(len(numbers), framer.interface_count):
+            link_type, snaplen, resolution, offset = framer.interface(n)
+            tick = 2.0 ** -(resolution & 0x7F) if resolution & 0x80 else 10.0**-resolution
+            new.append(self._interfaces.add(Interface(self.name, link_type, snaplen, tick, offset)))
+        self.info.interfaces += new
+        return np.concatenate([numbers, np.array(new, np.uint16)])
+
+    def _read_marks(
+        self, data: npt.NDArray[np.uint8], marks: npt.NDArray[np.void], numbers: npt.NDArray[np.uint16]
+    ) -> None:
+        for mark in marks:
+            body = data[mark["offset"] : mark["offset"] + mark["length"]].tobytes()
+            order = "<" if (sys.byteorder == "little") != bool(mark["swapped"]) else ">"
+            if mark["type"] == pcapng_blocks.SECTION:
+                if len(self.info.sections) < Interfaces.LIMIT:
+                    self.info.sections.append(pcapng_blocks.section_texts(body, order))
+                continue
+            number = int(numbers[mark["interface"]])
+            if number == Interfaces.LIMIT:
+                continue
+            if mark["type"] == pcapng_blocks.INTERFACE:
+                for name, text in pcapng_blocks.interface_texts(body, order).items():
+                    setattr(self._interfaces[number], name, text)
+            else:
+                self._interfaces[number].statistics = pcapng_blocks.statistics(body, order)
+
+    def _renumber(self, records: npt.NDArray[np.void], numbers: npt.NDArray[np.uint16]) -> None:
+        if len(numbers) and numbers[-1] != len(numbers) - 1:
+            own = records["interface"]
+            declared = own < len(numbers)
+            own[declared] = numbers[own[declared]]
+
+    def _conclude(self, framer: _framing.Framer, stream: ByteStream, rest: int, status: int) -> None:
+        """Notes what the whole file was like, and what was wrong with it."""
+        self.info.format = framer.format
+        self.info.byte_order = ("big" if sys.byteorder == "little" else "little") if framer.swapped else sys.byteorder
+        self.info.frames = framer.frames
+        self.info.uncompressed_size = framer.position + rest
+        where = f"byte {framer.position}" + (" of the uncompressed data" if stream.compression else "")
+        read = f"{framer.frames} whole frame{'' if framer.frames == 1 else 's'} before it were read"
+        if stream.fault:
+            self.problem("truncated" if "cut short" in stream.fault else "damaged", stream.fault, where, read)
+        elif status == _framing.DAMAGED:
+            number, value = framer.fault
+            kind = "not-a-capture" if number == _NOT_A_CAPTURE else "damaged"
+            hint = "pcap and pcapng are read, plain or compressed" if number == _NOT_A_CAPTURE else read
+            self.problem(kind, _FAULTS[number].format(value=value), where if framer.position else "", hint)
+        elif self.info.uncompressed_size == 0:
+            self.problem("empty", "the file is empty", hint="was the capture stopped before it wrote anything?")
+        elif not framer.format or (framer.position == 0 and rest):
+            self.problem("truncated", "truncated inside the file header", f"byte {rest}")
+        elif rest or framer.skipping:
+            self.problem("truncated", "truncated in the middle of a record", where, read)
+        self._report_oddities(framer)
+
+    def _report_oddities(self, framer: _framing.Framer) -> None:
+        count, first = framer.longer
+        if count:
+            frames = f"{count} frames are" if count > 1 else "a frame is"
+            self.problem("caplen", f"{frames} captured longer than on the wire", f"frame {first}", "kept as captured")
+        count, first = framer.undeclared
+        if count:
+            frames = f"{count} frames are" if count > 1 else "a frame is"
+            hint = "kept, but link type and clock are unknown"
+            self.problem("interface", f"{frames} of an interface never declared", f"frame {first}", hint)
+        count, first, worst = framer.backwards
+        if worst > BACKWARDS_TOLERANCE:
+            what = f"timestamps go backwards {count} time{'s' if count > 1 else ''}, by up to {worst / 1e9:.6g} s"
+            self.problem("backwards", what, f"frame {first}", "the order of the file was kept")
+
+
+def _put_back(chunk: Chunk, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    yield chunk
+    yield from chunks

@@ -1,0 +1,1 @@
+"""Stages: one analysis a file."""

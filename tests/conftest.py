@@ -1,0 +1,70 @@
+"""Fixtures and rules for every test: where the shared captures stand, and that CI skips nothing."""
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+import spanline
+
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def shared_folder(name: str) -> Path:
+    """A folder of the shared test data: below $SPANLINE_CAPTURES, else below `shared` beside the repository."""
+    shared = Path(os.environ.get("SPANLINE_CAPTURES") or REPOSITORY.parent / "shared")
+    return shared / name
+
+
+def require_shared(name: str) -> Path:
+    folder = shared_folder(name)
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}: set SPANLINE_CAPTURES to the folder that holds captures/ and oracle/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def captures() -> Path:
+    """The folder of captures; MANIFEST.tsv in it lists them. Skips where it is absent."""
+    return require_shared("captures")
+
+
+@pytest.fixture(scope="session")
+def oracle() -> Path:
+    """The folder of what tshark says of every capture. Skips where it is absent."""
+    return require_shared("oracle")
+
+
+def pytest_report_header() -> str:
+    return f"spanline: {spanline.__version__} from {spanline.__file__}"
+
+
+def pytest_configure() -> None:
+    installed_from = Path(spanline.__file__).resolve()
+    if IN_CI and installed_from.is_relative_to(REPOSITORY / "src"):
+        raise pytest.UsageError(f"CI tests the built wheel, but spanline was imported from {installed_from}")
+
+
+def fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """In CI a skip is a failure: a test that silently stopped running proves nothing."""
+    if not IN_CI or not report.skipped or hasattr(report, "wasxfail"):
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+    report.outcome = "failed"
+    report.longrepr = f"skipped, which CI does not allow: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    fail_if_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    fail_if_skipped(report)
+    return report
