@@ -189,15 +189,14 @@ static inline flow_record *flow_create(flow_table *t, const packet_row *row, uin
     return flow;
 }
 
-/* Whether a segment opens another connection between the same ends: as Wireshark decides it, a SYN with a sequence
- * number of its own, or any SYN after a FIN or RST. */
+/* Whether a segment opens another connection between the same ends: as tshark decides it, a SYN with an initial
+ * sequence number of its own. */
 ALWAYS_INLINE int opens_another(const flow_record *flow, int way, const packet_row *row) {
     if (LIKELY((row->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)) {
         return 0;
     }
     const flow_direction *d = &flow->direction[way];
-    int closed = (d->bits | flow->direction[1 - way].bits) & (DIRECTION_FIN | DIRECTION_RST);
-    return (d->bits & DIRECTION_STARTED) && (d->start != row->tcp_seq || closed);
+    return (d->bits & DIRECTION_STARTED) && d->start != row->tcp_seq;
 }
 
 ALWAYS_INLINE void flow_count(const flow_table *t, flow_record *flow, int way, const packet_row *row,

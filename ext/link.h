@@ -23,8 +23,10 @@ enum ether_type {
     ETHER_TYPE_IPV4 = 0x0800,
     ETHER_TYPE_ARP = 0x0806,
     ETHER_TYPE_BRIDGING = 0x6558, /* a whole Ethernet frame, after GRE */
+    ETHER_TYPE_EOIP = 0x6400,     /* the same, as MikroTik numbers it */
     ETHER_TYPE_VLAN = 0x8100,
     ETHER_TYPE_IPV6 = 0x86DD,
+    ETHER_TYPE_PPP = 0x880B,
     ETHER_TYPE_VLAN_AD = 0x88A8,
     ETHER_TYPE_VLAN_OLD = 0x9100, /* QinQ before 802.1ad */
     ETHER_TYPE_LEAST = 0x0600,    /* smaller values are an 802.3 length */
@@ -95,6 +97,7 @@ ALWAYS_INLINE int decode_ethernet(frame *f) {
     bytes_view header;
     frame_enter(f, PROTOCOL_ETHERNET);
     if (UNLIKELY(!cursor_take(&f->c, 14, &header))) {
+        frame_header_length(f, 0);
         return frame_short(f, PROTOCOL_ETHERNET, 14);
     }
     frame_header_length(f, 14);

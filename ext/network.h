@@ -102,8 +102,13 @@ ALWAYS_INLINE int decode_ipv4(frame *f) {
     uint32_t first = view_u8(header, 0);
     uint32_t header_length = (first & 15) * 4;
     uint32_t total = view_be16(header, 2);
-    if (UNLIKELY(first >> 4 != 4 || header_length < 20)) {
-        return frame_stop(f, VERDICT_MALFORMED, PROTOCOL_IPV4);
+    if (total == 0) { /* segmentation offload: the sender's kernel had not filled it in yet */
+        total = frame_wire_left(f);
+    }
+    if (UNLIKELY(first >> 4 != 4 || header_length < 20 || total < header_length)) {
+        frame_header_length(f, 0);
+        /* Whoever announced IPv4 may have meant IP. */
+        return first >> 4 == 6 ? PROTOCOL_IPV6 : frame_stop(f, VERDICT_MALFORMED, PROTOCOL_IPV4);
     }
     reset_network(row, 4);
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
@@ -115,13 +120,6 @@ ALWAYS_INLINE int decode_ipv4(frame *f) {
     row->ttl = view_u8(header, 8);
     row->tos = view_u8(header, 1);
     row->ip_protocol = view_u8(header, 9);
-    if (total == 0) { /* segmentation offload: the sender's kernel had not filled it in yet */
-        total = frame_wire_left(f);
-    }
-    if (UNLIKELY(total < header_length)) {
-        frame_header_length(f, header_length);
-        return frame_stop(f, VERDICT_MALFORMED, PROTOCOL_IPV4);
-    }
     frame_limit(f, start, total);
     if (UNLIKELY(!cursor_take(&f->c, header_length, &whole))) {
         return frame_short(f, PROTOCOL_IPV4, header_length);
@@ -151,6 +149,7 @@ static inline int decode_ipv6(frame *f) {
     }
     frame_header_length(f, 40);
     if (view_u8(header, 0) >> 4 != 6) {
+        frame_header_length(f, 0);
         return frame_stop(f, VERDICT_MALFORMED, PROTOCOL_IPV6);
     }
     reset_network(row, 6);

@@ -277,8 +277,12 @@ static inline int tcp_timestamps(const packet_row *row, const uint8_t *buffer, u
     if (row->transport_length < 20 || row->transport_length > row->payload_offset) {
         return 0;
     }
+    uint32_t frame_end = row->frame_offset + row->captured_length; /* which may come before the end of the header */
     cursor c = {buffer, row->payload_offset - row->transport_length + 20, row->payload_offset};
     bytes_view option;
+    if (row->payload_buffer == 0 && c.end > frame_end) {
+        c.end = frame_end;
+    }
     while (cursor_peek(&c, 1, &option) && view_u8(option, 0) != 0) {
         uint32_t kind = view_u8(option, 0), length = 1;
         if (kind != 1) {

@@ -127,16 +127,19 @@ ALWAYS_INLINE int decode_tcp(frame *f) {
     row->tcp_window = view_be16(header, 14);
     uint32_t length = (bits >> 12) * 4;
     if (UNLIKELY(length < 20)) {
+        frame_header_length(f, 8);
         return frame_stop(f, VERDICT_MALFORMED, PROTOCOL_TCP);
     }
     check_checksum(f, PROTOCOL_TCP);
-    if (UNLIKELY(!cursor_take(&f->c, length, &whole))) {
-        return frame_short(f, PROTOCOL_TCP, length);
-    }
+    int cut = !cursor_peek(&f->c, length, &whole);
     frame_header_length(f, length);
+    if (UNLIKELY(cut)) { /* inside the options: all that matters is there */
+        frame_short(f, PROTOCOL_TCP, length);
+    }
+    f->c.offset = start + length;
     end_transport(f, length);
     if (UNLIKELY(f->layers != NULL)) {
-        list_tcp_options(f, start + 20, start + length);
+        list_tcp_options(f, start + 20, cut ? f->c.end : start + length);
     }
     return PROTOCOL_NONE;
 }

@@ -58,7 +58,8 @@ ALWAYS_INLINE int decode_udp(frame *f) {
     return is_vxlan(f) ? PROTOCOL_VXLAN : PROTOCOL_NONE;
 }
 
-/* specification: RFC 2784, RFC 2890 (key, sequence), RFC 1701 (routing), RFC 2637 (version 1, acknowledgment)
+/* specification: RFC 2784, RFC 2890 (key, sequence), RFC 1701 (routing), RFC 2637 (version 1, acknowledgment),
+ * MikroTik's EoIP (version 1 with Ethernet frames)
  *
  *  |C R K S … version 3 bits|EtherType 2|checksum 2, offset 2|key 4|sequence 4|acknowledgment 4|routing|
  */
@@ -104,23 +105,24 @@ static inline int decode_gre(frame *f) {
             }
         } while (length != 0);
     }
+    uint32_t type = view_be16(header, 2);
     frame_header_length(f, f->c.offset - start);
-    if (key_at && version == 0) { /* version 1 keeps a length and a call number there */
+    if (key_at && type != ETHER_TYPE_PPP) { /* PPTP keeps a length and a call number there */
         frame_part(f, PROTOCOL_GRE_KEY, key_at, 4);
     }
     if (sequence_at) {
         frame_part(f, PROTOCOL_GRE_SEQUENCE, sequence_at, 4);
     }
-    uint32_t type = view_be16(header, 2);
     frame_payload(f);
-    if (type != ETHER_TYPE_IPV4 && type != ETHER_TYPE_IPV6 && type != ETHER_TYPE_BRIDGING) {
+    int bridging = type == ETHER_TYPE_BRIDGING || (type == ETHER_TYPE_EOIP && version == 1);
+    if (type != ETHER_TYPE_IPV4 && type != ETHER_TYPE_IPV6 && !bridging) {
         f->row->ether_type = (uint16_t)type;
         return frame_stop(f, VERDICT_UNSUPPORTED, PROTOCOL_GRE);
     }
     if (!frame_enter_tunnel(f, TUNNEL_GRE, key, sequence, flags)) {
         return frame_stop(f, VERDICT_UNSUPPORTED, PROTOCOL_GRE);
     }
-    return type == ETHER_TYPE_BRIDGING ? PROTOCOL_ETHERNET : follow_ether_type(f, type, PROTOCOL_GRE);
+    return bridging ? PROTOCOL_ETHERNET : follow_ether_type(f, type, PROTOCOL_GRE);
 }
 
 #endif
