@@ -81,6 +81,7 @@ ALWAYS_INLINE void decode_frame(const decoder *d, frame *f, const frame_record *
     f->frame_start = record->offset;
     f->depth = 0;
     f->path = 0;
+    f->fragment = 0;
     int32_t link_type = record->interface_id < d->interface_count ? d->link_types[record->interface_id] : -1;
     int next = LIKELY(link_type == LINK_ETHERNET) ? PROTOCOL_ETHERNET : follow_link_type(f, link_type);
     while (next != PROTOCOL_NONE) {

@@ -47,6 +47,7 @@ typedef struct {
     uint32_t path;
     uint16_t vxlan_port;
     uint8_t verify_checksums;
+    uint8_t fragment; /* the first of several: what is missing follows in another frame */
 } frame;
 
 /* The decoder of `protocol` starts at the first unread byte. */
@@ -101,9 +102,9 @@ ALWAYS_INLINE int frame_stop(frame *f, uint32_t verdict, uint32_t protocol) {
     return PROTOCOL_NONE;
 }
 
-/* `protocol` needs `count` bytes and they are not there: cut off by the capture, or never sent. */
+/* `protocol` needs `count` bytes and they are not there: cut off by the capture or fragmentation, or never sent. */
 static inline int frame_short(frame *f, uint32_t protocol, uint32_t count) {
-    int cut = (uint64_t)f->c.offset + count <= f->wire_end;
+    int cut = f->fragment || (uint64_t)f->c.offset + count <= f->wire_end;
     return frame_stop(f, cut ? VERDICT_TRUNCATED : VERDICT_MALFORMED, protocol);
 }
 

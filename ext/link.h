@@ -24,6 +24,7 @@ enum ether_type {
     ETHER_TYPE_ARP = 0x0806,
     ETHER_TYPE_BRIDGING = 0x6558, /* a whole Ethernet frame, after GRE */
     ETHER_TYPE_EOIP = 0x6400,     /* the same, as MikroTik numbers it */
+    ETHER_TYPE_RARP = 0x8035,
     ETHER_TYPE_VLAN = 0x8100,
     ETHER_TYPE_IPV6 = 0x86DD,
     ETHER_TYPE_PPP = 0x880B,
@@ -72,6 +73,7 @@ ALWAYS_INLINE int follow_ether_type(frame *f, uint32_t type, uint32_t protocol) 
     case ETHER_TYPE_VLAN_AD:
         return PROTOCOL_VLAN_AD;
     case ETHER_TYPE_ARP:
+    case ETHER_TYPE_RARP:
         return PROTOCOL_ARP;
     default:
         return frame_stop(f, VERDICT_UNSUPPORTED, protocol);
@@ -237,7 +239,7 @@ static inline int decode_raw(frame *f) {
     }
 }
 
-/* specification: RFC 826
+/* specification: RFC 826, RFC 903 (RARP)
  *
  *  |hardware 2|protocol 2|lengths 1, 1|operation 2|sender hardware, protocol|target hardware, protocol|
  */

@@ -128,6 +128,7 @@ ALWAYS_INLINE int decode_ipv4(frame *f) {
     uint32_t fragment = view_be16(header, 6);
     row->fragment_offset = (uint16_t)((fragment & 0x1FFF) * 8);
     row->flags = (uint8_t)(((fragment >> 13) & 1) | ((fragment >> 13) & 2));
+    f->fragment |= row->flags & PACKET_MORE_FRAGMENTS;
     if (UNLIKELY(fragment & 0x1FFF)) {
         frame_payload(f);
         return PROTOCOL_NONE;
@@ -201,6 +202,7 @@ static inline int decode_ipv6_fragment(frame *f) {
     row->fragment_offset = (uint16_t)(fragment & 0xFFF8);
     row->ip_id = (uint16_t)view_be32(header, 4);
     row->flags = (uint8_t)(row->flags | (fragment & 1));
+    f->fragment |= fragment & 1;
     if (row->fragment_offset != 0) {
         row->ip_protocol = view_u8(header, 0);
         frame_payload(f);

@@ -107,6 +107,24 @@ static inline void list_tcp_options(frame *f, uint32_t start, uint32_t end) {
     }
 }
 
+/* Part of a TCP header: what was captured of it counts. */
+static inline int cut_tcp(frame *f) {
+    bytes_view part;
+    if (cursor_peek(&f->c, 8, &part)) {
+        f->row->tcp_seq = view_be32(part, 4);
+    }
+    if (cursor_peek(&f->c, 12, &part)) {
+        f->row->tcp_ack = view_be32(part, 8);
+    }
+    if (cursor_peek(&f->c, 14, &part)) {
+        f->row->tcp_flags = view_be16(part, 12) & 0x0FFF;
+    }
+    if (cursor_peek(&f->c, 16, &part)) {
+        f->row->tcp_window = view_be16(part, 14);
+    }
+    return frame_short(f, PROTOCOL_TCP, 20);
+}
+
 /* specification: RFC 9293 section 3.1
  *
  *  |source port 2|destination port 2|sequence 4|acknowledgment 4|
@@ -118,7 +136,7 @@ ALWAYS_INLINE int decode_tcp(frame *f) {
     bytes_view header, whole;
     frame_enter(f, PROTOCOL_TCP);
     if (UNLIKELY(!read_ports(f) || !cursor_peek(&f->c, 20, &header))) {
-        return frame_short(f, PROTOCOL_TCP, 20);
+        return cut_tcp(f);
     }
     row->tcp_seq = view_be32(header, 4);
     row->tcp_ack = view_be32(header, 8);

@@ -115,7 +115,7 @@ static inline int decode_gre(frame *f) {
     }
     frame_payload(f);
     int bridging = type == ETHER_TYPE_BRIDGING || (type == ETHER_TYPE_EOIP && version == 1);
-    if (type != ETHER_TYPE_IPV4 && type != ETHER_TYPE_IPV6 && !bridging) {
+    if (type != ETHER_TYPE_IPV4 && type != ETHER_TYPE_IPV6 && type != ETHER_TYPE_ARP && !bridging) {
         f->row->ether_type = (uint16_t)type;
         return frame_stop(f, VERDICT_UNSUPPORTED, PROTOCOL_GRE);
     }

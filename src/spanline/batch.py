@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -45,7 +44,7 @@ class Batch:
         return len(self.packets)
 
     @property
-    def paths(self) -> Sequence[tuple[str, ...]]:
+    def paths(self) -> _decode.Paths:
         return self._decode.decoder.paths
 
     @cached_property

@@ -26,7 +26,7 @@ _ANSWERS = {
 def community_id(
     source: bytes, destination: bytes, source_port: int, destination_port: int, protocol: int, seed: int = 0
 ) -> str:
-    """The ID of one flow. Addresses have 16 bytes, IPv4 mapped; for ICMP the ports are type and answer's type or code."""
+    """The ID of one flow. Addresses have 16 bytes, IPv4 mapped; ICMP has type and answer's type or code."""
     if source.startswith(_MAPPED) and destination.startswith(_MAPPED):
         source, destination = source[12:], destination[12:]
     swap = (source, source_port) > (destination, destination_port)

@@ -124,7 +124,7 @@ LAYER = (
 )
 
 
-def _direction() -> list[tuple[str, Any]]:
+def _direction() -> list[Any]:
     return [
         ("first_seen", "i8"),
         ("last_seen", "i8"),

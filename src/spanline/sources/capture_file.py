@@ -127,7 +127,7 @@ class CaptureFile:
             buffer = self._pool.take(size)
             kept = rest.size
             buffer[:kept] = rest
-            count = stream.readinto(memoryview(buffer)[kept:])
+            count = stream.readinto(buffer[kept:].data)
             data = buffer[: kept + count]
             status = _framing.FULL
             while status == _framing.FULL:

@@ -18,7 +18,7 @@ def expand(names: Iterable[str | os.PathLike[str]]) -> list[tuple[str, bool]]:
     Raises CaptureError for a pattern or folder without any file; whether a named file exists is seen on opening it.
     """
     found: dict[str, tuple[str, bool]] = {}
-    for name in map(os.fspath, names):
+    for name in [os.fspath(name) for name in names]:
         if name == "-" or not (Path(name).is_dir() or (glob.has_magic(name) and not Path(name).exists())):
             matches = [(name, False)]
         elif Path(name).is_dir():

@@ -34,7 +34,8 @@ def _text(value: bytes) -> str:
 
 def section_texts(body: bytes, order: str) -> dict[str, str]:
     """comment, hardware, os and application, as far as the section header block has them."""
-    return {_SECTION_TEXTS[code]: _text(value) for code, value in _options(SECTION, body, order) if code in _SECTION_TEXTS}
+    options = _options(SECTION, body, order)
+    return {_SECTION_TEXTS[code]: _text(value) for code, value in options if code in _SECTION_TEXTS}
 
 
 def interface_texts(body: bytes, order: str) -> dict[str, str]:

@@ -17,9 +17,14 @@ _READ = 256 * 1024
 class _Decompressor(Protocol):
     """What bz2, lzma, lz4.frame and zstd objects have in common."""
 
-    eof: bool
-    needs_input: bool
-    unused_data: bytes
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def needs_input(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
 

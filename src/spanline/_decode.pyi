@@ -1,0 +1,38 @@
+import numpy as np
+import numpy.typing as npt
+
+RECORD_SIZE: int
+PACKET_SIZE: int
+TUNNEL_SIZE: int
+LAYER_SIZE: int
+LAYERS_PER_FRAME: int
+TUNNELS_PER_FRAME: int
+PROTOCOLS: tuple[str, ...]
+SEED: bytes
+
+class Paths:
+    def __len__(self) -> int: ...
+    def __getitem__(self, number: int) -> tuple[str, ...]: ...
+    @property
+    def excess(self) -> int: ...
+
+class Decoder:
+    paths: Paths
+    def __init__(self, *, vxlan_port: int = ..., verify_checksums: bool = ..., seed: bytes = ...) -> None: ...
+    def decode(
+        self,
+        data: npt.NDArray[np.uint8],
+        records: npt.NDArray[np.uint8],
+        link_types: npt.NDArray[np.int32],
+        packets: npt.NDArray[np.uint8],
+        tunnels: npt.NDArray[np.uint8],
+        start: int,
+    ) -> tuple[int, int]: ...
+    def layers(
+        self,
+        data: npt.NDArray[np.uint8],
+        records: npt.NDArray[np.uint8],
+        link_types: npt.NDArray[np.int32],
+        layers: npt.NDArray[np.uint8],
+        start: int,
+    ) -> tuple[int, int]: ...

@@ -1,0 +1,105 @@
+"""`spanline` itself: finds the command, and turns whatever goes wrong into one line and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from spanline import __version__
+from spanline.cli.text import printable
+from spanline.errors import SpanlineError
+
+COMMANDS = ("crunch", "flows", "rtt", "packets", "info", "completion")
+"""Each is the variable `command` of the module of its name, which is imported when it is needed."""
+
+FAILED = 2
+INTERRUPTED = 128 + signal.SIGINT
+BROKEN_PIPE = 128 + 13  # SIGPIPE, which Windows lacks
+
+EPILOG = """\b
+Exit codes:
+    0  everything was read
+    2  wrong usage, or nothing could be read or written, or some input had a fault: one line
+       on stderr for each, after the results of what could be read
+  130  interrupted (Ctrl-C)
+  141  whoever read the output went away
+"""
+
+
+class Commands(click.Group):
+    """The commands by name; the errors of all of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"spanline.cli.{cmd_name}").command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            # What the interpreter finds out when it flushes on exit would be a traceback.
+            sys.stdout.flush()
+            return result
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+        except SpanlineError as error:
+            complain(str(error))
+            ctx.exit(FAILED)
+        except OSError as error:
+            _forget_output()
+            if error.errno == errno.EPIPE:
+                ctx.exit(BROKEN_PIPE)
+            complain(f"{error.filename or 'the output'}: {error.strerror or error}")
+            ctx.exit(FAILED)
+
+
+def complain(what: str) -> None:
+    """One line on stderr."""
+    click.echo(f"spanline: {printable(what)}", err=True)
+
+
+def _forget_output() -> None:
+    """Lets what is left in the buffer of a stdout that takes nothing go nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+@click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def spanline() -> None:
+    """Mirrored network traffic in, flows and round-trip times out.
+
+    A PATH is a capture file (pcap or pcapng, plain or compressed), a folder, a pattern in quotes, or - for standard
+    input. Files that overlap in time are merged.
+    """
+
+
+def run() -> NoReturn:
+    """Runs the command that sys.argv asks for, and exits."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        # A locale without arrows and Greek letters is no reason to fail.
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    sys.exit(spanline.main(prog_name="spanline"))
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    """Ends as the signal would, but gives unfinished output files the time to vanish."""
+    sys.exit(128 + number)

@@ -1,0 +1,172 @@
+"""Options that several commands share, and what they mean as objects."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+Decorated = Callable[..., Any]
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class Seconds(click.ParamType[float | None]):
+    """A number of seconds, or "off" (None)."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        if value == "off":
+            return None
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds < 1e9:
+            self.fail(f"{value!r} is neither a number of seconds above 0 nor 'off'", param, ctx)
+        return seconds
+
+
+class Size(click.ParamType[int]):
+    """Bytes: 500M, 1G, 1.5GiB; powers of 1024."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([KMGT]?)(?:i?B)?", str(value), re.IGNORECASE)
+        count = round(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
+        if not 0 < count < 1 << 50:
+            self.fail(f"{value!r} is not a size: write 500M or 1G", param, ctx)
+        return count
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What to read, and how."""
+
+    paths: tuple[str, ...]
+    vxlan_port: int
+    verify_checksums: bool
+    quiet: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where results go (None: standard output) and as what: table, json, csv or parquet."""
+
+    path: str | None
+    format: str
+
+
+def _together(*decorators: Callable[[Decorated], Decorated]) -> Callable[[Decorated], Decorated]:
+    """One decorator of several; the help lists them in this order."""
+    return lambda function: functools.reduce(lambda made, decorate: decorate(made), reversed(decorators), function)
+
+
+def reads_captures(function: Decorated) -> Decorated:
+    """Gives the command `inputs`: Inputs."""
+
+    @functools.wraps(function)
+    def command(
+        *, paths: tuple[str, ...], vxlan_port: int, verify_checksums: bool, quiet: bool, **others: Any
+    ) -> Any:
+        return function(inputs=Inputs(paths, vxlan_port, verify_checksums, quiet), **others)
+
+    return _together(
+        click.argument("paths", nargs=-1, required=True, metavar="PATH..."),
+        click.option(
+            "--vxlan-port",
+            type=click.IntRange(1, 65535),
+            default=4789,
+            show_default=True,
+            help="UDP destination port that carries VXLAN.",
+        ),
+        click.option(
+            "--checksums", "verify_checksums", is_flag=True, help="Verify TCP, UDP and ICMP checksums."
+        ),
+        click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary; problems are still told."),
+    )(command)
+
+
+def makes_flows(function: Decorated) -> Decorated:
+    """Gives the command `flow_options`: keyword arguments of stages.flows.Flows."""
+
+    @functools.wraps(function)
+    def command(
+        *,
+        idle_timeout: float | None,
+        active_timeout: float | None,
+        by_vlan: bool,
+        by_vni: bool,
+        memory: int,
+        **others: Any,
+    ) -> Any:
+        flow_options = {
+            "idle_timeout": idle_timeout,
+            "active_timeout": active_timeout,
+            "by_vlan": by_vlan,
+            "by_vni": by_vni,
+            "memory": memory,
+        }
+        return function(flow_options=flow_options, **others)
+
+    return _together(
+        click.option(
+            "--idle-timeout",
+            type=Seconds(),
+            default="120",
+            show_default=True,
+            metavar="SECONDS|off",
+            help="A flow ends after this long without a packet.",
+        ),
+        click.option(
+            "--active-timeout",
+            type=Seconds(),
+            default="1800",
+            show_default=True,
+            metavar="SECONDS|off",
+            help="A flow that lasts longer is cut into several records.",
+        ),
+        click.option("--by-vlan", is_flag=True, help="Keep equal addresses in different VLANs apart."),
+        click.option("--no-vni", "by_vni", is_flag=True, flag_value=False, default=True, help="Tunnels do not separate flows."),
+        click.option(
+            "--memory",
+            type=Size(),
+            default="1G",
+            show_default=True,
+            metavar="SIZE",
+            help="What live flows may take; beyond, the least recently used end early.",
+        ),
+    )(command)
+
+
+def writes(*formats: str, required: bool = False) -> Callable[[Decorated], Decorated]:
+    """Gives the command `output`: Output. The first of `formats` is what standard output gets by default."""
+
+    def decorate(function: Decorated) -> Decorated:
+        @functools.wraps(function)
+        def command(*, format: str | None, output: str | None, **others: Any) -> Any:
+            from spanline.cli.choose import choose
+
+            return function(output=choose(output, format, formats), **others)
+
+        suffixes = ", ".join(f".{name}" for name in formats if name != "table")
+        where = "" if required else " instead of standard output"
+        return _together(
+            click.option(
+                "-o",
+                "--output",
+                metavar="FILE",
+                required=required,
+                type=click.Path(allow_dash=True),
+                help=f"Write to FILE{where}; its suffix ({suffixes}) tells the format.",
+            ),
+            click.option("--format", type=click.Choice(formats), help="Write this format."),
+        )(command)
+
+    return decorate

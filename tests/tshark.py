@@ -1,0 +1,72 @@
+"""What tshark 4.0.17 says of the shared captures: the oracle, made by tshark alone (its README says how)."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from pathlib import Path
+
+Frame = dict[str, str]
+
+# What spanline decodes, in tshark's names. Every other layer below an application is found by `is_covered`, from
+# tshark's own list of a frame's protocols.
+DECODED = frozenset({
+    *("eth", "ethertype", "sll", "null", "raw", "vlan", "ieee8021ad", "llc", "arp"),
+    *("ip", "ipv6", "ipv6.hopopts", "ipv6.routing", "ipv6.fraghdr", "ipv6.dstopts", "ah"),
+    *("tcp", "udp", "icmp", "icmpv6", "sctp", "vxlan", "gre"),
+})  # fmt: skip
+# Names that also stand above an application (802.2 inside something) and prove nothing about a further layer.
+_WEAK = frozenset({"llc", "ethertype"})
+
+
+def manifest(captures: Path) -> list[str]:
+    """The paths of all captures, relative to the folder."""
+    with (captures / "MANIFEST.tsv").open(newline="") as table:
+        return [row["path"] for row in csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE)]
+
+
+def frames(oracle: Path, capture: str) -> list[Frame]:
+    """One dict of display-filter fields for each frame; all occurrences of a field are joined by commas."""
+    path = oracle / f"{capture}.fields.tsv.gz"
+    if not path.exists():
+        return []
+    with gzip.open(path, "rt", errors="replace", newline="\n") as lines:
+        names = lines.readline().rstrip("\n").split("\t")
+        return [dict(zip(names, line.rstrip("\n").split("\t"), strict=False)) for line in lines]
+
+
+def occurrences(frame: Frame, field: str) -> list[str]:
+    return frame[field].split(",") if frame.get(field) else []
+
+
+def protocols(frame: Frame) -> list[str]:
+    return frame["frame.protocols"].split(":")
+
+
+def is_covered(frame: Frame) -> bool:
+    """Whether spanline decodes every link, network, transport and tunnel layer that tshark found in the frame."""
+    stack = protocols(frame)
+    for n, protocol in enumerate(stack):
+        if protocol not in DECODED:
+            return n > 0 and not (DECODED - _WEAK).intersection(stack[n:])
+    return True
+
+
+def is_fragment(frame: Frame) -> bool:
+    """Whether IP reassembly changes what tshark says of the frame."""
+    return (
+        "1" in frame["ip.flags.mf"]
+        or any(offset != "0" for offset in occurrences(frame, "ip.frag_offset"))
+        or "ipv6.fraghdr" in protocols(frame)
+    )
+
+
+def quotes(frame: Frame) -> bool:
+    """Whether the frame is an ICMP message with the headers of another packet in it."""
+    stack = protocols(frame)
+    return any(p in ("icmp", "icmpv6") and {"ip", "ipv6"}.intersection(stack[n:]) for n, p in enumerate(stack))
+
+
+def innermost(frame: Frame) -> str:
+    """The innermost IP layer, "ip" or "ipv6", or "" without one."""
+    return next((p for p in reversed(protocols(frame)) if p in ("ip", "ipv6")), "")
