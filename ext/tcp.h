@@ -23,10 +23,12 @@ ALWAYS_INLINE void tcp_set_state(flow_direction *d, uint32_t state) {
 }
 
 ALWAYS_INLINE void tcp_start_at(flow_direction *d, uint32_t start, uint32_t last) {
+    if (d->start != start || !(d->bits & DIRECTION_STARTED)) { /* a SYN sent again takes back nothing that was seen */
+        d->expected = d->delivered = start + 1;
+        d->bits = (uint8_t)((d->bits | DIRECTION_STARTED) & ~DIRECTION_BLOCK);
+    }
     d->start = d->ack = start;
     d->last = last;
-    d->expected = d->delivered = start + 1;
-    d->bits = (uint8_t)((d->bits | DIRECTION_STARTED) & ~DIRECTION_BLOCK);
 }
 
 static inline void tcp_start(flow_direction *d, uint32_t flags, uint32_t seq, uint32_t end) {

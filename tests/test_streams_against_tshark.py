@@ -66,7 +66,8 @@ def tshark_streams(frames: list[tshark.Frame], protocol: str) -> Iterator[Stream
         stream = streams.setdefault(numbers[-1], Stream((PROTOCOL_NUMBERS[protocol], ends)))
         stack = tshark.protocols(frame)
         innermost = len(stack) - 1 - stack[::-1].index(network)
-        stream.comparable &= tshark.is_covered(frame) and not tshark.is_fragment(frame) and protocol in stack[innermost:]
+        stream.comparable &= tshark.is_covered(frame) and not tshark.is_fragment(frame)
+        stream.comparable &= protocol in stack[innermost:]
         stream.packets += 1
         stream.octets += int(frame["frame.len"])
         if printed := tshark.occurrences(frame, "tcp.analysis.initial_rtt"):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -145,15 +147,28 @@ def makes_flows(function: Decorated) -> Decorated:
     )(command)
 
 
+def _chosen(path: str | None, format: str | None, formats: tuple[str, ...]) -> Output:
+    """What is asked for outright counts more than the suffix of a file's name."""
+    if path == "-":
+        path = None
+    if format is None and path is not None:
+        format = Path(path).suffix[1:].lower()
+        if format not in formats or format == "table":
+            suffixes = ", ".join(f".{name}" for name in formats if name != "table")
+            raise click.UsageError(f"{path}: its name does not tell the format; end it with {suffixes}, or use --format")
+    format = format or formats[0]
+    if format == "parquet" and path is None and sys.stdout.isatty():
+        raise click.UsageError("Parquet is not for terminals; write it to a file with -o flows.parquet")
+    return Output(path, format)
+
+
 def writes(*formats: str, required: bool = False) -> Callable[[Decorated], Decorated]:
     """Gives the command `output`: Output. The first of `formats` is what standard output gets by default."""
 
     def decorate(function: Decorated) -> Decorated:
         @functools.wraps(function)
         def command(*, format: str | None, output: str | None, **others: Any) -> Any:
-            from spanline.cli.choose import choose
-
-            return function(output=choose(output, format, formats), **others)
+            return function(output=_chosen(output, format, formats), **others)
 
         suffixes = ", ".join(f".{name}" for name in formats if name != "table")
         where = "" if required else " instead of standard output"

@@ -1,0 +1,215 @@
+"""Tables into files and pipes, as they come: Parquet, CSV or JSON.
+
+A file is written under another name beside its place, and moved there when it is complete: what has a file's final
+name is whole, and what failed leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import sys
+from collections.abc import Buffer, Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from spanline.arrow import readable, textual
+from spanline.errors import OutputError
+
+
+class Writer(Protocol):
+    """Takes Tables of one schema; addresses and labels in them become text."""
+
+    def write(self, table: pa.Table) -> None: ...
+
+    def close(self) -> None:
+        """Writes what comes after the last row. At least one Table, empty perhaps, has been written."""
+
+
+class Stream:
+    """Bytes on their way to a file, as pyarrow wants them: it knows its position, which a pipe does not, and never seeks.
+
+    Once it is dropped, nothing more is written: pyarrow's writers write when they are forgotten.
+    """
+
+    closed = False
+
+    def __init__(self, raw: BinaryIO, path: str | None) -> None:
+        self._raw: BinaryIO | None = raw
+        self._path = path
+        self._position = 0
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Raises OutputError; for standard output whatever OSError it was."""
+        count = memoryview(data).nbytes
+        if self._raw is not None:
+            with _told(self._path):
+                self._raw.write(data)
+            self._position += count
+        return count
+
+    def drop(self) -> None:
+        self._raw = None
+
+    def tell(self) -> int:
+        return self._position
+
+    def flush(self) -> None:
+        if self._raw is not None:
+            with _told(self._path):
+                self._raw.flush()
+
+    def close(self) -> None:
+        """What opened the file closes it."""
+
+    def readable(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+
+class _Parquet:
+    """Times are timestamps in ns UTC, durations int64 ns that Arrow reads as durations."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._writer = None
+
+    def write(self, table: pa.Table) -> None:
+        import pyarrow.parquet as pq
+
+        table = readable(table)
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._stream, table.schema, compression="zstd")
+        if table.num_rows:
+            self._writer.write_table(table)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+class _Csv:
+    """With a header. Times in RFC 3339, durations as integer ns, nothing for null."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._writer = None
+
+    def write(self, table: pa.Table) -> None:
+        from pyarrow.csv import CSVWriter
+
+        table = textual(table)
+        if self._writer is None:
+            self._writer = CSVWriter(self._stream, table.schema)
+        self._writer.write_table(table)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+class _Json:
+    """One array with an object a line. Times in RFC 3339, durations as integer ns."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._begun = False
+
+    def write(self, table: pa.Table) -> None:
+        for batch in textual(table).to_batches(max_chunksize=1 << 14):
+            if batch.num_rows:
+                self._stream.write((",\n" if self._begun else "[\n").encode())
+                self._stream.write(",\n".join(_objects(batch).to_pylist()).encode())
+                self._begun = True
+
+    def close(self) -> None:
+        self._stream.write(b"\n]\n" if self._begun else b"[]\n")
+
+
+WRITERS = {"parquet": _Parquet, "csv": _Csv, "json": _Json}
+
+
+def _objects(batch: pa.RecordBatch) -> pa.Array:
+    """A JSON object for each row, made column by column: Python sees only the distinct texts."""
+    parts = []
+    for n, field in enumerate(batch.schema):
+        name = ("{" if n == 0 else ", ") + json.dumps(field.name) + ": "
+        parts += [pa.scalar(name), _values(batch.column(n))]
+    return pc.binary_join_element_wise(*parts, "}", "")
+
+
+def _values(column: pa.Array) -> pa.Array:
+    kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        return pc.fill_null(column.cast(pa.string()), "null")
+    if pa.types.is_string(kind):
+        coded = column.dictionary_encode()
+        texts = pa.array([json.dumps(text) for text in coded.dictionary.to_pylist()], pa.string())
+        return pc.fill_null(texts.take(coded.indices), "null")
+    return pa.array([json.dumps(value) for value in column.to_pylist()], pa.string())
+
+
+@contextlib.contextmanager
+def open_output(path: str | None, format: str) -> Iterator[Writer]:
+    """A Writer to the file `path`, or to standard output for None; complete when the block ends without an exception.
+
+    `format` is a key of WRITERS. Raises OutputError when the file cannot be written.
+    """
+    with open_stream(path) as stream:
+        writer: Writer = WRITERS[format](stream)
+        try:
+            yield writer
+            writer.close()
+        except BaseException:
+            stream.drop()
+            raise
+
+
+@contextlib.contextmanager
+def open_stream(path: str | None) -> Iterator[Stream]:
+    """The bytes of the file `path`, or of standard output for None, by the same rules."""
+    if path is None:
+        stream = Stream(sys.stdout.buffer, None)
+        yield stream
+        stream.flush()
+        return
+    # A link is kept, and what it leads to replaced. A device or a FIFO is written to where it is.
+    place = Path(os.path.realpath(path))
+    unfinished = None if place.exists() and not place.is_file() else place.with_name(f".{place.name}.{os.getpid()}.part")
+    with _told(path):
+        raw = unfinished.open("xb") if unfinished else place.open("wb")
+    try:
+        yield Stream(raw, path)
+        with _told(path):
+            raw.close()
+            if unfinished:
+                if place.exists():
+                    shutil.copymode(place, unfinished)
+                unfinished.replace(place)
+    finally:
+        with contextlib.suppress(OSError):
+            raw.close()
+        if unfinished:
+            unfinished.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _told(path: str | None) -> Iterator[None]:
+    """Turns an OSError into an OutputError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        if path is None or error.errno == errno.EPIPE:
+            raise
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,0 +1,224 @@
+"""What a capture is made of: how much, from when to when, which protocol stacks, how far frames could be read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from spanline.arrow import table_of
+from spanline.batch import PROTOCOLS, Batch
+from spanline.chunk import Interface, Interfaces
+from spanline.errors import Problem
+from spanline.pipeline import Capture, Counters
+from spanline.schema import VERDICTS, Column
+from spanline.sources.capture_file import FileInfo
+
+STACK = (
+    Column("stack", "", "string", "Protocols", "", "outermost first, as tshark's frame.protocols"),
+    Column("frames", "", "uint64", "Frames"),
+    Column("bytes", "", "uint64", "Bytes", "byte", "wire length"),
+)
+"""The Table "stacks"."""
+
+VERDICT = (
+    Column("verdict", "", "string", "Verdict", "", "one of schema.VERDICTS"),
+    Column("layer", "", "string", "Layer", "", "where decoding stopped; empty when it did not, or before the first"),
+    Column("frames", "", "uint64", "Frames"),
+)
+"""The Table "verdicts"."""
+
+# https://www.tcpdump.org/linktypes.html
+LINK_TYPES = {
+    0: "NULL", 1: "ETHERNET", 3: "AX25", 6: "IEEE802_5", 7: "ARCNET_BSD", 8: "SLIP", 9: "PPP", 10: "FDDI",
+    50: "PPP_HDLC", 51: "PPP_ETHER", 100: "ATM_RFC1483", 101: "RAW", 104: "C_HDLC", 105: "IEEE802_11", 107: "FRELAY",
+    108: "LOOP", 113: "LINUX_SLL", 114: "LTALK", 117: "PFLOG", 119: "IEEE802_11_PRISM", 122: "IP_OVER_FC",
+    123: "SUNATM", 127: "IEEE802_11_RADIOTAP", 129: "ARCNET_LINUX", 138: "APPLE_IP_OVER_IEEE1394", 139: "MTP2_WITH_PHDR",
+    140: "MTP2", 141: "MTP3", 142: "SCCP", 143: "DOCSIS", 144: "LINUX_IRDA", 147: "USER0", 148: "USER1", 149: "USER2",
+    150: "USER3", 163: "IEEE802_11_AVS", 165: "BACNET_MS_TP", 166: "PPP_PPPD", 177: "LINUX_LAPD", 187: "BLUETOOTH_HCI_H4",
+    189: "USB_LINUX", 192: "PPI", 195: "IEEE802_15_4_WITHFCS", 197: "ERF", 201: "BLUETOOTH_HCI_H4_WITH_PHDR",
+    204: "PPP_WITH_DIR", 220: "USB_LINUX_MMAPPED", 224: "FC_2", 226: "IPNET", 227: "CAN_SOCKETCAN", 228: "IPV4",
+    229: "IPV6", 230: "IEEE802_15_4_NOFCS", 231: "DBUS", 235: "DVB_CI", 239: "NFLOG", 240: "NETANALYZER",
+    243: "MPEG_2_TS", 245: "NFC_LLCP", 248: "SCTP", 249: "USBPCAP", 251: "BLUETOOTH_LE_LL", 253: "NETLINK",
+    258: "PKTAP", 259: "EPON", 265: "NORDIC_BLE", 271: "VSOCK", 276: "LINUX_SLL2", 282: "DSA_TAG_BRCM",
+}  # fmt: skip
+
+
+def link_type_name(number: int) -> str:
+    """The name of a LINKTYPE_, else its number."""
+    return LINK_TYPES.get(number, str(number))
+
+
+class Summary:
+    """Counts the frames of a capture, and merges with the Summaries of others.
+
+    frames, data_bytes (wire length), captured_bytes, cut (frames captured shorter than on the wire), first and last
+    (earliest and latest time, ns since the epoch, None without frames), in_order (no frame is earlier than the one
+    before it), interfaces (frames by interface number), stacks (frames and bytes by protocol stack), verdicts (frames
+    by verdict and the layer where decoding stopped).
+    """
+
+    def __init__(self) -> None:
+        self.frames = self.data_bytes = self.captured_bytes = self.cut = 0
+        self.first: int | None = None
+        self.last: int | None = None
+        self.in_order = True
+        self.interfaces: Counter[int] = Counter()
+        self.stacks: dict[tuple[str, ...], list[int]] = {}
+        self.verdicts: Counter[tuple[str, str]] = Counter()
+        self._previous: int | None = None
+
+    def update(self, batch: Batch) -> None:
+        packets = batch.packets
+        if not len(packets):
+            return
+        self.frames += len(packets)
+        wire, captured = packets["wire_length"], packets["captured_length"]
+        self.data_bytes += int(wire.sum(dtype=np.uint64))
+        self.captured_bytes += int(captured.sum(dtype=np.uint64))
+        self.cut += int(np.count_nonzero(captured < wire))
+        self._update_times(packets["timestamp"])
+        self.interfaces.update(_counts(packets["interface"]))
+        by_stop = packets["verdict"].astype(np.uint16) << 8 | packets["verdict_layer"]
+        for stop, count in _counts(by_stop).items():
+            verdict = VERDICTS[stop >> 8]
+            self.verdicts[verdict, PROTOCOLS[stop & 0xFF] if verdict != "ok" else ""] += count
+        octets = np.bincount(packets["path"], weights=wire)
+        for path, count in _counts(packets["path"]).items():
+            self._add_stack(batch.paths[path], count, int(octets[path]))
+
+    def _update_times(self, times: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+        first, last = int(times.min()), int(times.max())
+        backwards = bool((times[1:] < times[:-1]).any())
+        self.in_order &= not backwards and (self._previous is None or self._previous <= int(times[0]))
+        self._previous = int(times[-1])
+        self.first = first if self.first is None else min(first, self.first)
+        self.last = last if self.last is None else max(last, self.last)
+
+    def _add_stack(self, stack: tuple[str, ...], frames: int, octets: int) -> None:
+        known = self.stacks.setdefault(stack, [0, 0])
+        known[0] += frames
+        known[1] += octets
+
+    def merge(self, other: Summary) -> None:
+        """Adds another capture's counts; what is about one file only (order, interfaces) stays as it was."""
+        for name in ("frames", "data_bytes", "captured_bytes", "cut"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.first = min((time for time in (self.first, other.first) if time is not None), default=None)
+        self.last = max((time for time in (self.last, other.last) if time is not None), default=None)
+        self.verdicts += other.verdicts
+        for stack, (frames, octets) in other.stacks.items():
+            self._add_stack(stack, frames, octets)
+
+    @property
+    def duration(self) -> int | None:
+        """ns between the earliest and the latest frame."""
+        return None if self.first is None or self.last is None else self.last - self.first
+
+    def drain(self) -> Mapping[str, pa.Table]:
+        """Nothing: counts are known at the end."""
+        return {}
+
+    def tables(self) -> Mapping[str, pa.Table]:
+        stacks = sorted(self.stacks.items(), key=lambda item: (-item[1][0], item[0]))
+        verdicts = sorted(self.verdicts.items(), key=lambda item: (VERDICTS.index(item[0][0]), -item[1], item[0][1]))
+        return {
+            "stacks": table_of(
+                STACK,
+                {
+                    "stack": pa.array([":".join(stack) for stack, _ in stacks], pa.string()),
+                    "frames": pa.array([counts[0] for _, counts in stacks], pa.uint64()),
+                    "bytes": pa.array([counts[1] for _, counts in stacks], pa.uint64()),
+                },
+            ),
+            "verdicts": table_of(
+                VERDICT,
+                {
+                    "verdict": pa.array([verdict for (verdict, _), _ in verdicts], pa.string()),
+                    "layer": pa.array([layer for (_, layer), _ in verdicts], pa.string()),
+                    "frames": pa.array([count for _, count in verdicts], pa.uint64()),
+                },
+            ),
+        }
+
+
+def _counts(numbers: np.ndarray[Any, np.dtype[np.uint16]]) -> dict[int, int]:
+    """How often each of the small `numbers` occurs."""
+    counts = np.bincount(numbers)
+    return {int(number): int(counts[number]) for number in np.flatnonzero(counts)}
+
+
+def rates(summary: Summary) -> dict[str, float | None]:
+    """Averages over the capture's duration, in bytes, bits and packets a second, and bytes a packet; None for unknown."""
+    seconds = (summary.duration or 0) / 1e9
+    return {
+        "data_byte_rate": summary.data_bytes / seconds if seconds else None,
+        "data_bit_rate": summary.data_bytes * 8 / seconds if seconds else None,
+        "average_packet_size": summary.data_bytes / summary.frames if summary.frames else None,
+        "average_packet_rate": summary.frames / seconds if seconds else None,
+    }
+
+
+def _interface(number: int, interface: Interface, frames: int) -> dict[str, Any]:
+    return {
+        "number": number,
+        "name": interface.name or None,
+        "description": interface.description or None,
+        "filter": interface.filter or None,
+        "os": interface.os or None,
+        "link_type": interface.link_type,
+        "link_type_name": link_type_name(interface.link_type),
+        "snaplen": interface.snaplen or None,
+        "time_resolution": interface.resolution,
+        "packets": frames,
+        "statistics": interface.statistics or None,
+    }
+
+
+def describe(
+    info: FileInfo, summary: Summary, interfaces: Interfaces, counters: Counters, problems: Iterable[Problem]
+) -> dict[str, Any]:
+    """All that `spanline info` tells of one file; sizes in bytes, times and durations in ns, None for unknown."""
+    own = [_interface(n, interfaces[number], summary.interfaces[number]) for n, number in enumerate(info.interfaces)]
+    snaplens = {interface["snaplen"] for interface in own}
+    tables = summary.tables()
+    return {
+        "file": info.path,
+        "format": info.format or None,
+        "compression": info.compression or None,
+        "byte_order": info.byte_order or None,
+        "link_types": sorted({interface["link_type_name"] for interface in own}),
+        "snaplen": snaplens.pop() if len(snaplens) == 1 else None,
+        "packets": summary.frames,
+        "cut_packets": summary.cut,
+        "file_size": info.size,
+        "uncompressed_size": info.uncompressed_size,
+        "data_size": summary.data_bytes,
+        "captured_size": summary.captured_bytes,
+        "duration": summary.duration,
+        "first_packet": summary.first,
+        "last_packet": summary.last,
+        **rates(summary),
+        "strict_time_order": summary.in_order,
+        "sections": info.sections,
+        "interfaces": own,
+        "decoded": counters.decoded,
+        "undecodable": counters.undecodable,
+        "verdicts": tables["verdicts"].to_pylist(),
+        "stacks": tables["stacks"].to_pylist(),
+        "problems": [
+            {"kind": problem.kind, "what": problem.what, "where": problem.where, "hint": problem.hint}
+            for problem in problems
+        ],
+    }
+
+
+def summarise(capture: Capture) -> Summary:
+    """Reads all of `capture`."""
+    summary = Summary()
+    for _ in capture.run(summary):
+        pass
+    return summary
