@@ -2,6 +2,7 @@
 # make test      everything CI runs: linters, types, C headers alone, tests on the built wheel
 # make sanitize  the tests on a core built with ASan and UBSan
 # make bench     the benchmarks
+# make compare   spanline beside other programs: writes benchmarks/RESULTS.md
 # make clean     away with everything that make made
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ C_FLAGS := -std=c11 -Wall -Wextra -Wconversion -Werror -Iext -fsyntax-only -x c
 BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 WHEEL = $$(ls build/wheel/spanline-*.whl)
 
-.PHONY: demo test lint types headers pytest sanitize bench clean
+.PHONY: demo test lint types headers pytest sanitize bench compare clean
 .DELETE_ON_ERROR:
 
 test: lint types headers pytest
@@ -90,6 +91,9 @@ sanitize: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest benchmarks --benchmark-only $(BENCH_ARGS)
+
+compare: $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/compare.py $(COMPARE_ARGS)
 
 clean:
 	rm -rf $(VENV) build dist ext/*.c src/*.egg-info src/spanline/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

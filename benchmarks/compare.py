@@ -3,8 +3,9 @@
     make compare                                   all of it
     python benchmarks/compare.py --packets 200000  a quick look
 
-It needs Linux, some GB below build/ for captures and peers, and about five minutes. Missing Debian packages are installed
-when run as root, dpkt and nfstream in venvs of their own below build/peers. NetFlow goes to the loopback interface only.
+It needs Linux, 8 GB below build/ for captures and peers, and about five minutes. Missing Debian packages are installed
+when run as root, dpkt and nfstream in venvs of their own below build/peers. NetFlow goes to the loopback interface
+only, to a port where nobody listens.
 """
 
 from __future__ import annotations
@@ -47,7 +48,6 @@ def main() -> None:
         print(f"not installed, so their rows will say that they failed: {', '.join(missing)}")
     nfstream, dpkt = python_tools()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    floor = smallest_peak()
     load = [os.getloadavg()[0]]
 
     mix = Traffic("mix", packets, packets // 40)
@@ -60,31 +60,26 @@ def main() -> None:
     tunnelled = side_by_side((CRUNCH, SOFTFLOWD, NFPCAPD, nfstream), vxlan, rounds)
     sizes = [side_by_side([CRUNCH], Traffic("mix", count, LIVE_FLOWS), 1)[0] for count in MEMORY_PACKETS]
     load.append(os.getloadavg()[0])
+    floor = smallest_peak()
 
     by_name: dict[str, list[Result]] = {
         "spanline": flows[:1],
         "softflowd": flows[1:3],
         "nfstream": [result for result in flows if result.tool is nfstream],
     }
+    outer = "Who finds fewer flows than there are counts those of the outer headers.\n"
+    growing = f"`spanline crunch` of captures that grow while the number of flows stays {LIVE_FLOWS:,}. One run each.\n"
+    quiet = (
+        f"Load average of one minute: {load[0]:.2f} before, {load[1]:.2f} after; the runs themselves make 1 of it.\n"
+    )
     sections = [
         ("What was wanted", report.goals(decoded[0], decoded[1], by_name)),
         ("Decode or copy", "\n".join(report.comparison(results, floor) for results in decoded)),
         ("Flows", "\n".join(report.comparison(results, floor) for results in (flows, small_flows))),
-        (
-            "Flows inside VXLAN",
-            report.comparison(tunnelled, floor)
-            + "\nWho finds fewer flows than there are counts those of the outer headers.\n",
-        ),
-        (
-            "Memory",
-            f"`spanline crunch` of captures that grow while their number of flows, {LIVE_FLOWS:,}, stays; one run each.\n\n"
-            + report.memory(sizes),
-        ),
+        ("Flows inside VXLAN", f"{report.comparison(tunnelled, floor)}\n{outer}"),
+        ("Memory", f"{growing}\n{report.memory(sizes)}"),
         ("What each does, and what not", report.notes([*decoded[0], *flows])),
-        (
-            "How quiet the machine was",
-            f"The load average of one minute was {load[0]:.2f} before and {load[1]:.2f} after; the runs themselves make 1.\n",
-        ),
+        ("How quiet the machine was", quiet),
     ]
     text = report.document(sections, rounds=rounds, floor=floor, versions=versions())
     arguments.results.write_text(text, encoding="utf-8")

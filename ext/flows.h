@@ -39,7 +39,7 @@ typedef struct {
     int64_t next_sweep;
     int64_t previous_timestamp;
     uint64_t flow_packets;
-    uint64_t non_flow_packets;
+    uint64_t non_flow_packets; /* decoded, and without an IP layer */
     uint64_t evicted;
     uint8_t key_vlan;
     uint8_t key_vni;
@@ -291,7 +291,7 @@ ALWAYS_INLINE void flow_prefetch_record(const flow_table *t, const packet_row *r
 /* Whether a row belongs to a flow: it has an IP layer. */
 ALWAYS_INLINE int is_flow_packet(const packet_row *row) { return row->ip_version != 0; }
 
-/* Adds one packet. `numbers`, where given, gets the record number of its flow. */
+/* Adds one packet. */
 ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, const uint8_t *buffer, uint32_t *sweep_from) {
     uint32_t source_port, destination_port;
     if (UNLIKELY(t->idle_timeout && row->timestamp >= t->next_sweep && t->previous_timestamp >= t->next_sweep)) {
@@ -305,7 +305,7 @@ ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, const uint8_t 
     }
     if (UNLIKELY(!is_flow_packet(row))) {
         t->previous_timestamp = row->timestamp;
-        t->non_flow_packets++;
+        t->non_flow_packets += row->verdict == VERDICT_OK;
         return FLOWS_DONE;
     }
     if (UNLIKELY(t->output_count == t->output_capacity)) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -40,31 +41,34 @@ def python_with(package: str) -> Path:
     return python
 
 
-def _first_line(command: list[str | Path], containing: str = "") -> str:
+def _told(command: list[str | Path], pattern: str = r"(\S+)") -> str:
+    """The first match in what a command prints."""
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     except OSError:
         return "not installed"
-    return next((line.strip() for line in done.stdout.splitlines() if containing in line), "unknown")
+    match = re.search(pattern, done.stdout)
+    return match[1] if match else "unknown"
 
 
 def _installed(python: Path, package: str) -> str:
     code = f"from importlib.metadata import version; print(version({package!r}))"
-    return _first_line([python, "-c", code])
+    return _told([python, "-c", code])
 
 
 def versions() -> dict[str, str]:
     """What was compared, by name."""
     python = Path(sys.executable)
-    commit = _first_line(["git", "-C", Path(__file__).parent, "describe", "--always", "--dirty=, with changes"])
+    commit = _told(["git", "-C", Path(__file__).parent, "describe", "--always", "--dirty= with changes"], "(.+)")
     return {
         "spanline": f"{_installed(python, 'spanline')} ({commit})",
-        "numpy, pyarrow": f"{_installed(python, 'numpy')}, {_installed(python, 'pyarrow')}",
-        "tcpdump": _first_line(["tcpdump", "--version"], "tcpdump"),
-        "libpcap": _first_line(["tcpdump", "--version"], "libpcap"),
-        "softflowd": _first_line(["softflowd", "-h"], "version"),
-        "nfpcapd": _first_line(["nfpcapd", "-V"], "ersion"),
-        "tshark": _first_line(["tshark", "--version"], "TShark"),
+        "numpy": _installed(python, "numpy"),
+        "pyarrow": _installed(python, "pyarrow"),
+        "tcpdump": _told(["tcpdump", "--version"], r"tcpdump version (\S+)"),
+        "libpcap": _told(["tcpdump", "--version"], r"libpcap version (\S+)"),
+        "softflowd": _told(["softflowd", "-h"], r"softflowd version (\d[\d.]*\d)"),
+        "nfpcapd": _told(["nfpcapd", "-V"], r"Version: \D*(\S+)"),
+        "tshark": _told(["tshark", "--version"], r"TShark \(Wireshark\) (\d[\d.]*\d)"),
         "dpkt": _installed(python_with("dpkt"), "dpkt"),
         "nfstream": _installed(python_with("nfstream"), "nfstream"),
     }

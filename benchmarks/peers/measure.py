@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -13,20 +14,23 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from peers.captures import FOLDER, Traffic, warm
 
 CORE = max(os.sched_getaffinity(0))
 """Interrupts and other processes prefer the first core: take the last."""
 
+TINY = Traffic("mix", 2_000, 50)
+
 
 @dataclass(frozen=True)
 class Tool:
     """A program under test.
 
-    `command` is what to run, with {capture} for the file; it runs in an empty folder that is removed afterwards. `flows`
-    is a pattern that finds the number of flows in what it prints: the group's last match, else how often it matches.
-    `once` is for what takes so long that it runs in one round only.
+    `command` is what to run, with {capture} for the file; it runs in an empty folder that is removed afterwards.
+    `flows` is a pattern that finds the number of flows in what it prints: the group's last match, else how often it
+    matches. `once` is for what takes so long that it runs in one round only.
     """
 
     name: str
@@ -64,26 +68,40 @@ class Result:
         return self.traffic.packets / statistics.median(self.loop) / 1e6 if self.loop else self.mpps
 
 
+def _start(tool: Tool, traffic: Traffic, folder: str, output: IO[bytes] | int) -> subprocess.Popen[bytes]:
+    command = [part.format(capture=traffic.path) for part in tool.command]
+    return subprocess.Popen(
+        ["taskset", "-c", str(CORE), *command],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def _warm_up(tool: Tool, traffic: Traffic) -> None:
+    """Bring the program and the capture into the page cache.
+
+    Before every run, and not once: a virtual machine may reclaim pages that nobody touched for some seconds.
+    """
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+        _start(tool, TINY, folder, subprocess.DEVNULL).wait()
+    warm(traffic.path)
+
+
 def run_once(result: Result) -> None:
     """One run, its figures appended to `result`. A run that fails is noted and the tool is not tried again.
 
     Peak memory is ru_maxrss of wait4: of the largest single process where a tool starts several.
     """
     tool, traffic = result.tool, result.traffic
-    command = [part.format(capture=traffic.path) for part in tool.command]
+    if not shutil.which(tool.command[0]):
+        result.failure = "not installed"
+        return
+    _warm_up(tool, traffic)
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder, tempfile.TemporaryFile() as output:
         begin = time.perf_counter()
-        try:
-            process = subprocess.Popen(
-                ["taskset", "-c", str(CORE), *command],
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        except OSError as error:
-            result.failure = error.strerror or "did not start"
-            return
+        process = _start(tool, traffic, folder, output)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -120,14 +138,15 @@ def _rows_in(folder: Path) -> int | None:
 
 def smallest_peak() -> float:
     """Peak memory in MB that is charged to any process from here: Linux counts this one's own at the moment of exec."""
-    nothing = Result(Tool("true", ("true",)), Traffic("mix", 0, 0))
+    nothing = Result(Tool("true", ("true",)), TINY)
     run_once(nothing)
     return nothing.peak[0]
 
 
 def side_by_side(tools: Sequence[Tool], traffic: Traffic, rounds: int) -> list[Result]:
     """Every tool on the same capture, in turn, `rounds` times: what disturbs the machine then disturbs all alike."""
-    warm(traffic.make())
+    TINY.make()
+    traffic.make()
     results = [Result(tool, traffic) for tool in tools]
     for number in range(rounds):
         for result in results:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import median
 
@@ -14,13 +14,15 @@ from peers.measure import CORE, Result
 INTRODUCTION = """\
 # Side by side
 
-Written by `make compare`, which generates the captures, runs every program and writes this file; nothing here was put in
-by hand. Every program reads the same file, from the page cache, pinned to the same core (`taskset -c {core}`), in turn:
-{rounds} rounds, of which the median is given (lowest to highest in brackets). Seconds are those of the whole process,
-its start included; CPU seconds are user and system time. Mpps are 10⁶ packets, MB/s 10⁶ bytes of the file, a second.
-"Loop alone" leaves out the start of the process, where the program tells. Peak is the resident memory (ru_maxrss, 10⁶
-bytes) of the largest process; the harness cannot see less than {floor:.0f} MB. The last column is the time a program took,
-divided by what spanline took.
+Written by `make compare`, which generates the captures, runs every program and writes this file; nothing here was put
+in by hand. Every program reads the same file, pinned to the same core (`taskset -c {core}`), in turn: {rounds} rounds,
+of which the median is given (lowest to highest in brackets). Before each run the program reads a tiny capture and the
+file is read once, so that both are in the page cache.
+
+Seconds are those of the whole process, its start included; CPU seconds are user and system time. Mpps are 10⁶ packets
+a second, MB/s 10⁶ bytes of the file a second. "Loop alone" leaves out the start of the process, where the program
+tells. Peak is the resident memory (ru_maxrss, 10⁶ bytes) of the largest process; less than {floor:.0f} MB cannot be
+seen from here. The last column is the time that a program took, divided by what spanline took.
 """
 
 
@@ -107,7 +109,7 @@ def _verdict(what: str, wanted: float, ours: Result, peers: Sequence[Result], lo
     return [what, f"≥ {wanted:g}×", f"{ratio:.2f}×", "yes" if ratio >= wanted else "**no**"]
 
 
-def goals(mix: Sequence[Result], small: Sequence[Result], flows: dict[str, Sequence[Result]]) -> str:
+def goals(mix: Sequence[Result], small: Sequence[Result], flows: Mapping[str, Sequence[Result]]) -> str:
     """What was wanted, what was measured."""
     rows = []
     for name, (ours, tcpdump) in (("mix", mix), ("64-byte frames", small)):

@@ -37,7 +37,7 @@ SOFTFLOWD = Tool(
 SOFTFLOWD_SMALL_TABLE = Tool(
     "softflowd",
     _SOFTFLOWD,
-    "the same with its default table of 8,192 flows: when that is full it ends flows early, so that it finds more of them",
+    "the same with its default table of 8,192 flows; when that is full it ends flows early and so finds more of them",
     r"Flows expired: (\d+)",
 )
 NFPCAPD = Tool(
@@ -49,7 +49,7 @@ NFPCAPD = Tool(
 TSHARK = Tool(
     "tshark -z conv,tcp",
     ("tshark", "-n", "-q", "-r", "{capture}", "-z", "conv,tcp"),
-    "TCP only, a table of text; dissects every application protocol on the way; follows VXLAN without telling VNIs apart",
+    "TCP only, a table of text; dissects every application protocol on the way; follows VXLAN, its table has no VNI",
     r"<->",
     once=True,
 )

@@ -1,6 +1,5 @@
 """spanline: mirrored network traffic in, flows and round-trip times out."""
 
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 from spanline.errors import CaptureError, OutputError, Problem, SpanlineError, UsageError
@@ -10,7 +9,8 @@ if TYPE_CHECKING:
     from spanline.batch import Batch
     from spanline.pipeline import Capture, open
 
-__version__ = _version("spanline")
+    __version__: str
+
 __all__ = [
     "Batch",
     "Capture",
@@ -19,11 +19,12 @@ __all__ = [
     "Problem",
     "SpanlineError",
     "UsageError",
+    "__version__",
     "flows",
     "open",
 ]
 
-# What needs numpy or pyarrow is imported when it is first used: `spanline --help` must not wait for it.
+# What takes long to import is imported when it is first used: `spanline --help` must not wait for it.
 _LAZY = {
     "Batch": "spanline.batch",
     "Capture": "spanline.pipeline",
@@ -37,4 +38,8 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return getattr(importlib.import_module(_LAZY[name]), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("spanline")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

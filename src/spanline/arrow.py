@@ -44,6 +44,17 @@ def fixed_binary(octets: npt.NDArray[np.uint8]) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(octets.shape[1]), len(octets), [None, pa.py_buffer(octets)])
 
 
+def octets_of(column: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
+    """The other way: a column of fixed-size binary without nulls as uint8[n, width]."""
+    width = column.type.byte_width
+    parts = [
+        np.frombuffer(chunk.buffers()[1], np.uint8)[chunk.offset * width : (chunk.offset + len(chunk)) * width]
+        for chunk in column.chunks
+        if len(chunk)
+    ]
+    return np.concatenate(parts).reshape(-1, width) if parts else np.empty((0, width), np.uint8)
+
+
 def labels(numbers: npt.NDArray[np.integer], names: Sequence[str]) -> pa.Array:
     """Indices into `names` as a column of texts."""
     return pa.DictionaryArray.from_arrays(pa.array(numbers.astype(np.int8)), pa.array(names))
@@ -102,5 +113,5 @@ def table_of(columns: Sequence[Column], arrays: Mapping[str, pa.Array]) -> pa.Ta
     filled = []
     for field in schema:
         array = arrays.get(field.name)
-        filled.append(pa.nulls(count, field.type) if array is None else array.cast(field.type))
+        filled.append(pa.nulls(count, field.type) if array is None else array.view(field.type))
     return pa.Table.from_arrays(filled, schema=schema)

@@ -12,9 +12,9 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Buffer, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,7 +33,7 @@ class Writer(Protocol):
 
 
 class Stream:
-    """Bytes on their way to a file, as pyarrow wants them: it knows its position, which a pipe does not, and never seeks.
+    """Bytes on their way to a file, as pyarrow wants it: with a position, which a pipe does not know, and no seeking.
 
     Once it is dropped, nothing more is written: pyarrow's writers write when they are forgotten.
     """
@@ -83,7 +83,7 @@ class _Parquet:
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._writer = None
+        self._writer: Any = None
 
     def write(self, table: pa.Table) -> None:
         import pyarrow.parquet as pq
@@ -104,7 +104,7 @@ class _Csv:
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._writer = None
+        self._writer: Any = None
 
     def write(self, table: pa.Table) -> None:
         from pyarrow.csv import CSVWriter
@@ -137,7 +137,16 @@ class _Json:
         self._stream.write(b"\n]\n" if self._begun else b"[]\n")
 
 
-WRITERS = {"parquet": _Parquet, "csv": _Csv, "json": _Json}
+WRITERS: dict[str, Callable[[Stream], Writer]] = {"parquet": _Parquet, "csv": _Csv, "json": _Json}
+
+
+def write_objects(objects: Iterable[Mapping[str, Any]], stream: Stream) -> None:
+    """A JSON array of what is no Table."""
+    begun = False
+    for one in objects:
+        stream.write((",\n" if begun else "[\n").encode() + json.dumps(one, indent=2).encode())
+        begun = True
+    stream.write(b"\n]\n" if begun else b"[]\n")
 
 
 def _objects(batch: pa.RecordBatch) -> pa.Array:
@@ -167,7 +176,7 @@ def open_output(path: str | None, format: str) -> Iterator[Writer]:
     `format` is a key of WRITERS. Raises OutputError when the file cannot be written.
     """
     with open_stream(path) as stream:
-        writer: Writer = WRITERS[format](stream)
+        writer = WRITERS[format](stream)
         try:
             yield writer
             writer.close()
@@ -186,7 +195,8 @@ def open_stream(path: str | None) -> Iterator[Stream]:
         return
     # A link is kept, and what it leads to replaced. A device or a FIFO is written to where it is.
     place = Path(os.path.realpath(path))
-    unfinished = None if place.exists() and not place.is_file() else place.with_name(f".{place.name}.{os.getpid()}.part")
+    special = place.exists() and not place.is_file()
+    unfinished = None if special else place.with_name(f".{place.name}.{os.getpid()}.part")
     with _told(path):
         raw = unfinished.open("xb") if unfinished else place.open("wb")
     try:

@@ -74,9 +74,7 @@ def reads_captures(function: Decorated) -> Decorated:
     """Gives the command `inputs`: Inputs."""
 
     @functools.wraps(function)
-    def command(
-        *, paths: tuple[str, ...], vxlan_port: int, verify_checksums: bool, quiet: bool, **others: Any
-    ) -> Any:
+    def command(*, paths: tuple[str, ...], vxlan_port: int, verify_checksums: bool, quiet: bool, **others: Any) -> Any:
         return function(inputs=Inputs(paths, vxlan_port, verify_checksums, quiet), **others)
 
     return _together(
@@ -88,9 +86,7 @@ def reads_captures(function: Decorated) -> Decorated:
             show_default=True,
             help="UDP destination port that carries VXLAN.",
         ),
-        click.option(
-            "--checksums", "verify_checksums", is_flag=True, help="Verify TCP, UDP and ICMP checksums."
-        ),
+        click.option("--checksums", "verify_checksums", is_flag=True, help="Verify TCP, UDP and ICMP checksums."),
         click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary; problems are still told."),
     )(command)
 
@@ -135,7 +131,9 @@ def makes_flows(function: Decorated) -> Decorated:
             help="A flow that lasts longer is cut into several records.",
         ),
         click.option("--by-vlan", is_flag=True, help="Keep equal addresses in different VLANs apart."),
-        click.option("--no-vni", "by_vni", is_flag=True, flag_value=False, default=True, help="Tunnels do not separate flows."),
+        click.option(
+            "--no-vni", "by_vni", is_flag=True, flag_value=False, default=True, help="Tunnels do not separate flows."
+        ),
         click.option(
             "--memory",
             type=Size(),
@@ -155,7 +153,7 @@ def _chosen(path: str | None, format: str | None, formats: tuple[str, ...]) -> O
         format = Path(path).suffix[1:].lower()
         if format not in formats or format == "table":
             suffixes = ", ".join(f".{name}" for name in formats if name != "table")
-            raise click.UsageError(f"{path}: its name does not tell the format; end it with {suffixes}, or use --format")
+            raise click.UsageError(f"{path}: no format has this suffix; use {suffixes}, or --format")
     format = format or formats[0]
     if format == "parquet" and path is None and sys.stdout.isatty():
         raise click.UsageError("Parquet is not for terminals; write it to a file with -o flows.parquet")

@@ -22,11 +22,11 @@ def size(count: float, unit: str = "B") -> str:
     """926 B, 9.73 kB, 1.20 GB: three digits, powers of 1000."""
     if abs(count) < 999.5:
         return f"{count:.0f} {unit}"
-    for prefix in "kMGT":
+    power = 0
+    while abs(count) >= 999.5 and power < 4:
         count /= 1000
-        if abs(count) < 999.5:
-            break
-    return f"{_three_digits(count)} {prefix}{unit}"
+        power += 1
+    return f"{_three_digits(count)} {'kMGT'[power - 1]}{unit}"
 
 
 def quantity(count: int) -> str:

@@ -17,7 +17,7 @@ from spanline.schema import MARK_DTYPE, RECORD_DTYPE
 from spanline.sources import pcapng_blocks
 from spanline.sources.streams import ByteStream, is_regular_file
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 19
 """A piece that is still in the cache when the last stage looks at it, and large enough for Python to cost little."""
 
 LARGEST_BLOCK = 1 << 25

@@ -112,7 +112,7 @@ class Flows:
 
     @property
     def non_flow_packets(self) -> int:
-        """Frames without an IP layer."""
+        """Frames that were decoded and have no IP layer."""
         return int(self._table.non_flow_packets)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from spanline.arrow import fixed_binary, labels, table_of
 from spanline.batch import PROTOCOLS, Batch
@@ -62,15 +61,15 @@ def _missing(packets: npt.NDArray[np.void]) -> dict[str, npt.NDArray[np.bool_]]:
         "tunnel_id": packets["tunnel_id"] == NO_TUNNEL_ID,
         "verdict_layer": packets["verdict"] == 0,
         **dict.fromkeys(("source", "destination", "ip_version", "ip_protocol", "ttl", "tos", "ip_id"), no_ip),
-        "fragment_offset": no_ip,
-        **dict.fromkeys(("source_port", "destination_port", "payload_length", "transport_length"), no_ports),
+        **dict.fromkeys(("fragment_offset", "payload_length"), no_ip),
+        **dict.fromkeys(("source_port", "destination_port", "transport_length"), no_ports),
         **dict.fromkeys(("tcp_seq", "tcp_ack", "tcp_flags", "tcp_window"), no_tcp),
     }
 
 
 def _octets(values: npt.NDArray[np.uint8], missing: npt.NDArray[np.bool_] | None) -> pa.Array:
     octets = fixed_binary(values)
-    return octets if missing is None else pa.compute.if_else(pa.array(missing), None, octets)
+    return octets if missing is None else pc.if_else(pa.array(missing), None, octets)
 
 
 def _paths(batch: Batch, packets: npt.NDArray[np.void]) -> pa.Array:
@@ -81,21 +80,3 @@ def _paths(batch: Batch, packets: npt.NDArray[np.void]) -> pa.Array:
 
 def _named(layers: npt.NDArray[np.uint8], missing: npt.NDArray[np.bool_]) -> pa.Array:
     return pa.array(PROTOCOLS, pa.string()).take(pa.array(layers.astype(np.int64), mask=missing))
-
-
-def text_of_flags(flags: int) -> str:
-    """[SYN, ACK], as tshark writes them."""
-    return _FLAG_TEXTS[flags & 0xFFF]
-
-
-_FLAG_NAMES = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR", "AE", "Reserved", "Reserved", "Reserved")
-
-
-class _FlagTexts(dict[int, str]):
-    def __missing__(self, flags: int) -> str:
-        names = [name for bit, name in enumerate(_FLAG_NAMES) if flags >> bit & 1]
-        self[flags] = text = f"[{', '.join(names) or '<None>'}]"
-        return text
-
-
-_FLAG_TEXTS: Any = _FlagTexts()

@@ -30,7 +30,7 @@ ROUND_TRIP = (
     Column("port", "", "uint16", "Port", "", "the responder's port"),
     Column("vni", "", "uint32", "VNI", "", "VNI or GRE key of the innermost tunnel"),
     Column("count", "", "uint64", "Count", "", "flows in which it could be measured"),
-    *(Column(name, "", "duration", name, "ns", f"percentile {rank}, nearest rank") for name, rank in PERCENTILES.items()),
+    *(Column(name, "", "duration", name, "ns", f"percentile {rank}") for name, rank in PERCENTILES.items()),
 )
 """The Table "rtt"."""
 

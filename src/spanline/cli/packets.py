@@ -1,0 +1,27 @@
+"""`spanline packets`"""
+
+from __future__ import annotations
+
+import click
+
+from spanline.cli.options import Inputs, Output, reads_captures, writes
+
+
+@click.command("packets")
+@click.option("-n", "--count", type=click.IntRange(1), help="Stop after this many frames.")
+@writes("table", "json", "csv", "parquet")
+@reads_captures
+def command(inputs: Inputs, output: Output, count: int | None) -> None:
+    """List frames: number, time (UTC), source, destination, protocol, VNI, length, and what the header says.
+
+    Addresses and ports are those of the innermost IP layer. Sequence numbers are raw. A frame that could not be read to
+    its end says where: [truncated at tcp].
+    """
+    from spanline.cli.reading import conclude, follow, open_capture
+    from spanline.cli.show import show_packets
+
+    capture = open_capture(inputs)
+    # A progress bar between lines would only be in their way.
+    quiet = inputs.quiet or output.path is None
+    show_packets(capture, follow(capture, quiet=quiet), count, output)
+    conclude(capture.problems)

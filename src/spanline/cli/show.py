@@ -1,0 +1,136 @@
+"""Results to where the user wants them: tables to the terminal, other formats through output.py."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from spanline.cli.options import Output
+from spanline.cli.text import rfc3339
+from spanline.output import open_output, open_stream, write_objects
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from rich.console import Console
+
+    from spanline.batch import Batch
+    from spanline.cli.informing import Described
+    from spanline.errors import Problem
+    from spanline.pipeline import Capture
+
+
+@contextlib.contextmanager
+def page(output: Output) -> Iterator[Console]:
+    """What tables are drawn on: the terminal, or a text file."""
+    from spanline.cli.screen import console
+
+    if output.path is None:
+        yield console()
+        return
+    with open_stream(output.path) as stream:
+        text = io.TextIOWrapper(stream, "utf-8", write_through=True)  # type: ignore[type-var]
+        yield console(text)
+        text.detach()
+
+
+def write(table: pa.Table, output: Output) -> None:
+    """One Table in a format that is not a picture."""
+    with open_output(output.path, output.format) as writer:
+        writer.write(table)
+
+
+def show_flows(flows: pa.Table, total: int, output: Output) -> None:
+    """`flows` of `total` that there were."""
+    from spanline.cli.flow_view import print_flows
+    from spanline.community import with_community_id
+
+    if output.format == "table":
+        with page(output) as target:
+            print_flows(flows, total, target)
+    else:
+        write(with_community_id(flows), output)
+
+
+def show_round_trips(times: pa.Table, metric: str, limit: int | None, output: Output) -> None:
+    """The first `limit` of `times`."""
+    from spanline.cli.round_trip_view import print_round_trips
+
+    if output.format == "table":
+        with page(output) as target:
+            print_round_trips(times, metric, limit, target)
+    else:
+        write(times.slice(0, limit), output)
+
+
+def show_packets(capture: Capture, batches: Iterator[Batch], count: int | None, output: Output) -> None:
+    """The frames of `batches`, the first `count` of them, each batch as soon as it is there."""
+    from spanline.arrow import arrow_schema
+    from spanline.stages.packet_list import PACKET_LIST, packets_table
+
+    wanted = _first(batches, count)
+    if output.format != "table":
+        with open_output(output.path, output.format) as writer:
+            # A capture without frames makes a file with all columns.
+            writer.write(arrow_schema(PACKET_LIST).empty_table())
+            for batch, here in wanted:
+                writer.write(packets_table(batch, here))
+        return
+    from spanline.cli.packet_view import Lines
+
+    lines: Lines | None = None
+    with open_stream(output.path) as stream:
+        for batch, here in wanted:
+            if lines is None:
+                lines = Lines(9 if capture.interfaces and capture.interfaces[0].resolution < 1e-6 else 6)
+            stream.write("".join(f"{line}\n" for line in lines.of(batch, here)).encode())
+
+
+def _first(batches: Iterator[Batch], count: int | None) -> Iterator[tuple[Batch, int]]:
+    """Batches, each with how many of its frames are wanted, until `count` are reached."""
+    left = count
+    for batch in batches:
+        here = len(batch) if left is None else min(left, len(batch))
+        yield batch, here
+        if left is not None:
+            left -= here
+            if not left:
+                return
+
+
+def show_descriptions(described: Iterator[Described], output: Output) -> list[Problem]:
+    """Each file as soon as it was read, and the total of several. Returns what was wrong with them."""
+    problems: list[Problem] = []
+    if output.format == "json":
+        with open_stream(output.path) as stream:
+            write_objects((_plain(one.facts) for one in _noting(described, problems) if one.facts), stream)
+        return problems
+    from spanline.cli.info_view import print_file, print_total
+    from spanline.pipeline import Counters
+    from spanline.stages.summary import Summary
+
+    total, counters, files = Summary(), Counters(), 0
+    with page(output) as target:
+        for one in _noting(described, problems):
+            if one.facts and one.summary:
+                print_file(one.facts, target)
+                total.merge(one.summary)
+                counters.read += one.facts["packets"]
+                counters.undecodable += one.facts["undecodable"]
+                files += 1
+        if files > 1:
+            print_total(total, counters, files, target)
+    return problems
+
+
+def _noting(described: Iterator[Described], problems: list[Problem]) -> Iterator[Described]:
+    for one in described:
+        problems += one.problems
+        yield one
+
+
+def _plain(facts: dict[str, Any]) -> dict[str, Any]:
+    """`facts` with times as text."""
+    times = {name: None if facts[name] is None else rfc3339(facts[name]) for name in ("first_packet", "last_packet")}
+    return facts | times

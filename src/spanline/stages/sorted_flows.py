@@ -1,0 +1,78 @@
+"""Flows by time, size or round-trip time, and of them the first few."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from spanline.batch import Batch
+from spanline.errors import UsageError
+from spanline.stages.flows import Flows
+
+ORDERS = {
+    "first_seen": ("first_seen", "ascending"),
+    "bytes": ("bytes", "descending"),
+    "packets": ("packets", "descending"),
+    "rtt": ("handshake_rtt", "descending"),
+}
+"""By what flows can be sorted; `bytes` and `packets` are those of both directions."""
+
+# Flows that wait to be drained: enough that sorting costs little, few enough to stay small.
+_WAITING = 1 << 16
+
+
+class SortedFlows:
+    """Flows in an order, the largest or the first seen first; unknown round-trip times come last.
+
+    order    a key of ORDERS
+    limit    how many to keep; None: all of them. Memory grows with this number only
+    options  those of stages.flows.Flows, by which flows are made
+
+    tables() gives "flows", of the columns of Flows. `total` counts those that were not kept too.
+    """
+
+    def __init__(self, order: str = "first_seen", limit: int | None = None, **options: Any) -> None:
+        if order not in ORDERS:
+            raise UsageError(f"flows cannot be sorted by {order!r}", hint=f"choose one of {', '.join(ORDERS)}")
+        self.flows = Flows(**options)
+        self.total = 0
+        self._order = order
+        self._limit = limit
+        self._kept: list[pa.Table] = []
+
+    def update(self, batch: Batch) -> None:
+        self.flows.update(batch)
+        if self.flows.pending >= _WAITING:
+            self._take(self.flows.drain()["flows"])
+
+    def drain(self) -> Mapping[str, pa.Table]:
+        """Nothing: the order is known at the end."""
+        return {}
+
+    def tables(self) -> Mapping[str, pa.Table]:
+        self._take(self.flows.tables()["flows"])
+        return {"flows": self._sorted()}
+
+    def _take(self, flows: pa.Table) -> None:
+        self.total += flows.num_rows
+        self._kept.append(flows)
+        if self._limit is not None:
+            self._kept = [self._sorted()]
+
+    def _sorted(self) -> pa.Table:
+        flows = pa.concat_tables(self._kept)
+        column, way = ORDERS[self._order]
+        keys = {"first_seen": flows.column("first_seen")}
+        keys[column] = (
+            flows.column(column)
+            if column in flows.schema.names
+            else pc.add(flows.column(f"source_{column}"), flows.column(f"destination_{column}"))
+        )
+        if self._order == "rtt":
+            keys[column] = keys[column].cast(pa.int64())
+        order = [(column, way), *([("first_seen", "ascending")] if column != "first_seen" else [])]
+        places = pc.sort_indices(pa.table(keys), sort_keys=order)
+        return flows.take(places[: self._limit] if self._limit is not None else places)
