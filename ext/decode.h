@@ -8,6 +8,7 @@
 typedef struct {
     hash_seed seed;
     path_table *paths;
+    decode_counters *counters;
     const int32_t *link_types; /* by interface */
     uint32_t interface_count;
     uint16_t vxlan_port;
@@ -81,7 +82,8 @@ ALWAYS_INLINE void decode_frame(const decoder *d, frame *f, const frame_record *
     f->frame_start = record->offset;
     f->depth = 0;
     f->path = 0;
-    f->fragment = 0;
+    f->fragment = f->routed = f->too_deep = 0;
+    f->paths = d->paths;
     int32_t link_type = record->interface_id < d->interface_count ? d->link_types[record->interface_id] : -1;
     int next = LIKELY(link_type == LINK_ETHERNET) ? PROTOCOL_ETHERNET : follow_link_type(f, link_type);
     while (next != PROTOCOL_NONE) {
@@ -90,6 +92,13 @@ ALWAYS_INLINE void decode_frame(const decoder *d, frame *f, const frame_record *
             break;
         }
         next = decode_one(f, next);
+    }
+}
+
+static inline void count_verdict(decode_counters *counters, const frame *f) {
+    counters->undecodable += f->row->ip_version == 0;
+    if (f->too_deep && counters->too_deep++ == 0) {
+        counters->too_deep_first = counters->frames;
     }
 }
 
@@ -111,7 +120,6 @@ static inline uint32_t decode_batch(const decoder *d, const uint8_t *data, const
     frame f;
     memset(&f, 0, sizeof f);
     f.c.data = data;
-    f.paths = d->paths;
     f.tunnels = tunnels;
     f.vxlan_port = d->vxlan_port;
     f.verify_checksums = d->verify_checksums;
@@ -124,6 +132,10 @@ static inline uint32_t decode_batch(const decoder *d, const uint8_t *data, const
         }
         f.row = &rows[n];
         decode_frame(d, &f, &records[n], n);
+        d->counters->frames++;
+        if (UNLIKELY(rows[n].verdict != VERDICT_OK)) {
+            count_verdict(d->counters, &f);
+        }
         rows[n].path = (uint16_t)f.path;
         rows[n].inner_length = inner_length(&f, records[n].wire_length);
         if (LIKELY(rows[n].ip_version != 0)) {

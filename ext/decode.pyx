@@ -24,6 +24,11 @@ cdef extern from "decode.h" nogil:
         uint8_t *protocol
         uint32_t count
         uint64_t excess
+    ctypedef struct decode_counters:
+        uint64_t frames
+        uint64_t undecodable
+        uint64_t too_deep
+        uint64_t too_deep_first
     ctypedef struct tunnel_output:
         tunnel_row *rows
         uint32_t count
@@ -37,6 +42,7 @@ cdef extern from "decode.h" nogil:
     ctypedef struct decoder:
         hash_seed seed
         path_table *paths
+        decode_counters *counters
         const int32_t *link_types
         uint32_t interface_count
         uint16_t vxlan_port
@@ -59,7 +65,7 @@ TUNNEL_SIZE = sizeof(tunnel_row)
 LAYER_SIZE = sizeof(layer_row)
 # Room that list_layers() wants before it starts a frame.
 LAYERS_PER_FRAME = MAX_LAYERS * 11
-TUNNELS_PER_FRAME = MAX_TUNNELS
+MOST_TUNNELS = MAX_TUNNELS
 
 PROTOCOLS = tuple(PROTOCOL_NAMES[number].decode() for number in range(PROTOCOL_COUNT))
 
@@ -109,17 +115,30 @@ cdef class Decoder:
     """Decodes chunks. One decoder serves one capture: it owns the list of protocol stacks."""
 
     cdef decoder state
+    cdef decode_counters counters
     cdef readonly Paths paths
 
     def __cinit__(self, *, uint16_t vxlan_port=4789, bint verify_checksums=False, bytes seed=SEED):
         if len(seed) != sizeof(hash_seed):
             raise ValueError("a hash seed has 32 bytes")
         memset(&self.state, 0, sizeof(self.state))
+        memset(&self.counters, 0, sizeof(self.counters))
+        self.state.counters = &self.counters
         self.paths = Paths()
         self.state.paths = &self.paths.table
         self.state.vxlan_port = vxlan_port
         self.state.verify_checksums = verify_checksums
         memcpy(&self.state.seed, <const char *>seed, sizeof(hash_seed))
+
+    @property
+    def undecodable(self):
+        """Frames of which nothing up to the network layer could be read to its end."""
+        return self.counters.undecodable
+
+    @property
+    def too_deep(self):
+        """Frames with more tunnels inside one another than are followed: (how many, the first one's number)."""
+        return self.counters.too_deep, self.counters.too_deep_first
 
     cdef int _check(self, const uint8_t[::1] data, const uint8_t[::1] records, const int32_t[::1] link_types) except -1:
         # Framing promises that records lie inside the buffer; a chunk that somebody else made may not keep it.

@@ -109,6 +109,25 @@ typedef struct {
 } flow_record;
 STATIC_ASSERT(sizeof(flow_record) == 384, "flow_record");
 
+/* later − earlier in ns, at most INT64_MAX; NO_TIME where either is not known. Files may name any of 2^64 times. */
+ALWAYS_INLINE int64_t time_between(int64_t earlier, int64_t later) {
+    if (UNLIKELY(earlier == NO_TIME || later == NO_TIME)) {
+        return NO_TIME;
+    }
+    if (LIKELY(later >= earlier)) {
+        uint64_t between = (uint64_t)later - (uint64_t)earlier;
+        return between > INT64_MAX ? INT64_MAX : (int64_t)between;
+    }
+    uint64_t between = (uint64_t)earlier - (uint64_t)later;
+    return between > INT64_MAX ? -INT64_MAX : -(int64_t)between;
+}
+
+/* The same for two events in that order: NO_TIME when the mirror delivered the second first. */
+ALWAYS_INLINE int64_t round_trip(int64_t sent, int64_t answered) {
+    int64_t between = time_between(sent, answered);
+    return between < 0 ? NO_TIME : between;
+}
+
 ALWAYS_INLINE int32_t sequence_difference(uint32_t a, uint32_t b) { return (int32_t)(a - b); }
 
 #endif

@@ -62,8 +62,8 @@ ALWAYS_INLINE uint32_t flow_tag(const flow_table *t, const packet_row *row) {
 }
 
 /* The direction of `row` in `flow`, or NO_FLOW when it is not of it. */
-ALWAYS_INLINE int flow_match(const flow_table *t, const flow_record *flow, const packet_row *row, uint32_t source_port,
-                             uint32_t destination_port) {
+ALWAYS_INLINE int flow_match(const flow_table *t, const flow_record *flow, const packet_row *row, flow_key_ports ports) {
+    const uint32_t source_port = ports.source, destination_port = ports.destination;
     if (flow->protocol != row->ip_protocol || (t->key_vni && flow->vni != row->tunnel_id) ||
         (t->key_vlan && flow->vlan != row->vlan)) {
         return NO_FLOW;
@@ -72,7 +72,7 @@ ALWAYS_INLINE int flow_match(const flow_table *t, const flow_record *flow, const
         memcmp(flow->source, row->source, 16) == 0 && memcmp(flow->destination, row->destination, 16) == 0) {
         return 0;
     }
-    if (flow->source_port == destination_port && flow->destination_port == source_port &&
+    if (!ports.one_way && flow->source_port == destination_port && flow->destination_port == source_port &&
         memcmp(flow->source, row->destination, 16) == 0 && memcmp(flow->destination, row->source, 16) == 0) {
         return 1;
     }
@@ -139,6 +139,7 @@ static inline void flow_begin(flow_record *flow) {
     flow->syn_retransmissions = flow->synack_retransmissions = 0;
     flow->history_length = 0;
     flow->history[0] = flow->history[1] = flow->history[2] = 0;
+    flow->flags &= (uint8_t)~FLOW_SYN_AMBIGUOUS;
     flow->syn_last = flow->synack_last = flow->initial_rtt = NO_TIME;
     flow->syn_synack_rtt = flow->synack_ack_rtt = NO_TIME;
     for (int way = 0; way < 2; way++) {
@@ -155,8 +156,7 @@ static inline void flow_begin(flow_record *flow) {
 }
 
 /* A new flow for the packet; a record is free. A SYN-ACK comes from the responder. */
-static inline flow_record *flow_create(flow_table *t, const packet_row *row, uint32_t tag, uint32_t source_port,
-                                       uint32_t destination_port) {
+static inline flow_record *flow_create(flow_table *t, const packet_row *row, uint32_t tag, flow_key_ports ports) {
     uint32_t number;
     if (t->free_first) {
         number = t->free_first - 1;
@@ -170,8 +170,8 @@ static inline flow_record *flow_create(flow_table *t, const packet_row *row, uin
                                                     (TCP_SYN | TCP_ACK);
     memcpy(flow->source, flipped ? row->destination : row->source, 16);
     memcpy(flow->destination, flipped ? row->source : row->destination, 16);
-    flow->source_port = (uint16_t)(flipped ? destination_port : source_port);
-    flow->destination_port = (uint16_t)(flipped ? source_port : destination_port);
+    flow->source_port = (uint16_t)(flipped ? ports.destination : ports.source);
+    flow->destination_port = (uint16_t)(flipped ? ports.source : ports.destination);
     flow->vni = row->tunnel_id;
     flow->vlan = row->vlan;
     flow->protocol = row->ip_protocol;
@@ -187,6 +187,14 @@ static inline flow_record *flow_create(flow_table *t, const packet_row *row, uin
     index_insert(t, tag, number);
     t->live++;
     return flow;
+}
+
+ALWAYS_INLINE int64_t flow_first_seen(const flow_record *flow) {
+    const flow_direction *there = &flow->direction[0], *back = &flow->direction[1];
+    if (!there->packets || !back->packets) {
+        return there->packets ? there->first_seen : back->first_seen;
+    }
+    return there->first_seen < back->first_seen ? there->first_seen : back->first_seen;
 }
 
 /* Whether a segment opens another connection between the same ends: as tshark decides it, a SYN with an initial
@@ -241,7 +249,7 @@ ALWAYS_INLINE void flow_count(const flow_table *t, flow_record *flow, int way, c
 static inline int flows_sweep(flow_table *t, int64_t now, uint32_t *from) {
     for (; *from < t->record_count; (*from)++) {
         flow_record *flow = flow_at(t, *from);
-        if ((flow->flags & FLOW_LIVE) && now >= flow->last_seen && now - flow->last_seen >= t->idle_timeout) {
+        if ((flow->flags & FLOW_LIVE) && time_between(flow->last_seen, now) >= t->idle_timeout) {
             if (t->output_count == t->output_capacity) {
                 return FLOWS_WANT_OUTPUT;
             }
@@ -293,7 +301,6 @@ ALWAYS_INLINE int is_flow_packet(const packet_row *row) { return row->ip_version
 
 /* Adds one packet. */
 ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, const uint8_t *buffer, uint32_t *sweep_from) {
-    uint32_t source_port, destination_port;
     if (UNLIKELY(t->idle_timeout && row->timestamp >= t->next_sweep && t->previous_timestamp >= t->next_sweep)) {
         /* Two packets in a row say so: one with a false clock must not end every flow. */
         int64_t now = row->timestamp < t->previous_timestamp ? row->timestamp : t->previous_timestamp;
@@ -301,7 +308,7 @@ ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, const uint8_t 
         if (wants != FLOWS_DONE) {
             return wants;
         }
-        t->next_sweep = now + t->idle_timeout / 4;
+        t->next_sweep = now > INT64_MAX - t->idle_timeout ? INT64_MAX : now + t->idle_timeout / 4;
     }
     if (UNLIKELY(!is_flow_packet(row))) {
         t->previous_timestamp = row->timestamp;
@@ -311,7 +318,7 @@ ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, const uint8_t 
     if (UNLIKELY(t->output_count == t->output_capacity)) {
         return FLOWS_WANT_OUTPUT;
     }
-    flow_ports(row, &source_port, &destination_port);
+    const flow_key_ports ports = flow_ports(row);
     const uint32_t tag = flow_tag(t, row);
     flow_record *flow = NULL;
     int way = NO_FLOW;
@@ -320,15 +327,14 @@ ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, const uint8_t 
         if (LIKELY(t->index[at] >> 32 == tag)) {
             number = (uint32_t)t->index[at] - 1;
             flow = flow_at(t, number);
-            way = flow_match(t, flow, row, source_port, destination_port);
+            way = flow_match(t, flow, row, ports);
             if (LIKELY(way != NO_FLOW)) {
                 break;
             }
         }
     }
     if (LIKELY(way != NO_FLOW)) {
-        if (UNLIKELY(t->idle_timeout && row->timestamp > flow->last_seen &&
-                     row->timestamp - flow->last_seen >= t->idle_timeout)) {
+        if (UNLIKELY(t->idle_timeout && time_between(flow->last_seen, row->timestamp) >= t->idle_timeout)) {
             flow_finish(t, flow, END_IDLE);
             flow_release(t, number);
             way = NO_FLOW;
@@ -337,13 +343,7 @@ ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, const uint8_t 
             flow_release(t, number);
             way = NO_FLOW;
         } else if (t->active_timeout) {
-            const int64_t *first = &flow->direction[0].first_seen;
-            int64_t since = flow->direction[0].packets ? *first : flow->direction[1].first_seen;
-            if (flow->direction[0].packets && flow->direction[1].packets &&
-                flow->direction[1].first_seen < since) {
-                since = flow->direction[1].first_seen;
-            }
-            if (UNLIKELY(row->timestamp > since && row->timestamp - since >= t->active_timeout)) {
+            if (UNLIKELY(time_between(flow_first_seen(flow), row->timestamp) >= t->active_timeout)) {
                 flow_finish(t, flow, END_ACTIVE);
                 flow_begin(flow);
                 flow->flags |= FLOW_CONTINUES;
@@ -354,7 +354,7 @@ ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, const uint8_t 
         if (!t->free_first && t->record_count == t->slab_count << SLAB_BITS) {
             return FLOWS_WANT_RECORDS;
         }
-        flow = flow_create(t, row, tag, source_port, destination_port);
+        flow = flow_create(t, row, tag, ports);
         way = flow->flags & FLOW_FLIPPED ? 1 : 0;
     }
     flow_count(t, flow, way, row, buffer);

@@ -21,6 +21,14 @@ typedef struct {
     uint64_t excess; /* frames whose stack found no room: they carry the longest known part of it */
 } path_table;
 
+/* What became of the frames of a capture. */
+typedef struct {
+    uint64_t frames;
+    uint64_t undecodable;    /* nothing up to the network layer could be read to its end */
+    uint64_t too_deep;       /* more than MAX_TUNNELS inside one another */
+    uint64_t too_deep_first; /* frame number, from 1 */
+} decode_counters;
+
 typedef struct {
     tunnel_row *rows;
     uint32_t count;
@@ -48,6 +56,8 @@ typedef struct {
     uint16_t vxlan_port;
     uint8_t verify_checksums;
     uint8_t fragment; /* the first of several: what is missing follows in another frame */
+    uint8_t too_deep; /* one tunnel more than MAX_TUNNELS */
+    uint8_t routed;   /* the destination is not the final one, which a checksum covers */
 } frame;
 
 /* The decoder of `protocol` starts at the first unread byte. */
@@ -64,6 +74,7 @@ ALWAYS_INLINE void frame_enter(frame *f, uint32_t protocol) {
             f->path = *next = (uint16_t)paths->count++;
         } else {
             paths->excess++;
+            f->paths = NULL; /* for the rest of this frame */
         }
     }
     if (f->layers && f->layers->count < f->layers->capacity) {
@@ -131,6 +142,7 @@ ALWAYS_INLINE void frame_payload(frame *f) {
 static inline int frame_enter_tunnel(frame *f, uint32_t kind, uint32_t id, uint32_t sequence, uint32_t flags) {
     packet_row *row = f->row;
     if (row->tunnel_count == MAX_TUNNELS) {
+        f->too_deep = 1;
         return 0;
     }
     row->tunnel_count++;

@@ -88,6 +88,7 @@ typedef struct {
     int64_t backwards_worst; /* ns behind the newest timestamp before it */
     uint64_t longer_count, longer_first;         /* captured length > wire length */
     uint64_t undeclared_count, undeclared_first; /* interface that was never declared */
+    uint64_t options_count, options_first;       /* interface blocks whose options do not end; a place in the file */
 } framing;
 
 typedef struct {
@@ -109,12 +110,13 @@ ALWAYS_INLINE uint16_t framing_u16(const framing *f, bytes_view view, uint32_t a
     return f->swapped ? swap16(value) : value;
 }
 
+/* a + b, kept within what a time may be: INT64_MIN stands for "not known". */
 ALWAYS_INLINE int64_t saturating_add(int64_t a, int64_t b) {
     if (b > 0 && a > INT64_MAX - b) {
         return INT64_MAX;
     }
-    if (b < 0 && a < INT64_MIN - b) {
-        return INT64_MIN;
+    if (b < 0 && a < -INT64_MAX - b) {
+        return -INT64_MAX;
     }
     return a + b;
 }
@@ -124,15 +126,19 @@ ALWAYS_INLINE int64_t saturating_multiply(uint64_t value, uint64_t multiplier) {
     return value > (uint64_t)INT64_MAX / multiplier ? INT64_MAX : (int64_t)(value * multiplier);
 }
 
-/* ticks × 10^9 >> shift, for clocks that count in powers of two. */
+/* ticks × 10^9 >> shift, for clocks that count in powers of two: the product has up to 94 bits. */
 static inline int64_t binary_ticks_to_ns(uint64_t ticks, uint32_t shift) {
     uint64_t seconds = shift < 64 ? ticks >> shift : 0;
     uint64_t fraction = shift < 64 ? ticks & ((1ULL << shift) - 1) : ticks;
-    while (shift > 34) { /* 2^34 × 10^9 still fits */
-        fraction >>= 1;
-        shift--;
+    uint64_t low = (fraction & 0xFFFFFFFFU) * 1000000000U;
+    uint64_t high = (fraction >> 32) * 1000000000U + (low >> 32);
+    uint64_t ns = 0;
+    if (shift < 32) {
+        ns = (high << (32 - shift)) | ((low & 0xFFFFFFFFU) >> shift);
+    } else if (shift < 96) {
+        ns = high >> (shift - 32);
     }
-    return saturating_add(saturating_multiply(seconds, 1000000000U), (int64_t)((fraction * 1000000000U) >> shift));
+    return saturating_add(saturating_multiply(seconds, 1000000000U), (int64_t)ns);
 }
 
 ALWAYS_INLINE int64_t framing_time(const framing_interface *i, uint64_t ticks) {
@@ -156,7 +162,11 @@ static inline void framing_set_resolution(framing_interface *i, uint32_t resolut
     if (resolution & 0x80) {
         return;
     }
-    for (uint32_t n = exponent < 9 ? exponent : 9; n < (exponent < 9 ? 9 : exponent) && n < 28; n++) {
+    if (exponent > 28) { /* 2^64 such ticks are less than a nanosecond */
+        i->shift = 96;
+        return;
+    }
+    for (uint32_t n = exponent < 9 ? exponent : 9; n < (exponent < 9 ? 9 : exponent); n++) {
         power *= 10;
     }
     if (exponent <= 9) {
@@ -265,7 +275,7 @@ static inline int framing_scan_pcap(framing *f, cursor *c, framing_output *out) 
 }
 
 /* |link type 2|reserved 2|snaplen 4|options: code 2, length 2, value padded to 4| */
-static inline int framing_interface_block(framing *f, bytes_view body) {
+static inline int framing_interface_block(framing *f, bytes_view body, uint64_t position) {
     framing_interface *i = &f->interfaces[f->interface_count];
     memset(i, 0, sizeof *i);
     framing_set_resolution(i, 6);
@@ -275,7 +285,13 @@ static inline int framing_interface_block(framing *f, bytes_view body) {
     bytes_view head, value;
     while (cursor_take(&options, 4, &head)) {
         uint32_t code = framing_u16(f, head, 0), length = framing_u16(f, head, 2);
-        if (code == 0 || !cursor_take(&options, length, &value)) {
+        if (code == 0) {
+            break;
+        }
+        if (!cursor_take(&options, length, &value)) {
+            if (f->options_count++ == 0) {
+                f->options_first = position;
+            }
             break;
         }
         if (code == 9 && length == 1) {
@@ -287,9 +303,7 @@ static inline int framing_interface_block(framing *f, bytes_view body) {
             i->offset_ns = seconds < 0 ? -ns - (ns == INT64_MAX ? 0 : 1000000000) : ns;
         }
         uint32_t padding = (0U - length) & 3U;
-        if (padding && !cursor_take(&options, padding, &value)) {
-            break;
-        }
+        options.offset += padding < cursor_left(&options) ? padding : cursor_left(&options);
     }
     f->interface_count++;
     return FRAMING_MORE;
@@ -424,7 +438,7 @@ static inline int framing_scan_pcapng(framing *f, cursor *c, framing_output *out
             if (type == BLOCK_SECTION) {
                 status = framing_section_block(f, body);
             } else if (type == BLOCK_INTERFACE) {
-                status = framing_interface_block(f, body);
+                status = framing_interface_block(f, body, f->position + c->offset);
             }
         }
         if (UNLIKELY(status != FRAMING_MORE)) {

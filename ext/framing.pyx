@@ -34,6 +34,8 @@ cdef extern from "framing.h" nogil:
         uint64_t longer_first
         uint64_t undeclared_count
         uint64_t undeclared_first
+        uint64_t options_count
+        uint64_t options_first
     ctypedef struct framing_output:
         frame_record *records
         block_mark *marks
@@ -154,3 +156,8 @@ cdef class Framer:
     def undeclared(self):
         """Frames of an interface that the file never declares: (how many, the first one's number)."""
         return self.state.undeclared_count, self.state.undeclared_first
+
+    @property
+    def unended_options(self):
+        """Interface blocks with an option that goes on past the block: (how many, where in the file the first is)."""
+        return self.state.options_count, self.state.options_first

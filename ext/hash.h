@@ -34,22 +34,27 @@ ALWAYS_INLINE uint64_t hash_end(const hash_seed *seed, const uint8_t address[16]
     return hash_mix(hash_mix(high ^ seed->key[0], low ^ seed->key[1]) ^ port, seed->key[2]);
 }
 
-/* What stands for the two ports in the key of a packet's flow: for ICMP a message and its answer belong together. */
-ALWAYS_INLINE void flow_ports(const packet_row *row, uint32_t *source, uint32_t *destination) {
-    *source = row->source_port;
-    *destination = row->destination_port;
-    if (UNLIKELY(row->ip_protocol == IP_ICMP || row->ip_protocol == IP_ICMPV6)) {
+/* What stands for the two ports in the key of a packet's flow. For ICMP a message and its answer belong together, and a
+ * message without an answer goes one way: the same from the other side is another flow. */
+typedef struct {
+    uint32_t source;
+    uint32_t destination;
+    int one_way;
+} flow_key_ports;
+
+ALWAYS_INLINE flow_key_ports flow_ports(const packet_row *row) {
+    flow_key_ports ports = {row->source_port, row->destination_port, 0};
+    if (UNLIKELY(row->ip_protocol == IP_ICMP || row->ip_protocol == IP_ICMPV6) && (row->flags & PACKET_HAS_TRANSPORT)) {
         int answer = icmp_counterpart(row->ip_protocol, row->source_port);
-        if (answer >= 0) {
-            *destination = (uint32_t)answer;
-        }
+        ports.one_way = answer < 0;
+        ports.destination = answer < 0 ? ports.destination : (uint32_t)answer;
     }
+    return ports;
 }
 
 ALWAYS_INLINE uint64_t flow_hash(const hash_seed *seed, const packet_row *row) {
-    uint32_t source, destination;
-    flow_ports(row, &source, &destination);
-    uint64_t ends = hash_end(seed, row->source, source) + hash_end(seed, row->destination, destination);
+    const flow_key_ports ports = flow_ports(row);
+    uint64_t ends = hash_end(seed, row->source, ports.source) + hash_end(seed, row->destination, ports.destination);
     return hash_mix(ends ^ seed->key[3], (row->ip_protocol + 1U) * 0x9E3779B97F4A7C15ULL);
 }
 

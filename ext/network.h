@@ -74,7 +74,9 @@ ALWAYS_INLINE int follow_ip_protocol(frame *f, uint32_t number, uint32_t protoco
 }
 
 /* The row speaks of this IP layer from now on: nothing of an outer one may stay. */
-ALWAYS_INLINE void reset_network(packet_row *row, uint32_t version) {
+ALWAYS_INLINE void reset_network(frame *f, uint32_t version) {
+    packet_row *row = f->row;
+    f->routed = 0;
     row->ip_version = (uint8_t)version;
     row->ip_id = 0;
     row->fragment_offset = 0;
@@ -110,7 +112,7 @@ ALWAYS_INLINE int decode_ipv4(frame *f) {
         /* Whoever announced IPv4 may have meant IP. */
         return first >> 4 == 6 ? PROTOCOL_IPV6 : frame_stop(f, VERDICT_MALFORMED, PROTOCOL_IPV4);
     }
-    reset_network(row, 4);
+    reset_network(f, 4);
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
     memcpy(row->source, mapped, 12);
     view_copy(header, 12, row->source + 12, 4);
@@ -121,13 +123,16 @@ ALWAYS_INLINE int decode_ipv4(frame *f) {
     row->tos = view_u8(header, 1);
     row->ip_protocol = view_u8(header, 9);
     frame_limit(f, start, total);
-    if (UNLIKELY(!cursor_take(&f->c, header_length, &whole))) {
-        return frame_short(f, PROTOCOL_IPV4, header_length);
-    }
-    frame_header_length(f, header_length);
     uint32_t fragment = view_be16(header, 6);
     row->fragment_offset = (uint16_t)((fragment & 0x1FFF) * 8);
     row->flags = (uint8_t)(((fragment >> 13) & 1) | ((fragment >> 13) & 2));
+    if (UNLIKELY(!cursor_take(&f->c, header_length, &whole))) { /* inside the options */
+        frame_short(f, PROTOCOL_IPV4, header_length);
+        f->c.offset = start + header_length;
+        frame_payload(f);
+        return PROTOCOL_NONE;
+    }
+    frame_header_length(f, header_length);
     f->fragment |= row->flags & PACKET_MORE_FRAGMENTS;
     if (UNLIKELY(fragment & 0x1FFF)) {
         frame_payload(f);
@@ -153,7 +158,7 @@ static inline int decode_ipv6(frame *f) {
         frame_header_length(f, 0);
         return frame_stop(f, VERDICT_MALFORMED, PROTOCOL_IPV6);
     }
-    reset_network(row, 6);
+    reset_network(f, 6);
     view_copy(header, 8, row->source, 16);
     view_copy(header, 24, row->destination, 16);
     row->tos = (uint8_t)(view_be16(header, 0) >> 4);
@@ -178,6 +183,7 @@ static inline int decode_ipv6_extension(frame *f, uint32_t protocol) {
     uint32_t units = view_u8(header, 1);
     uint32_t length = protocol == PROTOCOL_AH ? (units + 2) * 4 : (units + 1) * 8;
     uint32_t next = view_u8(header, 0);
+    f->routed |= protocol == PROTOCOL_IPV6_ROUTING && view_u8(header, 3) != 0;
     if (!cursor_take(&f->c, length, &header)) {
         return frame_short(f, protocol, length);
     }

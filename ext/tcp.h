@@ -341,7 +341,7 @@ static inline void rtt_syn_ack(flow_record *flow, const packet_row *row, const u
                 sent = flow->syn_synack_rtt;
             }
         }
-        flow->syn_synack_rtt = answers && row->timestamp >= sent ? row->timestamp - sent : NO_TIME;
+        flow->syn_synack_rtt = answers ? round_trip(sent, row->timestamp) : NO_TIME;
         flow->synack_ack_rtt = NO_TIME;
         flow->flags |= FLOW_SYNACK;
     }
@@ -362,14 +362,14 @@ ALWAYS_INLINE void tcp_round_trips(flow_record *flow, int way, const packet_row 
     if (UNLIKELY(!(flow->flags & FLOW_HANDSHAKE)) && way == 0 && (flow->flags & FLOW_SYNACK) &&
         (flags & (TCP_ACK | TCP_RST)) == TCP_ACK &&
         sequence_difference(row->tcp_ack, flow->direction[1].start) > 0) {
-        flow->synack_ack_rtt = row->timestamp >= flow->synack_last ? row->timestamp - flow->synack_last : NO_TIME;
+        flow->synack_ack_rtt = round_trip(flow->synack_last, row->timestamp);
         flow->flags |= FLOW_HANDSHAKE;
     }
     /* Wireshark's rule: the first segment with ACK and without SYN, of either side, minus the last SYN before it. A
      * result of zero does not count as one. */
     if (UNLIKELY((flow->initial_rtt == NO_TIME || flow->initial_rtt == 0)) && (flags & TCP_ACK) &&
         flow->syn_last != NO_TIME) {
-        flow->initial_rtt = row->timestamp - flow->syn_last;
+        flow->initial_rtt = time_between(flow->syn_last, row->timestamp);
     }
 }
 

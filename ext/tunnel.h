@@ -13,7 +13,8 @@
  */
 ALWAYS_INLINE int is_vxlan(const frame *f) {
     bytes_view header;
-    return f->row->destination_port == f->vxlan_port && cursor_peek(&f->c, 8, &header) && (view_u8(header, 0) & 0x08);
+    return f->row->destination_port == f->vxlan_port && frame_wire_left(f) >= 8 && cursor_peek(&f->c, 1, &header) &&
+           (view_u8(header, 0) & 0x08);
 }
 
 static inline int decode_vxlan(frame *f) {

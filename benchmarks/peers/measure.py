@@ -106,26 +106,31 @@ def run_once(result: Result) -> None:
         seconds = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
-        text = output.read().decode(errors="replace")
         if process.returncode:
             result.failure = f"exit code {process.returncode}"
-            print(text[-2000:])
+            print(output.read().decode(errors="replace")[-2000:])
             return
         result.seconds.append(seconds)
         result.cpu.append(usage.ru_utime + usage.ru_stime)
         result.peak.append(usage.ru_maxrss * 1024 / 1e6)
-        told = json.loads(text.splitlines()[-1]) if text.startswith("{") else {}
+        found, last = _read(output, tool.flows)
+        told = json.loads(last) if last.startswith("{") else {}
         if told:
             assert told["packets"] == traffic.packets, f"{tool.name} read {told['packets']} packets"
             result.loop.append(told["seconds"])
-        result.flows = told.get("flows") or _flows_in(text, tool.flows) or _rows_in(Path(folder))
+        result.flows = told.get("flows") or found or _rows_in(Path(folder))
 
 
-def _flows_in(text: str, pattern: str) -> int | None:
-    found = re.findall(pattern, text) if pattern else []
-    if not found:
-        return None
-    return int(found[-1]) if found[-1].isdigit() else len(found)
+def _read(output: IO[bytes], pattern: str) -> tuple[int | None, str]:
+    """The number of flows by Tool.flows, and the last line. Line by line, so that this process stays small."""
+    matches, number, line = 0, None, ""
+    for octets in output:
+        line = octets.decode(errors="replace")
+        match = re.search(pattern, line) if pattern else None
+        if match:
+            matches += 1
+            number = int(match[1]) if match.re.groups else matches
+    return number, line
 
 
 def _rows_in(folder: Path) -> int | None:

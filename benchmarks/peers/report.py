@@ -116,9 +116,8 @@ def goals(mix: Sequence[Result], small: Sequence[Result], flows: Mapping[str, Se
         rows.append(_verdict(f"decode against tcpdump, {name}, whole processes", 1.0, ours, [tcpdump]))
         rows.append(_verdict(f"decode against tcpdump, {name}, our loop alone", 1.0, ours, [tcpdump], loop=True))
     rows.append(_verdict("crunch against nfstream, mix", 10.0, flows["spanline"][0], flows["nfstream"]))
-    rows.append(
-        _verdict("crunch against softflowd, mix, its faster setting", 1.5, flows["spanline"][0], flows["softflowd"])
-    )
+    for peer in flows["softflowd"]:
+        rows.append(_verdict(f"crunch against `{peer.tool.name}`, mix", 1.5, flows["spanline"][0], [peer]))
     return _table(("rate", "wanted", "measured", "reached"), rows)
 
 

@@ -37,7 +37,7 @@ SOFTFLOWD = Tool(
 SOFTFLOWD_SMALL_TABLE = Tool(
     "softflowd",
     _SOFTFLOWD,
-    "the same with its default table of 8,192 flows; when that is full it ends flows early and so finds more of them",
+    "the same with its default table of 8,192 flows; when that is full it ends flows early, and counts them again",
     r"Flows expired: (\d+)",
 )
 NFPCAPD = Tool(

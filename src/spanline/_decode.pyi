@@ -6,7 +6,7 @@ PACKET_SIZE: int
 TUNNEL_SIZE: int
 LAYER_SIZE: int
 LAYERS_PER_FRAME: int
-TUNNELS_PER_FRAME: int
+MOST_TUNNELS: int
 PROTOCOLS: tuple[str, ...]
 SEED: bytes
 
@@ -19,6 +19,10 @@ class Paths:
 class Decoder:
     paths: Paths
     def __init__(self, *, vxlan_port: int = ..., verify_checksums: bool = ..., seed: bytes = ...) -> None: ...
+    @property
+    def undecodable(self) -> int: ...
+    @property
+    def too_deep(self) -> tuple[int, int]: ...
     def decode(
         self,
         data: npt.NDArray[np.uint8],

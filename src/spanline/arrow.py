@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,26 +39,54 @@ def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
     )
 
 
+def column(values: npt.NDArray[Any], missing: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+    """A numpy array as an Arrow array of the same type, null where `missing`.
+
+    pa.array() would do, but it imports pandas wherever that is installed, which takes longer than many a capture.
+    """
+    kind = pa.from_numpy_dtype(values.dtype)
+    data = np.packbits(values, bitorder="little") if values.dtype == np.bool_ else np.ascontiguousarray(values)
+    valid = None if missing is None else pa.py_buffer(np.packbits(~missing, bitorder="little"))
+    return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(data)])
+
+
+def strings(texts: Sequence[str]) -> pa.Array:
+    """Texts as an Arrow array."""
+    encoded = [text.encode() for text in texts]
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)))
+
+
 def fixed_binary(octets: npt.NDArray[np.uint8]) -> pa.Array:
     """uint8[n, width] as fixed-size binary."""
     octets = np.ascontiguousarray(octets)
     return pa.Array.from_buffers(pa.binary(octets.shape[1]), len(octets), [None, pa.py_buffer(octets)])
 
 
-def octets_of(column: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
-    """The other way: a column of fixed-size binary without nulls as uint8[n, width]."""
-    width = column.type.byte_width
+def numbers_of(numbers: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """The other way: a column of numbers without nulls; to_numpy() would import pandas too."""
+    dtype = np.dtype(numbers.type.to_pandas_dtype())
+    return _values_of(numbers, dtype.itemsize).view(dtype)
+
+
+def octets_of(octets: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
+    """A column of fixed-size binary without nulls as uint8[n, width]."""
+    width = octets.type.byte_width
+    return _values_of(octets, width).reshape(-1, width)
+
+
+def _values_of(values: pa.ChunkedArray, width: int) -> npt.NDArray[np.uint8]:
     parts = [
         np.frombuffer(chunk.buffers()[1], np.uint8)[chunk.offset * width : (chunk.offset + len(chunk)) * width]
-        for chunk in column.chunks
+        for chunk in values.chunks
         if len(chunk)
     ]
-    return np.concatenate(parts).reshape(-1, width) if parts else np.empty((0, width), np.uint8)
+    return np.concatenate(parts) if parts else np.empty(0, np.uint8)
 
 
 def labels(numbers: npt.NDArray[np.integer], names: Sequence[str]) -> pa.Array:
     """Indices into `names` as a column of texts."""
-    return pa.DictionaryArray.from_arrays(pa.array(numbers.astype(np.int8)), pa.array(names))
+    return pa.DictionaryArray.from_arrays(column(numbers.astype(np.int8)), strings(names))
 
 
 def address_text(address: bytes) -> str:
@@ -67,14 +96,14 @@ def address_text(address: bytes) -> str:
     return socket.inet_ntop(socket.AF_INET6, address)
 
 
-def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _texts(octets: pa.ChunkedArray) -> pa.ChunkedArray:
     """16 bytes are an address, 6 a MAC. Each distinct one is formatted once."""
-    width = column.type.byte_width
-    coded = pc.dictionary_encode(column)
+    width = octets.type.byte_width
+    coded = pc.dictionary_encode(octets)
     chunks = []
     for chunk in coded.chunks if isinstance(coded, pa.ChunkedArray) else [coded]:
         texts = [address_text(v) if width == 16 else v.hex(":") for v in chunk.dictionary.to_pylist()]
-        chunks.append(pa.DictionaryArray.from_arrays(chunk.indices, pa.array(texts, pa.string())).dictionary_decode())
+        chunks.append(pa.DictionaryArray.from_arrays(chunk.indices, strings(texts)).dictionary_decode())
     return pa.chunked_array(chunks, pa.string())
 
 
@@ -85,12 +114,11 @@ def _is_octets(kind: pa.DataType) -> bool:
 def readable(table: pa.Table) -> pa.Table:
     """`table` for other programs: addresses and MACs as text, labels as plain strings."""
     for n, field in enumerate(table.schema):
-        column = table.column(n)
+        text = pa.field(field.name, pa.string(), metadata=field.metadata)
         if _is_octets(field.type):
-            table = table.set_column(n, pa.field(field.name, pa.string(), metadata=field.metadata), _texts(column))
+            table = table.set_column(n, text, _texts(table.column(n)))
         elif pa.types.is_dictionary(field.type):
-            text = pa.field(field.name, pa.string(), metadata=field.metadata)
-            table = table.set_column(n, text, column.cast(pa.string()))
+            table = table.set_column(n, text, table.column(n).cast(pa.string()))
     return table
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spanline.arrow import octets_of
+from spanline.arrow import numbers_of, octets_of
 
 _ICMP, _TCP, _UDP, _ICMPV6, _SCTP = 1, 6, 17, 58, 132
 _WITH_PORTS = (_ICMP, _TCP, _UDP, _ICMPV6, _SCTP)
@@ -29,11 +29,6 @@ _LENGTH = len("1:") + 28
 Octets = npt.NDArray[np.uint8]
 
 
-def _numbers(flows: pa.Table, name: str) -> npt.NDArray[Any]:
-    numbers: npt.NDArray[Any] = flows.column(name).to_numpy()
-    return numbers
-
-
 def _is_after(a: Octets, a_port: npt.NDArray[Any], b: Octets, b_port: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Whether the end (address, port) a stands behind b, bytewise."""
     high, low = np.ascontiguousarray(a).view(">u8").T, np.ascontiguousarray(b).view(">u8").T
@@ -46,8 +41,8 @@ def _is_after(a: Octets, a_port: npt.NDArray[Any], b: Octets, b_port: npt.NDArra
 def _hashed(flows: pa.Table, seed: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], Octets]:
     """(IPv4, with ports, what is hashed: seed 2, source 16, destination 16, protocol 1, zero 1, ports 2, 2)."""
     source, destination = octets_of(flows.column("source")), octets_of(flows.column("destination"))
-    ports = [_numbers(flows, "source_port"), _numbers(flows, "destination_port")]
-    protocol = _numbers(flows, "protocol")
+    ports = [numbers_of(flows.column("source_port")), numbers_of(flows.column("destination_port"))]
+    protocol = numbers_of(flows.column("protocol"))
     swap = _is_after(source, ports[0], destination, ports[1])
     for number, answered in _ANSWERED.items():
         swap &= (protocol != number) | np.isin(ports[0], answered)

@@ -22,6 +22,9 @@ import pyarrow.compute as pc
 from spanline.arrow import readable, textual
 from spanline.errors import OutputError
 
+# Rows that compress well together, and that a query passes over together.
+_ROW_GROUP = 1 << 16
+
 
 class Writer(Protocol):
     """Takes Tables of one schema; addresses and labels in them become text."""
@@ -77,6 +80,9 @@ class Stream:
     def seekable(self) -> bool:
         return False
 
+    def isatty(self) -> bool:
+        return False
+
 
 class _Parquet:
     """Times are timestamps in ns UTC, durations int64 ns that Arrow reads as durations."""
@@ -84,19 +90,26 @@ class _Parquet:
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._writer: Any = None
+        self._waiting: list[pa.Table] = []
 
     def write(self, table: pa.Table) -> None:
+        self._waiting.append(table)
+        if sum(waiting.num_rows for waiting in self._waiting) >= _ROW_GROUP:
+            self._write()
+
+    def close(self) -> None:
+        self._write()
+        self._writer.close()
+
+    def _write(self) -> None:
         import pyarrow.parquet as pq
 
-        table = readable(table)
+        table = readable(pa.concat_tables(self._waiting).combine_chunks())
+        self._waiting.clear()
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._stream, table.schema, compression="zstd")
         if table.num_rows:
             self._writer.write_table(table)
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
 
 
 class _Csv:

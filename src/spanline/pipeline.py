@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from spanline._decode import MOST_TUNNELS
 from spanline.batch import Batch, Decode
 from spanline.chunk import Interfaces
 from spanline.errors import CaptureError, Problem
@@ -90,27 +91,40 @@ class Capture:
             for chunk in merge(self._reading):
                 batch = decode(chunk, self.counters.read + 1)
                 self.counters.read += len(batch)
-                unread = (batch.packets["ip_version"] == 0) & (batch.packets["verdict"] != 0)
-                self.counters.undecodable += int(np.count_nonzero(unread))
+                self.counters.undecodable = decode.decoder.undecodable
                 yield batch
         finally:
             for file in self._reading:
                 file.close()
-        self._pass_over_strangers()
+            strangers = self._pass_over_strangers()
+            self._report_depth(decode)
+        self._require_a_capture(strangers)
 
-    def _pass_over_strangers(self) -> None:
-        """Files of a folder that are no captures are nobody's fault, unless nothing else was there."""
+    def _pass_over_strangers(self) -> set[str]:
+        """Files of a folder that are no captures are nobody's fault. Gives their paths."""
         strangers = {path for path, listed in self._paths if listed} & {
             problem.path for problem in self.problems if problem.kind == "not-a-capture"
         }
-        if len(strangers) == len(self._paths):
-            folder = os.path.commonpath(sorted(strangers))
-            raise CaptureError(f"{folder}: no captures in this folder", hint="pcap and pcapng files are read")
         self.problems = [p for p in self.problems if not (p.kind == "not-a-capture" and p.path in strangers)]
         self._reading = [file for file in self._reading if file.path not in strangers]
+        return strangers
+
+    def _require_a_capture(self, strangers: set[str]) -> None:
+        if len(strangers) == len(self._paths):
+            folder = os.path.commonpath([Path(path).parent for path in strangers])
+            raise CaptureError(f"{folder}: no captures in this folder", hint="pcap and pcapng files are read")
         if len(self.problems) == len(self._paths) and all(not file.info.format for file in self._reading):
             first = self.problems[0]
             raise CaptureError(f"{first.path}: {first.what}", hint=first.hint)
+
+    def _report_depth(self, decode: Decode) -> None:
+        count, first = decode.decoder.too_deep
+        if count:
+            frames = f"{count} frames have" if count > 1 else "a frame has"
+            what = f"{frames} more than {MOST_TUNNELS} tunnels inside one another"
+            where = f"frame {first}" + (" of all" if len(self._reading) > 1 else "")
+            hint = f"counted as the {MOST_TUNNELS}th's"
+            self.problems.append(Problem(self._reading[0].name, "tunnels", what, where, hint))
 
     @property
     def files(self) -> list[FileInfo]:

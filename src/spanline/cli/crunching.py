@@ -25,7 +25,8 @@ def crunch(capture: Capture, flows: Flows, output: Output, quiet: bool) -> None:
     started = time.monotonic()
     written = 0
     with open_output(output.path, output.format) as writer:
-        for _ in follow(capture, flows, quiet=quiet):
+        # A progress bar between lines would only be in their way.
+        for _ in follow(capture, flows, quiet=quiet or output.path is None):
             if flows.pending >= _AT_ONCE:
                 ended = flows.drain()["flows"]
                 written += ended.num_rows
@@ -44,7 +45,7 @@ def account(capture: Capture, flows: Flows, written: int, seconds: float) -> str
     octets, seconds = capture.bytes_read, max(seconds, 1e-9)
     return (
         f"{plural(written, 'flow')} of {plural(read, 'frame')} in {seconds:.2f} s "
-        f"({size(octets / seconds)}/s, {read / seconds / 1e6:.2f} M frames/s); "
+        f"({size(octets / seconds)}/s, {plural(round(read / seconds), 'frame')}/s); "
         f"read {read:,} = decoded {decoded:,} + undecodable {undecodable:,}; "
         f"decoded {decoded:,} = in flows {flows.flow_packets:,} + not in flows {decoded - flows.flow_packets:,}; "
         f"evicted {plural(flows.evicted, 'flow')}"

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 from rich.console import Console
-from rich.table import Table
 
 from spanline.arrow import address_text
 from spanline.cli.protocols import WITH_PORTS, protocol_name
-from spanline.cli.screen import cell, draw, table
+from spanline.cli.screen import Line, aligned, column_widths, draw_lines
 from spanline.cli.text import UNKNOWN, date, duration, quantity, size, time_of_day
 
 _COLUMNS = (
     "first_seen", "source", "destination", "source_port", "destination_port", "protocol", "vni", "source_packets",
     "destination_packets", "source_bytes", "destination_bytes", "handshake_rtt", "conn_state",
 )  # fmt: skip
-_LEFT, _RIGHT = "left", "right"
+_RIGHT = frozenset(("VNI", "Packets", "Pkts", "Bytes", "RTT"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +40,18 @@ def endpoint(address: str, port: str) -> tuple[str, str]:
     return (f"[{address}]" if port and ":" in address else address, f":{port}" if port else "")
 
 
-def flow_table(flows: pa.Table, width: int) -> Table:
+def flow_lines(flows: pa.Table, width: int) -> list[Line]:
     """`flows` (schema.FLOW) for a terminal of `width` columns."""
     rows = list(_rows(flows))
     has_vni = any(row.vni for row in rows)
     for gap, short in ((2, False), (1, False), (1, True)):
-        headings = _one_line(has_vni, short)
-        lines = [_line(row, has_vni, short) for row in rows]
-        if _natural_width([heading for heading, _ in headings], lines) + gap * (len(headings) - 1) <= width:
-            made = table(headings, gap)
-            for line in lines:
-                made.add_row(*(cell(text) for text in line))
-            return made
+        headings = _headings(has_vni, short)
+        lines = [headings, *(_cells(row, has_vni, short) for row in rows)]
+        widths = column_widths(lines)
+        if sum(widths) + gap * (len(widths) - 1) <= width:
+            right = [heading in _RIGHT for heading in headings]
+            heading, *rest = (aligned(line, widths, right, gap) for line in lines)
+            return [Line(heading, "bold"), *map(Line, rest)]
     return _stacked(rows, width)
 
 
@@ -81,13 +80,13 @@ def _rows(flows: pa.Table) -> Iterable[_Row]:
         )
 
 
-def _one_line(has_vni: bool, short: bool) -> list[tuple[str, str]]:
-    vni = [("VNI", _RIGHT)] if has_vni else []
-    ends = [("Time", _LEFT), ("Source", _LEFT), ("Destination", _LEFT), ("Proto", _LEFT), *vni]
-    return [*ends, ("Pkts" if short else "Packets", _RIGHT), ("Bytes", _RIGHT), ("RTT", _RIGHT), ("State", _LEFT)]
+def _headings(has_vni: bool, short: bool) -> list[str]:
+    vni = ["VNI"] if has_vni else []
+    return ["Time", "Source", "Destination", "Proto", *vni, "Pkts" if short else "Packets", "Bytes", "RTT", "State"]
 
 
-def _line(row: _Row, has_vni: bool, short: bool) -> list[str]:
+def _cells(row: _Row, has_vni: bool, short: bool) -> list[str]:
+    """Texts for the headings."""
     time = row.time.partition(".")[0] if short else row.time
     source, destination = ("".join(end) for end in row.ends)
     vni = [row.vni or UNKNOWN] if has_vni else []
@@ -95,33 +94,34 @@ def _line(row: _Row, has_vni: bool, short: bool) -> list[str]:
     return [time, source, destination, row.protocol, *vni, *counts, row.rtt, row.state]
 
 
-def _natural_width(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> int:
-    return sum(max(map(len, column)) for column in zip(headings, *lines, strict=True))
-
-
-def _stacked(rows: Sequence[_Row], width: int) -> Table:
+def _stacked(rows: Sequence[_Row], width: int) -> list[Line]:
     """Two lines a flow: what the source sent and what the destination sent; an end too long for it gets another one."""
-    lines: list[tuple[Sequence[str], str]] = [(("Protocol", "→ Destination", "sent", "sent", "State"), "bold")]
+    second = "Proto VNI" if any(row.vni for row in rows) else "Protocol"
+    lines: list[tuple[Sequence[str], str]] = [
+        (("Time", "Source", "Packets", "Bytes", "RTT"), "bold"),
+        ((second, "→ Destination", "sent", "sent", "State"), "bold"),
+    ]
     for row in rows:
-        label = row.protocol + (f" vni {row.vni}" if row.vni else "")
-        marks = ((row.time, row.rtt, ""), (label, row.state, "dim"))
-        for way, (mark, result, style) in enumerate(marks):
-            address, port = row.ends[way]
-            counts = quantity(row.packets[way]), size(row.octets[way])
-            lines.append(((mark, ("→ " if way else "") + address + port, *counts, result), style))
-    headings = ("Time", "Source", "Packets", "Bytes", "RTT")
-    others = _natural_width(headings, [(texts[0], "", *texts[2:]) for texts, _ in lines]) - len("Source")
-    longest = max(len(texts[1]) for texts, _ in lines)
-    gap = 2 if longest + others + 8 <= width else 1
-    room = width - others - 4 * gap
-    made = table([(heading, _RIGHT if n > 1 else _LEFT) for n, heading in enumerate(headings)], gap)
+        label = f"{row.protocol} {row.vni}".rstrip()
+        for way, (mark, result) in enumerate(((row.time, row.rtt), (label, row.state))):
+            end = ("→ " if way else "") + "".join(row.ends[way])
+            texts = mark, end, quantity(row.packets[way]), size(row.octets[way]), result
+            lines.append((texts, "dim" if way else ""))
+    time, end, *numbers = column_widths([texts for texts, _ in lines])
+    rest = time + sum(numbers)
+    gap = 2 if rest + end + 8 <= width else 1
+    # An address and half a port: the port is worth a line of its own.
+    room = min(end, max(width - rest - 4 * gap, len("→ Destination")))
+    right = (False, False, True, True, True)
+    made = []
     for texts, style in lines:
         whole, port = texts[1], ""
         if len(whole) > room and ":" in whole[-6:]:
             whole, _, port = whole.rpartition(":")
-        made.add_row(*(cell(text, style) for text in (texts[0], whole, *texts[2:])))
+            port = f"{'  ' if whole.startswith('→') else ''}:{port}"
+        made.append(Line(aligned((texts[0], whole, *texts[2:]), (time, room, *numbers), right, gap), style))
         if port:
-            made.add_row("", cell(("  :" if whole.startswith("→") else ":") + port, style))
+            made.append(Line(" " * (time + gap) + port, style))
     return made
 
 
@@ -135,8 +135,9 @@ def title_of(flows: pa.Table) -> str:
 def print_flows(flows: pa.Table, total: int, target: Console) -> None:
     """The table, and how many flows it leaves out."""
     if not flows.num_rows:
-        draw(target, "no flows")
+        draw_lines(target, [Line("no flows")])
         return
-    draw(target, cell(title_of(flows), "dim"), flow_table(flows, target.width))
+    lines = [Line(title_of(flows), "dim"), *flow_lines(flows, target.width)]
     if total > flows.num_rows:
-        draw(target, cell(f"{flows.num_rows:,} of {total:,} flows; -n 0 shows all, -o FILE writes them", "dim"))
+        lines.append(Line(f"{flows.num_rows:,} of {total:,} flows; -n 0 shows all, -o FILE writes them", "dim"))
+    draw_lines(target, lines)

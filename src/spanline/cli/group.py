@@ -8,6 +8,7 @@ import importlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -46,23 +47,34 @@ class Commands(click.Group):
         command: click.Command = importlib.import_module(f"spanline.cli.{cmd_name}").command
         return command
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _told():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _told():
             result = super().invoke(ctx)
             # What the interpreter finds out when it flushes on exit would be a traceback.
             sys.stdout.flush()
             return result
-        except KeyboardInterrupt:
-            ctx.exit(INTERRUPTED)
-        except SpanlineError as error:
-            complain(str(error))
-            ctx.exit(FAILED)
-        except OSError as error:
-            _forget_output()
-            if error.errno == errno.EPIPE:
-                ctx.exit(BROKEN_PIPE)
-            complain(f"{error.filename or 'the output'}: {error.strerror or error}")
-            ctx.exit(FAILED)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Turns exceptions into one line at most, and an exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    except SpanlineError as error:
+        complain(str(error))
+        raise click.exceptions.Exit(FAILED) from error
+    except OSError as error:
+        _forget_output()
+        if error.errno == errno.EPIPE:
+            raise click.exceptions.Exit(BROKEN_PIPE) from error
+        complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        raise click.exceptions.Exit(FAILED) from error
 
 
 def complain(what: str) -> None:

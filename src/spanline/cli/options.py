@@ -78,7 +78,7 @@ def reads_captures(function: Decorated) -> Decorated:
         return function(inputs=Inputs(paths, vxlan_port, verify_checksums, quiet), **others)
 
     return _together(
-        click.argument("paths", nargs=-1, required=True, metavar="PATH..."),
+        click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(allow_dash=True)),
         click.option(
             "--vxlan-port",
             type=click.IntRange(1, 65535),

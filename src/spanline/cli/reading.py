@@ -86,10 +86,10 @@ def _with_progress(capture: Capture, batches: Iterator[Batch]) -> Iterator[Batch
             if progress is None:
                 progress = _progress_bar()
                 progress.add_task("", total=capture.bytes_total, rates="")
-                progress.start()
             done, seconds = capture.bytes_read, now - started
             rates = f"{size(done / seconds)}/s  {quantity(round(capture.counters.read / seconds))} frames/s"
             progress.update(progress.task_ids[0], completed=done, rates=rates)
+            progress.start()
             progress.refresh()
     finally:
         if progress is not None:

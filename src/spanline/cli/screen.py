@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import IO, Any
+from collections.abc import Iterable, Sequence
+from typing import IO, Any, NamedTuple
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -39,6 +39,33 @@ def table(columns: Sequence[tuple[str, str]], gap: int = 2) -> Table:
     for heading, justify in columns:
         made.add_column(Text(heading), justify="right" if justify == "right" else "left", overflow="fold")
     return made
+
+
+class Line(NamedTuple):
+    """A line of text in one style."""
+
+    text: str
+    style: str = ""
+
+
+def column_widths(rows: Iterable[Sequence[str]]) -> list[int]:
+    """What each column of `rows` needs."""
+    return [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+
+def aligned(texts: Sequence[str], widths: Sequence[int], right: Sequence[bool], gap: int) -> str:
+    """`texts` in columns, `gap` blanks apart; each is aligned to the left, or to the right."""
+    columns = zip(texts, widths, right, strict=True)
+    return (" " * gap).join(text.rjust(width) if to_right else text.ljust(width) for text, width, to_right in columns)
+
+
+def draw_lines(target: Console, lines: Iterable[Line]) -> None:
+    """Prints what needs no layout: rich would take a millisecond for each row of a table."""
+    for text, style in lines:
+        if style and target.is_terminal:
+            target.print(cell(text.rstrip(), style))
+        else:
+            target.file.write(f"{printable(text.rstrip())}\n")
 
 
 def draw(target: Console, *things: RenderableType) -> None:

@@ -207,6 +207,8 @@ class CaptureFile:
             self.problem("truncated", "truncated inside the file header", f"byte {rest}")
         elif rest or framer.skipping:
             self.problem("truncated", "truncated in the middle of a record", where, read)
+        elif not framer.frames:
+            self.problem("empty", "the file has no frames", hint="was there any traffic while it was captured?")
         self._report_oddities(framer)
 
     def _report_oddities(self, framer: _framing.Framer) -> None:
@@ -219,6 +221,9 @@ class CaptureFile:
             frames = f"{count} frames are" if count > 1 else "a frame is"
             hint = "kept, but link type and clock are unknown"
             self.problem("interface", f"{frames} of an interface never declared", f"frame {first}", hint)
+        count, first = framer.unended_options
+        if count:
+            self.problem("damaged", "an interface has an option that does not end", f"byte {first}", "the option is ignored")
         count, first, worst = framer.backwards
         if worst > BACKWARDS_TOLERANCE:
             what = f"timestamps go backwards {count} time{'s' if count > 1 else ''}, by up to {worst / 1e9:.6g} s"

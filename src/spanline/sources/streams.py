@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import lzma
 import os
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 _READ = 256 * 1024
+# Most decompressors give nothing of a call that meets corrupt data: a step is what may be lost.
+_STEP = 16 * 1024
 
 
 class _Decompressor(Protocol):
@@ -30,10 +33,11 @@ class _Decompressor(Protocol):
 
 
 class _Gzip:
-    """zlib's object in the shape of the others."""
+    """zlib's object in the shape of the others. What comes before corrupt data is given out first."""
 
     def __init__(self) -> None:
         self._object = zlib.decompressobj(wbits=31)
+        self._error: zlib.error | None = None
         self.needs_input = True
 
     @property
@@ -45,9 +49,25 @@ class _Gzip:
         return self._object.unused_data
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        out = self._object.decompress(self._object.unconsumed_tail + data, max(max_length, 0))
+        if self._error is not None:
+            raise self._error
+        data = self._object.unconsumed_tail + data
+        before = self._object.copy()
+        try:
+            out = self._object.decompress(data, max(max_length, 0))
+        except zlib.error as error:
+            self._error, self.needs_input = error, False
+            return self._up_to_the_error(before, data)
         self.needs_input = not self._object.unconsumed_tail and len(out) < max_length
         return out
+
+    def _up_to_the_error(self, decompressor: zlib._Decompress, data: bytes) -> bytes:
+        """Once more, a byte at a time; zlib gives nothing of a call that fails."""
+        out = bytearray()
+        with contextlib.suppress(zlib.error):
+            for at in range(len(data)):
+                out += decompressor.decompress(data[at : at + 1])
+        return bytes(out)
 
 
 def _zstd() -> _Decompressor:
@@ -140,7 +160,8 @@ class ByteStream:
                 self._decompressor = decompressor = following
             data = b""
             if decompressor.needs_input:
-                data, self._pending = self._pending or self._read_raw(), b""
+                data = self._pending or self._read_raw()
+                data, self._pending = data[:_STEP], data[_STEP:]
                 if not data:
                     self._end(f"the {self.compression} data is cut short")
                     return 0
@@ -157,7 +178,7 @@ class ByteStream:
 
     def _next_member(self, decompressor: _Decompressor) -> _Decompressor | None:
         """Files that were compressed apart and then joined go on with another header."""
-        rest = decompressor.unused_data or self._read_raw()
+        rest = decompressor.unused_data + self._pending or self._read_raw()
         while 0 < len(rest) < len(self._magic) and (more := self._read_raw()):
             rest += more
         if rest.startswith(self._magic):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from spanline import _decode, _flows
-from spanline.arrow import fixed_binary, labels, table_of
+from spanline.arrow import column, fixed_binary, labels, table_of
 from spanline.batch import Batch
 from spanline.errors import UsageError
 from spanline.schema import (
@@ -43,7 +42,7 @@ _DIRECTION_COLUMNS = (
 )
 # Columns that say nothing of a direction without packets.
 _NULL_WHEN_SILENT = {"first_seen", "last_seen", "ttl_min", "ttl_max"}
-_COLUMNS = tuple(column for column in FLOW if column.name != "community_id")
+_COLUMNS = tuple(one for one in FLOW if one.name != "community_id")
 
 
 class Flows:
@@ -124,10 +123,6 @@ def _nanoseconds(what: str, seconds: float | None) -> int:
     return round(seconds * 1e9)
 
 
-def _nullable(values: npt.NDArray[Any], missing: npt.NDArray[np.bool_]) -> pa.Array:
-    return pa.array(np.ascontiguousarray(values), mask=missing)
-
-
 def _direction_columns(records: npt.NDArray[np.void]) -> dict[str, pa.Array]:
     columns = {}
     for way, side in enumerate(("source", "destination")):
@@ -135,9 +130,9 @@ def _direction_columns(records: npt.NDArray[np.void]) -> dict[str, pa.Array]:
         silent = direction["packets"] == 0
         for name in _DIRECTION_COLUMNS:
             values = direction[name]
-            columns[f"{side}_{name}"] = _nullable(values, silent) if name in _NULL_WHEN_SILENT else pa.array(values)
+            columns[f"{side}_{name}"] = column(values, silent) if name in _NULL_WHEN_SILENT else column(values)
         for bit, flag in enumerate(TCP_FLAGS):
-            columns[f"{side}_{flag}_packets"] = pa.array(direction["flag_counts"][:, bit])
+            columns[f"{side}_{flag}_packets"] = column(direction["flag_counts"][:, bit])
     return columns
 
 
@@ -148,15 +143,16 @@ def _round_trips(records: npt.NDArray[np.void]) -> dict[str, pa.Array]:
     unknown["synack_ack_rtt"] = (flags & _HANDSHAKE == 0) | (synack_ack == NO_TIME)
     unknown["handshake_rtt"] = unknown["syn_synack_rtt"] | unknown["synack_ack_rtt"]
     unknown["initial_rtt"] = records["initial_rtt"] == NO_TIME
+    # Two times of centuries have no sum in 64 bits; only a false clock makes them.
+    handshake = np.where(unknown["handshake_rtt"], 0, syn_synack) + np.where(unknown["handshake_rtt"], 0, synack_ack)
+    unknown["handshake_rtt"] |= handshake < 0
     values = {
         "syn_synack_rtt": syn_synack,
         "synack_ack_rtt": synack_ack,
-        "handshake_rtt": np.where(unknown["handshake_rtt"], 0, syn_synack) + np.where(
-            unknown["handshake_rtt"], 0, synack_ack
-        ),
+        "handshake_rtt": handshake,
         "initial_rtt": records["initial_rtt"],
-    }  # fmt: skip
-    return {name: _nullable(values[name], unknown[name]) for name in values}
+    }
+    return {name: column(values[name], unknown[name]) for name in values}
 
 
 def flows_table(records: npt.NDArray[np.void]) -> pa.Table:
@@ -167,18 +163,18 @@ def flows_table(records: npt.NDArray[np.void]) -> pa.Table:
     records, first_seen = records[order], first_seen[order]
     states, offsets, letters = _flows.describe(records.view(np.uint8))
     columns: dict[str, pa.Array] = {
-        "first_seen": pa.array(first_seen),
-        "last_seen": pa.array(records["direction"]["last_seen"].max(axis=1)),
+        "first_seen": column(first_seen),
+        "last_seen": column(records["direction"]["last_seen"].max(axis=1)),
         "source": fixed_binary(records["source"]),
         "destination": fixed_binary(records["destination"]),
-        "vlan": _nullable(records["vlan"], records["vlan"] == NO_VLAN),
-        "vni": _nullable(records["vni"], records["vni"] == NO_TUNNEL_ID),
-        "syn_ambiguous": pa.array(records["flags"] & _SYN_AMBIGUOUS != 0),
+        "vlan": column(records["vlan"], records["vlan"] == NO_VLAN),
+        "vni": column(records["vni"], records["vni"] == NO_TUNNEL_ID),
+        "syn_ambiguous": column(records["flags"] & _SYN_AMBIGUOUS != 0),
         "conn_state": labels(states, CONN_STATES),
         "end_reason": labels(records["end_reason"], END_REASONS),
         "history": pa.StringArray.from_buffers(len(records), pa.py_buffer(offsets), pa.py_buffer(letters)),
         **{
-            name: pa.array(records[name])
+            name: column(records[name])
             for name in ("source_port", "destination_port", "protocol", "syn_retransmissions", "synack_retransmissions")
         },
         **_direction_columns(records),

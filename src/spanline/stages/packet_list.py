@@ -11,7 +11,7 @@ from spanline.arrow import fixed_binary, labels, table_of
 from spanline.batch import PROTOCOLS, Batch
 from spanline.schema import NO_TUNNEL_ID, NO_VLAN, PACKET, VERDICTS, Column
 
-TCP = 6
+TCP, TCP_HEADER = 6, 20
 HAS_TRANSPORT = 8
 """In a packet row's `flags`: its ports were read."""
 
@@ -55,7 +55,8 @@ def _missing(packets: npt.NDArray[np.void]) -> dict[str, npt.NDArray[np.bool_]]:
     """The rows in which a column says nothing."""
     no_ip = packets["ip_version"] == 0
     no_ports = packets["flags"] & HAS_TRANSPORT == 0
-    no_tcp = no_ports | (packets["ip_protocol"] != TCP)
+    # Of a header that was cut, what was not captured is 0.
+    no_tcp = no_ports | (packets["ip_protocol"] != TCP) | (packets["transport_length"] < TCP_HEADER)
     return {
         "vlan": packets["vlan"] == NO_VLAN,
         "tunnel_id": packets["tunnel_id"] == NO_TUNNEL_ID,
