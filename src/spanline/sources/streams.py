@@ -27,7 +27,7 @@ class _Decompressor(Protocol):
     def needs_input(self) -> bool: ...
 
     @property
-    def unused_data(self) -> bytes: ...
+    def unused_data(self) -> bytes | None: ...
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
 
@@ -178,7 +178,7 @@ class ByteStream:
 
     def _next_member(self, decompressor: _Decompressor) -> _Decompressor | None:
         """Files that were compressed apart and then joined go on with another header."""
-        rest = decompressor.unused_data + self._pending or self._read_raw()
+        rest = (decompressor.unused_data or b"") + self._pending or self._read_raw()
         while 0 < len(rest) < len(self._magic) and (more := self._read_raw()):
             rest += more
         if rest.startswith(self._magic):
