@@ -80,6 +80,7 @@ typedef struct {
     uint64_t fault_value;
     uint64_t position; /* of the buffer's first byte, in the file */
     uint64_t skip;     /* bytes of an uninteresting block that are still to come */
+    uint64_t skip_from; /* where in the file that block begins */
     uint64_t frames;
     int64_t last_timestamp;
     int64_t newest_timestamp;
@@ -300,7 +301,7 @@ static inline int framing_interface_block(framing *f, bytes_view body, uint64_t 
             uint64_t raw = view_host64(value, 0);
             int64_t seconds = (int64_t)(f->swapped ? swap64(raw) : raw);
             int64_t ns = saturating_multiply((uint64_t)(seconds < 0 ? -(seconds + 1) : seconds), 1000000000U);
-            i->offset_ns = seconds < 0 ? -ns - (ns == INT64_MAX ? 0 : 1000000000) : ns;
+            i->offset_ns = seconds < 0 ? saturating_add(-ns, ns == INT64_MAX ? 0 : -1000000000) : ns;
         }
         uint32_t padding = (0U - length) & 3U;
         options.offset += padding < cursor_left(&options) ? padding : cursor_left(&options);
@@ -413,6 +414,7 @@ static inline int framing_scan_pcapng(framing *f, cursor *c, framing_output *out
         }
         if (!wanted) { /* name resolution, decryption secrets, custom and unknown blocks: skipped by their length */
             uint32_t here = cursor_left(c) < total ? cursor_left(c) : total;
+            f->skip_from = f->position + c->offset;
             c->offset += here;
             f->skip = total - here;
             continue;

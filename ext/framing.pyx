@@ -26,6 +26,7 @@ cdef extern from "framing.h" nogil:
         uint64_t fault_value
         uint64_t position
         uint64_t skip
+        uint64_t skip_from
         uint64_t frames
         uint64_t backwards_count
         uint64_t backwards_first
@@ -125,8 +126,8 @@ cdef class Framer:
 
     @property
     def position(self):
-        """Where in the file the first byte stands that was not consumed."""
-        return self.state.position
+        """Where in the file the first record or block begins that was not consumed as a whole."""
+        return self.state.skip_from if self.state.skip else self.state.position
 
     @property
     def skipping(self):

@@ -323,7 +323,8 @@ static inline void rtt_syn(flow_record *flow, int way, const packet_row *row, co
     flow->syn_last = row->timestamp;
 }
 
-/* The SYN-ACK minus the SYN it answers. Which of several that is, TCP timestamps tell; without them, the last. */
+/* The SYN-ACK minus the SYN it answers. Which of several that is, TCP timestamps tell; without them, the last. The times
+ * of the first and the last are known; what one between them took is not. */
 static inline void rtt_syn_ack(flow_record *flow, const packet_row *row, const uint8_t *buffer) {
     if (flow->flags & FLOW_SYNACK) {
         flow->synack_retransmissions =
@@ -337,8 +338,8 @@ static inline void rtt_syn_ack(flow_record *flow, const packet_row *row, const u
                       sequence_difference(row->tcp_ack, flow->direction[0].last) <= 0;
         if (flow->syn_retransmissions) {
             flow->flags |= FLOW_SYN_AMBIGUOUS;
-            if (tcp_timestamps(row, buffer, &value, &echo) && echo == values >> 32 && echo != (values & 0xFFFFFFFFU)) {
-                sent = flow->syn_synack_rtt;
+            if (values != 0 && tcp_timestamps(row, buffer, &value, &echo) && echo != (values & 0xFFFFFFFFU)) {
+                sent = echo == values >> 32 ? flow->syn_synack_rtt : NO_TIME; /* one between the first and the last */
             }
         }
         flow->syn_synack_rtt = answers ? round_trip(sent, row->timestamp) : NO_TIME;

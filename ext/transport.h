@@ -107,8 +107,10 @@ static inline void list_tcp_options(frame *f, uint32_t start, uint32_t end) {
     }
 }
 
-/* Part of a TCP header: what was captured of it counts. */
+/* Part of a TCP header: what was captured of it counts. What was not is no payload. */
 static inline int cut_tcp(frame *f) {
+    const uint32_t start = f->c.offset;
+    uint32_t length = 20;
     bytes_view part;
     if (cursor_peek(&f->c, 8, &part)) {
         f->row->tcp_seq = view_be32(part, 4);
@@ -122,7 +124,13 @@ static inline int cut_tcp(frame *f) {
     if (cursor_peek(&f->c, 16, &part)) {
         f->row->tcp_window = view_be16(part, 14);
     }
-    return frame_short(f, PROTOCOL_TCP, 20);
+    if (cursor_peek(&f->c, 13, &part) && view_u8(part, 12) >> 4 > 5) {
+        length = (view_u8(part, 12) >> 4) * 4U;
+    }
+    frame_short(f, PROTOCOL_TCP, 20);
+    f->c.offset = start + length;
+    frame_payload(f);
+    return PROTOCOL_NONE;
 }
 
 /* specification: RFC 9293 section 3.1

@@ -10,9 +10,9 @@ import io
 import json
 import os
 import signal
-import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import spanline
-from spanline.cli import options
+from spanline.cli import options, text
 from spanline.cli.group import COMMANDS
 from spanline.cli.group import spanline as command_line
 from spanline.stages import flows as flows_stage
@@ -93,13 +93,13 @@ def spawn(arguments: Sequence[str | Path], **others: Any) -> subprocess.Complete
 
 
 def test_help_names_every_command_and_exit_code(run: Run) -> None:
-    text = run("--help").output
+    shown = run("--help").output
     for name in COMMANDS:
-        assert f"  {name} " in text
+        assert f"  {name} " in shown
         assert "Usage: spanline" in run(name, "--help").output
     for code in (" 0 ", " 2 ", " 130 ", " 141 "):
-        assert code in text
-    assert max(map(len, text.splitlines())) <= 80
+        assert code in shown
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_help_waits_for_no_heavy_import() -> None:
@@ -135,9 +135,9 @@ def test_completion_completes() -> None:
 def test_choices_and_defaults_are_those_of_the_stages(run: Run) -> None:
     assert f"[{'|'.join(ORDERS)}]" in run("flows", "--help").output
     assert f"[{'|'.join(METRICS)}]" in run("rtt", "--help").output
-    text = " ".join(run("crunch", "--help").output.split())
-    assert f"[default: {flows_stage.IDLE_TIMEOUT:.0f}]" in text
-    assert f"[default: {flows_stage.ACTIVE_TIMEOUT:.0f}]" in text
+    shown = " ".join(run("crunch", "--help").output.split())
+    assert f"[default: {flows_stage.IDLE_TIMEOUT:.0f}]" in shown
+    assert f"[default: {flows_stage.ACTIVE_TIMEOUT:.0f}]" in shown
     assert options.Size().convert("1G", None, None) == flows_stage.MEMORY
 
 
@@ -165,10 +165,34 @@ def test_wrong_usage_says_what_is_right(run: Run, arguments: list[str], message:
 
 
 @pytest.mark.parametrize(
-    ("text", "count"), [("1G", 1 << 30), ("500M", 500 << 20), ("1.5GiB", 3 << 29), ("64kb", 65536), ("77", 77)]
+    ("given", "count"), [("1G", 1 << 30), ("500M", 500 << 20), ("1.5GiB", 3 << 29), ("64kb", 65536), ("77", 77)]
 )
-def test_sizes(text: str, count: int) -> None:
-    assert options.Size().convert(text, None, None) == count
+def test_sizes(given: str, count: int) -> None:
+    assert options.Size().convert(given, None, None) == count
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "shown"),
+    [
+        (None, "–"), (0, "0 ns"), (999, "999 ns"), (1000, "1.00 µs"), (9994, "9.99 µs"), (9995, "10.0 µs"), (99_950, "100 µs"),
+        (999_499, "999 µs"), (999_500, "1.00 ms"), (1_156_808, "1.16 ms"), (2_350_000_000, "2.35 s"), (86_400 * 10**9, "86400 s"),
+        (-1500, "-1.50 µs"),
+    ],
+)  # fmt: skip
+def test_durations_have_three_digits(nanoseconds: int | None, shown: str) -> None:
+    assert text.duration(nanoseconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"), [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (9726, "9.73 kB"), (999_500, "1.00 MB"), (5e15, "5000 TB")]
+)
+def test_sizes_have_three_digits(count: float, shown: str) -> None:
+    assert text.size(count) == shown
+
+
+@pytest.mark.parametrize(("count", "shown"), [(0, "0"), (99_999, "99999"), (100_000, "100k"), (1_234_567, "1.23M")])
+def test_counts_have_five_places(count: int, shown: str) -> None:
+    assert text.quantity(count) == shown
 
 
 # --- faults
@@ -185,13 +209,13 @@ def test_a_fault_is_one_line_after_the_results(run: Run, cut: Path, command: str
 
 @pytest.mark.parametrize("command", ["flows", "rtt", "packets", "info"])
 def test_files_that_are_no_captures_get_a_line_each(run: Run, tmp_path: Path, command: str) -> None:
-    text = tmp_path / "notes.txt"
-    text.write_text("these are only notes, and not a capture")
-    result = run(command, tmp_path / "missing.pcap", text, code=2)
+    other = tmp_path / "notes.txt"
+    other.write_text("these are only notes, and not a capture")
+    result = run(command, tmp_path / "missing.pcap", other, code=2)
     assert result.stdout == ""
     missing, notes = result.stderr.splitlines()
     assert missing.startswith(f"spanline: {tmp_path / 'missing.pcap'}: ")
-    assert notes.startswith(f"spanline: {text}: this is not a capture file")
+    assert notes.startswith(f"spanline: {other}: this is not a capture file")
 
 
 @pytest.mark.parametrize("command", ["flows", "rtt", "packets", "info"])
@@ -345,12 +369,20 @@ def test_flows_of_several_days_have_dates(run: Run, tmp_path: Path) -> None:
 
 def test_nothing_is_not_an_empty_table(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "empty.pcap"
-    path.write_bytes(pcap([]))
+    path.write_bytes(pcap([Record(START, ethernet() / arp())]))
     assert run("flows", path).stdout == "no flows\n"
     assert run("rtt", path).stdout.startswith("no round-trip times (SYN to SYN-ACK")
-    assert run("packets", path).stdout == ""
-    for command in ("flows", "rtt", "packets"):
+    for command in ("flows", "rtt"):
         assert run(command, path, "--format", "json").stdout == "[]\n"
+
+
+def test_a_capture_without_frames_is_told(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "empty.pcap"
+    path.write_bytes(pcap([]))
+    for command, shown in (("flows", "no flows\n"), ("packets", "")):
+        result = run(command, path, code=2)
+        assert (result.stdout, "has no frames" in result.stderr) == (shown, True)
+        assert run(command, path, "--format", "json", code=2).stdout == "[]\n"
 
 
 def test_round_trip_times(run: Run, capture: Path) -> None:
@@ -413,7 +445,7 @@ def test_packets_stop_after_the_count(run: Run, cut: Path) -> None:
 
 
 def test_info_is_what_a_file_is_made_of(run: Run, capture: Path) -> None:
-    text = run("info", capture, width=80).stdout
+    shown = run("info", capture, width=80).stdout
     for line in (
         "  Format             pcap, little-endian, nanoseconds",
         "  Link type          ETHERNET",
@@ -423,7 +455,7 @@ def test_info_is_what_a_file_is_made_of(run: Run, capture: Path) -> None:
         "  Decoded            5 of 5 frames, 0 undecodable",
         "  eth:ip:tcp       3  60.0 %  162 B",
     ):
-        assert line in [row.rstrip() for row in text.splitlines()]
+        assert line in [row.rstrip() for row in shown.splitlines()]
 
 
 def test_info_in_json_is_an_array_of_files(run: Run, capture: Path, cut: Path) -> None:
@@ -449,11 +481,11 @@ def test_info_of_pcapng_tells_of_sections_interfaces_and_losses(run: Run, tmp_pa
     rows = {line[2:15].strip(): line[15:].strip() for line in run("info", path).stdout.splitlines()}
     assert rows["Application"] == "dumpcap"
     assert rows["Comment"] == "rack 4"
-    text = " ".join(run("info", path).stdout.split())
-    assert "Interface 0 eth7, uplink, ETHERNET, snaplen 96, microseconds, 1 packet, received 90, dropped 8" in text
+    shown = " ".join(run("info", path).stdout.split())
+    assert "Interface 0 eth7, uplink, ETHERNET, snaplen 96, microseconds, 1 packet, received 90, dropped 8" in shown
 
 
-@pytest.mark.parametrize(("command", "width"), [("flows", 60), ("rtt", 60), ("info", 30), ("flows", 80), ("info", 200)])
+@pytest.mark.parametrize(("command", "width"), [("flows", 80), ("rtt", 80), ("info", 30), ("info", 80), ("info", 200)])
 def test_screens_keep_to_their_width(run: Run, capture: Path, command: str, width: int) -> None:
     assert max(map(len, run(command, capture, width=width).stdout.splitlines())) <= width
 
@@ -520,10 +552,11 @@ def test_a_signal_ends_it_quietly_and_leaves_nothing_behind(tmp_path: Path, name
     folder.mkdir()
     source = tmp_path / "endless"
     os.mkfifo(source)
+    # Open for reading too: so that opening does not wait for the other side, and the other side sees no end.
+    feed = os.open(source, os.O_RDWR)
+    os.write(feed, pcap([question()]))
     command = [*PROGRAM, "crunch", source, "-o", folder / "flows.json"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as process, source.open("wb") as feed:
-        feed.write(pcap([question()]))
-        feed.flush()
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 30
         while not list(folder.iterdir()) and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -533,6 +566,7 @@ def test_a_signal_ends_it_quietly_and_leaves_nothing_behind(tmp_path: Path, name
         assert process.wait(30) == code
         assert process.stderr is not None
         assert process.stderr.read() == b""
+    os.close(feed)
     assert list(folder.iterdir()) == []
 
 
@@ -581,26 +615,25 @@ def test_a_terminal_is_not_a_capture() -> None:
 def test_long_work_shows_progress_that_vanishes(tmp_path: Path) -> None:
     source = tmp_path / "slow"
     os.mkfifo(source)
-    feeder = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import sys, time\n"
-            "with open(sys.argv[1], 'wb') as feed:\n"
-            "    for piece in (bytes.fromhex(text) for text in sys.argv[2:]):\n"
-            "        feed.write(piece); feed.flush(); time.sleep(0.5)",
-            source,
-            pcap([question(0)]).hex(),
-            *[pcap([question(n)])[24:].hex() for n in range(1, 4)],
-        ]
-    )
+
+    def feed() -> None:
+        pieces = pcap([question(0)]), *(pcap([question(n)])[24:] for n in range(1, 4))
+        # Open for reading too: so that opening does not wait for the other side.
+        descriptor = os.open(source, os.O_RDWR)
+        for piece in pieces:
+            os.write(descriptor, piece)
+            time.sleep(0.5)
+        os.close(descriptor)
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
     code, shown = on_a_terminal("crunch", source, "-o", tmp_path / "flows.csv")
-    assert feeder.wait(30) == 0
+    feeder.join()
     assert code == 0
     assert "frames/s" in shown
     assert shown.rstrip().splitlines()[-1].endswith("evicted 0 flows")
     assert "\x1b[2K" in shown  # a line that was drawn is cleared
-    assert stat.S_ISREG((tmp_path / "flows.csv").stat().st_mode)
+    assert (tmp_path / "flows.csv").is_file()
 
 
 # --- the shared captures

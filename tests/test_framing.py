@@ -146,6 +146,15 @@ def test_time_stamp_offset(offset: int, resolution: int, order: Pcapng) -> None:
     assert one_clock(order, resolution, offset, ticks) == [exact_time(n, resolution, offset) for n in ticks]
 
 
+@pytest.mark.parametrize("order", [LITTLE, BIG], ids=["little", "big"])
+@pytest.mark.parametrize("offset", [-(1 << 63), -9_223_372_037, -9_223_372_036, 9_223_372_036, (1 << 63) - 1])
+def test_time_stamp_offset_beyond_the_ends_of_time(offset: int, order: Pcapng) -> None:
+    """2262 and 1677 are as far as nanoseconds in 64 bits go; the very least number stands for no time at all."""
+    low, high = -(1 << 63), (1 << 63) - 1
+    told = one_clock(order, 9, offset, [0])[0]
+    assert told == min(max(offset * 10**9, low), high) or (told == low + 1 and offset * 10**9 <= low)
+
+
 @given(
     st.sampled_from(RESOLUTIONS),
     st.integers(0, (1 << 64) - 1),

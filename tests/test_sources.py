@@ -130,6 +130,18 @@ def test_padding_behind_compressed_data(tmp_path: Path) -> None:
     assert (len(capture.packets()), [problem.kind for problem in capture.problems]) == (9, ["damaged"])
 
 
+@pytest.mark.parametrize("compress", [zstd.compress, lz4.frame.compress])
+def test_skippable_frames(tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
+    """Parallel and seekable compressors put notes of their own between the parts (RFC 8878 section 3.1.2)."""
+    notes = [(0x184D2A50 + n).to_bytes(4, "little") + size.to_bytes(4, "little") + bytes(size)
+             for n, size in enumerate((5, 300_000, 0, 9))]  # fmt: skip
+    data = pcap(some(range(40)))
+    parts = [notes[0], compress(data[:1000]), notes[1], notes[2], compress(data[1000:]), notes[3]]
+    (tmp_path / "seekable").write_bytes(b"".join(parts))
+    capture = spanline.open(tmp_path / "seekable")
+    assert (capture.packets()["ip_id"].tolist(), capture.problems) == (list(range(40)), [])
+
+
 # --- streams
 
 READ = "import spanline, sys; print(spanline.open(sys.argv[1]).packets()['ip_id'].tolist())"

@@ -26,6 +26,10 @@ from spanline.errors import OutputError
 _ROW_GROUP = 1 << 16
 
 
+# What JSON writes in another way than it is.
+_NOT_PLAIN = r"[^ !#-\[\]-~]"
+
+
 class Writer(Protocol):
     """Takes Tables of one schema; addresses and labels in them become text."""
 
@@ -142,8 +146,8 @@ class _Json:
     def write(self, table: pa.Table) -> None:
         for batch in textual(table).to_batches(max_chunksize=1 << 14):
             if batch.num_rows:
-                self._stream.write((",\n" if self._begun else "[\n").encode())
-                self._stream.write(",\n".join(_objects(batch).to_pylist()).encode())
+                text = _objects(batch)
+                self._stream.write(text if self._begun else b"[" + text[1:])
                 self._begun = True
 
     def close(self) -> None:
@@ -162,23 +166,26 @@ def write_objects(objects: Iterable[Mapping[str, Any]], stream: Stream) -> None:
     stream.write(b"\n]\n" if begun else b"[]\n")
 
 
-def _objects(batch: pa.RecordBatch) -> pa.Array:
-    """A JSON object for each row, made column by column: Python sees only the distinct texts."""
+def _objects(batch: pa.RecordBatch) -> bytes:
+    """A JSON object for each row, each behind a comma and a line's end; made column by column, not row by row."""
     parts = []
     for n, field in enumerate(batch.schema):
-        name = ("{" if n == 0 else ", ") + json.dumps(field.name) + ": "
+        name = (", " if n else ",\n{") + json.dumps(field.name) + ": "
         parts += [pa.scalar(name), _values(batch.column(n))]
-    return pc.binary_join_element_wise(*parts, "}", "")
+    rows = pc.binary_join_element_wise(*parts, "}", "")
+    # The texts of a fresh array follow one another in its last buffer.
+    return memoryview(rows.buffers()[2])[: pc.sum(pc.binary_length(rows)).as_py()].tobytes()
 
 
 def _values(column: pa.Array) -> pa.Array:
+    """Each value in JSON."""
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         return pc.fill_null(column.cast(pa.string()), "null")
     if pa.types.is_string(kind):
-        coded = column.dictionary_encode()
-        texts = pa.array([json.dumps(text) for text in coded.dictionary.to_pylist()], pa.string())
-        return pc.fill_null(texts.take(coded.indices), "null")
+        if pc.any(pc.match_substring_regex(column, _NOT_PLAIN)).as_py():
+            column = pa.array([None if text is None else json.dumps(text)[1:-1] for text in column.to_pylist()], kind)
+        return pc.fill_null(pc.binary_join_element_wise('"', column, '"', ""), "null")
     return pa.array([json.dumps(value) for value in column.to_pylist()], pa.string())
 
 

@@ -8,6 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 
+def _count_when_unused() -> int:
+    """What getrefcount() says, in a loop over a list, of what nobody but the list holds: it differs between Pythons."""
+    blocks = [np.empty(1, np.uint8)]
+    return next(sys.getrefcount(block) for block in blocks)
+
+
 class Pool:
     """Blocks of bytes. A block is free again when nobody but the pool holds it or a view of it.
 
@@ -18,8 +24,7 @@ class Pool:
     __slots__ = ("_blocks",)
 
     _KEPT = 8
-    # The list's reference, the loop variable's and getrefcount's own argument.
-    _UNUSED = 3
+    _UNUSED = _count_when_unused()
 
     def __init__(self) -> None:
         self._blocks: list[npt.NDArray[np.uint8]] = []

@@ -13,6 +13,8 @@ from spanline.community import with_community_id
 from spanline.output import open_output
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from spanline.pipeline import Capture
     from spanline.stages.flows import Flows
 
@@ -24,16 +26,20 @@ def crunch(capture: Capture, flows: Flows, output: Output, quiet: bool) -> None:
     """Writes the flows of `capture` as they end."""
     started = time.monotonic()
     written = 0
+
+    def write(ended: pa.Table) -> None:
+        nonlocal written
+        written += ended.num_rows
+        # At the end all live flows come at once, and as text they are several times as large; none make an empty file.
+        for start in range(0, max(ended.num_rows, 1), _AT_ONCE):
+            writer.write(with_community_id(ended.slice(start, _AT_ONCE)))
+
     with open_output(output.path, output.format) as writer:
         # A progress bar between lines would only be in their way.
         for _ in follow(capture, flows, quiet=quiet or output.path is None):
             if flows.pending >= _AT_ONCE:
-                ended = flows.drain()["flows"]
-                written += ended.num_rows
-                writer.write(with_community_id(ended))
-        ended = flows.tables()["flows"]
-        written += ended.num_rows
-        writer.write(with_community_id(ended))
+                write(flows.drain()["flows"])
+        write(flows.tables()["flows"])
     if not quiet:
         complain(account(capture, flows, written, time.monotonic() - started))
 

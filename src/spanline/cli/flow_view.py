@@ -97,31 +97,36 @@ def _cells(row: _Row, has_vni: bool, short: bool) -> list[str]:
 def _stacked(rows: Sequence[_Row], width: int) -> list[Line]:
     """Two lines a flow: what the source sent and what the destination sent; an end too long for it gets another one."""
     second = "Proto VNI" if any(row.vni for row in rows) else "Protocol"
-    lines: list[tuple[Sequence[str], str]] = [
-        (("Time", "Source", "Packets", "Bytes", "RTT"), "bold"),
-        ((second, "→ Destination", "sent", "sent", "State"), "bold"),
+    lines: list[tuple[list[str], str]] = [
+        (["Time", "Source", "Packets", "Bytes", "RTT"], "bold"),
+        ([second, "→ Destination", "sent", "sent", "State"], "bold"),
     ]
     for row in rows:
         label = f"{row.protocol} {row.vni}".rstrip()
         for way, (mark, result) in enumerate(((row.time, row.rtt), (label, row.state))):
             end = ("→ " if way else "") + "".join(row.ends[way])
-            texts = mark, end, quantity(row.packets[way]), size(row.octets[way]), result
-            lines.append((texts, "dim" if way else ""))
-    time, end, *numbers = column_widths([texts for texts, _ in lines])
-    rest = time + sum(numbers)
-    gap = 2 if rest + end + 8 <= width else 1
-    # An address and half a port: the port is worth a line of its own.
-    room = min(end, max(width - rest - 4 * gap, len("→ Destination")))
+            counts = [quantity(row.packets[way]), size(row.octets[way])]
+            lines.append(([mark, end, *counts, result], "dim" if way else ""))
+    gap = 2 if sum(column_widths([texts for texts, _ in lines])) + 8 <= width else 1
+    lines = _with_ports_below(lines, width - 4 * gap)
+    widths = column_widths([texts for texts, _ in lines])
     right = (False, False, True, True, True)
+    return [Line(aligned(texts, widths, right, gap), style) for texts, style in lines]
+
+
+def _with_ports_below(lines: Sequence[tuple[list[str], str]], width: int) -> list[tuple[list[str], str]]:
+    """Where an end is too long for its column, its port goes to a line of its own."""
+    widths = column_widths([texts for texts, _ in lines])
+    room = width - sum(widths) + widths[1]
     made = []
     for texts, style in lines:
-        whole, port = texts[1], ""
-        if len(whole) > room and ":" in whole[-6:]:
-            whole, _, port = whole.rpartition(":")
-            port = f"{'  ' if whole.startswith('→') else ''}:{port}"
-        made.append(Line(aligned((texts[0], whole, *texts[2:]), (time, room, *numbers), right, gap), style))
-        if port:
-            made.append(Line(" " * (time + gap) + port, style))
+        end = texts[1]
+        at = end.rfind(":")
+        if len(end) > room and at > 0:
+            made.append(([texts[0], end[:at], *texts[2:]], style))
+            made.append((["", ("  " if end.startswith("→") else "") + end[at:], "", "", ""], style))
+        else:
+            made.append((texts, style))
     return made
 
 

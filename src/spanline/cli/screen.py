@@ -50,7 +50,7 @@ class Line(NamedTuple):
 
 def column_widths(rows: Iterable[Sequence[str]]) -> list[int]:
     """What each column of `rows` needs."""
-    return [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [max(len(text) for text in column) for column in zip(*rows, strict=True)]
 
 
 def aligned(texts: Sequence[str], widths: Sequence[int], right: Sequence[bool], gap: int) -> str:

@@ -123,12 +123,14 @@ class CaptureFile:
         size = CHUNK_BYTES
         rest: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
         marks = np.empty(64, MARK_DTYPE)
+        self.info.uncompressed_size = 0
         while True:
             buffer = self._pool.take(size)
             kept = rest.size
             buffer[:kept] = rest
             count = stream.readinto(buffer[kept:].data)
             data = buffer[: kept + count]
+            self.info.uncompressed_size += count
             status = _framing.FULL
             while status == _framing.FULL:
                 records = self._pool.take_rows(RECORD_DTYPE, 64 + data.size // 64)
@@ -191,7 +193,6 @@ class CaptureFile:
         self.info.format = framer.format
         self.info.byte_order = ("big" if sys.byteorder == "little" else "little") if framer.swapped else sys.byteorder
         self.info.frames = framer.frames
-        self.info.uncompressed_size = framer.position + rest
         where = f"byte {framer.position}" + (" of the uncompressed data" if stream.compression else "")
         read = f"{framer.frames} whole frame{'' if framer.frames == 1 else 's'} before it were read"
         if stream.fault:

@@ -15,6 +15,9 @@ from typing import Protocol
 _READ = 256 * 1024
 # Most decompressors give nothing of a call that meets corrupt data: a step is what may be lost.
 _STEP = 16 * 1024
+_MAGIC_BYTES = 8
+# Bytes 2 to 4 of a skippable frame, whose first is 0x50 to 0x5F and whose length follows (RFC 8878 section 3.1.2).
+_SKIPPABLE = b"\x2a\x4d\x18"
 
 
 class _Decompressor(Protocol):
@@ -109,8 +112,7 @@ class ByteStream:
         self._pending = b""
         self._ended = False
         try:
-            while len(self._pending) < 6 and (more := self._read_raw()):
-                self._pending += more
+            self._pending = self._beginning(b"")
         except BaseException:
             self.close()
             raise
@@ -130,6 +132,18 @@ class ByteStream:
         data = os.read(self._descriptor, _READ)
         self.raw_bytes += len(data)
         return data
+
+    def _beginning(self, data: bytes) -> bytes:
+        """`data` and what follows, enough to recognise a format; skippable frames of zstd and lz4 are passed over."""
+        while True:
+            while len(data) < _MAGIC_BYTES and (more := self._read_raw()):
+                data += more
+            if len(data) < _MAGIC_BYTES or data[1:4] != _SKIPPABLE or data[0] >> 4 != 5:
+                return data
+            skip = 8 + int.from_bytes(data[4:8], "little")
+            while len(data) <= skip and (more := self._read_raw()):
+                skip, data = skip - len(data), more
+            data = data[skip:]
 
     def readinto(self, view: memoryview) -> int:
         """Fills the start of `view`, as much as one read gives; 0 at the end. Raises OSError."""
@@ -178,9 +192,7 @@ class ByteStream:
 
     def _next_member(self, decompressor: _Decompressor) -> _Decompressor | None:
         """Files that were compressed apart and then joined go on with another header."""
-        rest = (decompressor.unused_data or b"") + self._pending or self._read_raw()
-        while 0 < len(rest) < len(self._magic) and (more := self._read_raw()):
-            rest += more
+        rest = self._beginning((decompressor.unused_data or b"") + self._pending)
         if rest.startswith(self._magic):
             self._pending = rest
             return self._make()
