@@ -11,7 +11,8 @@ from setuptools import Extension, setup
 sanitize = os.environ.get("SPANLINE_SANITIZE") == "1"
 # The C headers are held to -Wconversion -Werror by `make headers`; the code Cython writes cannot be.
 quiet = ["-Wno-unused-parameter", "-Wno-missing-field-initializers", "-Wno-cast-function-type", "-Wno-sign-compare"]
-checked = ["-O1", "-g", "-fno-wrapv", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+checked = ["-O1", "-g", "-fno-wrapv", "-fno-omit-frame-pointer"]
+checked += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 unix_flags = ["-Wall", "-Wextra", *quiet, *(checked if sanitize else ["-O3"])]
 
 extensions = [

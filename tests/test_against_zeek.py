@@ -13,7 +13,8 @@ import pytest
 import spanline
 from spanline.arrow import textual
 
-# "" where a baseline does not tell. capture, whether Zeek verified checksums, Zeek's test: {(originator, port, responder, port): (conn_state, history)}
+# capture, whether Zeek verified checksums, Zeek's test: {(originator, port, responder, port): (conn_state, history)},
+# with "" where a baseline does not tell
 Ends = tuple[str, int, str, int]
 BASELINES: list[tuple[str, bool, str, dict[Ends, tuple[str, str]]]] = [
     (

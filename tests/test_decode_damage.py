@@ -126,7 +126,7 @@ def test_a_deep_frame_cut_at_every_byte(cut: int) -> None:
         assert row["payload_offset"] == len(whole) - PAYLOAD
     elif cut >= tcp_at:
         known = PAYLOAD if cut > tcp_at + 12 else PAYLOAD + 20, 0
-        assert (row["payload_length"], row["transport_length"]) == known, "behind the header, of which 20 bytes are sure"
+        assert (row["payload_length"], row["transport_length"]) == known, "20 bytes of header are sure"
 
 
 @pytest.mark.parametrize("cut", range(14, 14 + 24 + 8 + 1))

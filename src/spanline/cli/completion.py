@@ -9,7 +9,7 @@ import click
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the script that completes commands and options in a shell.
+    """Print a script that makes a shell complete commands.
 
     \b
       bash  put in ~/.bashrc:  eval "$(spanline completion bash)"

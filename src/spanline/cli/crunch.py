@@ -17,7 +17,7 @@ def command(inputs: Inputs, flow_options: dict[str, Any], output: Output) -> Non
     """Write all flows of captures of any size to a file.
 
     Flows are written as they end, so memory does not grow with the capture. The file is complete, or it is not there.
-    -o - writes to standard output, in the format that --format says.
+    -o - writes to standard output, as Parquet unless --format says otherwise.
 
     In Parquet, times are timestamps and round-trip times durations, both in ns; in CSV and JSON, times are RFC 3339
     text and durations integers, in ns. The last line on stderr accounts for every frame.

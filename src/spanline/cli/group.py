@@ -28,8 +28,8 @@ BROKEN_PIPE = 128 + 13  # SIGPIPE, which Windows lacks
 EPILOG = """\b
 Exit codes:
     0  everything was read
-    2  wrong usage, or nothing could be read or written, or some input had a
-     fault: a line on stderr for each, after the results of the rest
+    2  wrong usage, nothing could be read or written, or an input had a fault:
+       a line on stderr for each, after the results of what could be read
   130  interrupted (Ctrl-C)
   141  whoever read the output went away
 """

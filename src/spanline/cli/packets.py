@@ -12,10 +12,11 @@ from spanline.cli.options import Inputs, Output, reads_captures, writes
 @writes("table", "json", "csv", "parquet")
 @reads_captures
 def command(inputs: Inputs, output: Output, count: int | None) -> None:
-    """List frames: number, time (UTC), source, destination, protocol, VNI, length, and what the header says.
+    """List frames, a line each.
 
-    Addresses and ports are those of the innermost IP layer. Sequence numbers are raw. A frame that could not be read to
-    its end says where: [truncated at tcp].
+    Number, time of day (UTC), source, destination, protocol, VNI, length, and what the transport header says. Addresses
+    and ports are those of the innermost IP layer. Sequence numbers are raw. A frame that could not be read to its end
+    says where: [truncated at tcp].
     """
     from spanline.cli.reading import conclude, follow, open_capture
     from spanline.cli.show import show_packets

@@ -224,7 +224,8 @@ class CaptureFile:
             self.problem("interface", f"{frames} of an interface never declared", f"frame {first}", hint)
         count, first = framer.unended_options
         if count:
-            self.problem("damaged", "an interface has an option that does not end", f"byte {first}", "the option is ignored")
+            what = "an interface has an option that does not end"
+            self.problem("damaged", what, f"byte {first}", "the option is ignored")
         count, first, worst = framer.backwards
         if worst > BACKWARDS_TOLERANCE:
             what = f"timestamps go backwards {count} time{'s' if count > 1 else ''}, by up to {worst / 1e9:.6g} s"
