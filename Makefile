@@ -56,7 +56,7 @@ $(DEMO)/demo.pcap: $(wildcard benchmarks/*.py) | $(VENV)/installed.stamp
 	$(BIN)/python benchmarks/demo.py $@
 
 demo: $(DEMO)/demo.pcap $(VENV)/installed.stamp
-	$(BIN)/spanline flows $<
+	$(BIN)/spanline flows $< -n 20
 	$(BIN)/spanline rtt $<
 	$(BIN)/spanline crunch $< -o $(DEMO)/flows.parquet
 

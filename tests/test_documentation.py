@@ -13,8 +13,6 @@ import pytest
 TOP = Path(__file__).resolve().parent.parent
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# make runs this very test, so its own targets are not run from here.
-NOT_FROM_HERE = ("make demo", "make test")
 
 
 def blocks() -> list[tuple[str, str, str]]:
@@ -49,8 +47,6 @@ def test_what_a_page_shows_is_what_happens(page: str, language: str, text: str, 
         subprocess.run([sys.executable, "-W", "error", "-c", text], cwd=folder, env=environment(), check=True)
         return
     for command, shown in commands(text):
-        if command in NOT_FROM_HERE:
-            continue
         both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         ran = subprocess.run(command, shell=True, cwd=folder, env=environment(), text=True, check=False, **both)
         assert "Traceback" not in ran.stdout

@@ -100,7 +100,7 @@ def makes_flows(function: Decorated) -> Decorated:
         idle_timeout: float | None,
         active_timeout: float | None,
         by_vlan: bool,
-        by_vni: bool,
+        no_vni: bool,
         memory: int,
         **others: Any,
     ) -> Any:
@@ -108,7 +108,7 @@ def makes_flows(function: Decorated) -> Decorated:
             "idle_timeout": idle_timeout,
             "active_timeout": active_timeout,
             "by_vlan": by_vlan,
-            "by_vni": by_vni,
+            "by_vni": not no_vni,
             "memory": memory,
         }
         return function(flow_options=flow_options, **others)
@@ -131,9 +131,7 @@ def makes_flows(function: Decorated) -> Decorated:
             help="A flow that lasts longer is cut into several records.",
         ),
         click.option("--by-vlan", is_flag=True, help="Keep equal addresses in different VLANs apart."),
-        click.option(
-            "--no-vni", "by_vni", is_flag=True, flag_value=False, default=True, help="Tunnels do not separate flows."
-        ),
+        click.option("--no-vni", is_flag=True, help="Tunnels do not separate flows."),
         click.option(
             "--memory",
             type=Size(),
