@@ -74,6 +74,7 @@ cdef class FlowTable:
     cdef void **allocations
     cdef uint32_t slab_limit
     cdef uint32_t sweep_from
+    cdef uint32_t end_from
     cdef object output
     cdef list finished
 
@@ -155,18 +156,20 @@ cdef class FlowTable:
             flow = flow_at(&self.table, n)
             view[n] = flow.last_seen if flow.flags & FLOW_LIVE else INT64_MAX
         eighth = max(1, self.table.live // 8)
-        self._end(int(np.partition(times, eighth - 1)[eighth - 1]), END_EVICTED)
+        cdef uint32_t start = 0
+        cdef int64_t until = int(np.partition(times, eighth - 1)[eighth - 1])
+        while not self._end(until, END_EVICTED, &start):
+            pass
         return 0
 
-    cdef int _end(self, int64_t until, uint32_t reason) except -1:
-        cdef uint32_t start = 0
-        cdef int wants = FLOWS_WANT_OUTPUT
-        while wants == FLOWS_WANT_OUTPUT:
-            if self.table.output_count == self.table.output_capacity:
-                self._new_output()
-            with nogil:
-                wants = flows_end(&self.table, until, reason, &start)
-        return 0
+    cdef bint _end(self, int64_t until, uint32_t reason, uint32_t *start) except -1:
+        """Ends flows last seen until then, as many as one output block takes; whether that were all."""
+        cdef int wants
+        if self.table.output_count == self.table.output_capacity:
+            self._new_output()
+        with nogil:
+            wants = flows_end(&self.table, until, reason, start)
+        return wants == FLOWS_DONE
 
     def update(self, const uint8_t[::1] packets, list buffers):
         """Adds the rows of a batch. `packets` is the bytes of an array of schema.PACKET, `buffers` the batch's."""
@@ -200,9 +203,12 @@ cdef class FlowTable:
         finished, self.finished = self.finished, []
         return np.concatenate(finished) if finished else np.empty(0, np.uint8)
 
-    def finish(self):
-        """Ends every flow: the capture is over."""
-        self._end(INT64_MAX, END_FORCED)
+    def finish(self, uint64_t limit):
+        """Ends flows until about `limit` records wait for drain(); False when more are live. The capture is over."""
+        cdef bint all_ended = False
+        while not all_ended and self.pending < limit:
+            all_ended = self._end(INT64_MAX, END_FORCED, &self.end_from)
+        return all_ended
 
     @property
     def live(self):

@@ -85,7 +85,7 @@ def test_choices_and_defaults_are_those_of_the_stages() -> None:
     shown = " ".join(run("crunch", "--help").output.split())
     assert f"[default: {flows_stage.IDLE_TIMEOUT:.0f}]" in shown
     assert f"[default: {flows_stage.ACTIVE_TIMEOUT:.0f}]" in shown
-    assert options.Size().convert("1G", None, None) == flows_stage.MEMORY
+    assert options.size_in_bytes("1G") == flows_stage.MEMORY
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_wrong_usage_says_what_is_right(arguments: list[str], message: str) -> N
     ("given", "count"), [("1G", 1 << 30), ("500M", 500 << 20), ("1.5GiB", 3 << 29), ("64kb", 65536), ("77", 77)]
 )
 def test_sizes(given: str, count: int) -> None:
-    assert options.Size().convert(given, None, None) == count
+    assert options.size_in_bytes(given) == count
 
 
 @pytest.mark.parametrize(
@@ -226,9 +226,9 @@ def test_crunch_writes_the_same_in_every_format(capture: Path, tmp_path: Path) -
 
 
 def test_crunch_writes_flows_as_they_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from spanline.cli import crunching
+    from spanline.stages import flows
 
-    monkeypatch.setattr(crunching, "_AT_ONCE", 1)
+    monkeypatch.setattr(flows, "ROWS_AT_ONCE", 1)
     paths = []
     for hour in range(3):
         path = tmp_path / f"{hour}.pcap"

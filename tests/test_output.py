@@ -101,11 +101,14 @@ def test_parquet_keeps_types_and_has_addresses_as_text(tmp_path: Path) -> None:
     assert pq.ParquetFile(tmp_path / "a.parquet").metadata.row_group(0).column(0).compression == "ZSTD"
 
 
-def test_parquet_gathers_small_tables_into_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("count", "groups"), [(5, [6, 6, 3]), (4, [6, 6])])
+def test_parquet_gathers_small_tables_into_row_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, groups: list[int]
+) -> None:
     monkeypatch.setattr(output, "_ROW_GROUP", 4)
-    written(tmp_path / "a.parquet", "parquet", *[table(3)] * 5)
+    written(tmp_path / "a.parquet", "parquet", *[table(3)] * count)
     metadata = pq.ParquetFile(tmp_path / "a.parquet").metadata
-    assert [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)] == [6, 6, 3]
+    assert [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)] == groups
 
 
 def test_objects_are_written_as_they_come() -> None:

@@ -102,7 +102,8 @@ class _Parquet:
             self._write()
 
     def close(self) -> None:
-        self._write()
+        if self._waiting:
+            self._write()
         self._writer.close()
 
     def _write(self) -> None:

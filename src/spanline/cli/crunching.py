@@ -18,28 +18,26 @@ if TYPE_CHECKING:
     from spanline.pipeline import Capture
     from spanline.stages.flows import Flows
 
-# Flows written at a time: a row group that queries skip through well.
-_AT_ONCE = 1 << 16
-
 
 def crunch(capture: Capture, flows: Flows, output: Output, quiet: bool) -> None:
     """Writes the flows of `capture` as they end."""
+    from spanline.stages.flows import ROWS_AT_ONCE
+
     started = time.monotonic()
     written = 0
 
     def write(ended: pa.Table) -> None:
         nonlocal written
         written += ended.num_rows
-        # At the end all live flows come at once, and as text they are several times as large; none make an empty file.
-        for start in range(0, max(ended.num_rows, 1), _AT_ONCE):
-            writer.write(with_community_id(ended.slice(start, _AT_ONCE)))
+        writer.write(with_community_id(ended))
 
     with open_output(output.path, output.format) as writer:
         # A progress bar between lines would only be in their way.
         for _ in follow(capture, flows, quiet=quiet or output.path is None):
-            if flows.pending >= _AT_ONCE:
+            if flows.pending >= ROWS_AT_ONCE:
                 write(flows.drain()["flows"])
-        write(flows.tables()["flows"])
+        for ended in flows.rest():
+            write(ended)
     if not quiet:
         complain(account(capture, flows, written, time.monotonic() - started))
 
@@ -53,6 +51,6 @@ def account(capture: Capture, flows: Flows, written: int, seconds: float) -> str
         f"{plural(written, 'flow')} of {plural(read, 'frame')} in {seconds:.2f} s "
         f"({size(octets / seconds)}/s, {plural(round(read / seconds), 'frame')}/s); "
         f"read {read:,} = decoded {decoded:,} + undecodable {undecodable:,}; "
-        f"decoded {decoded:,} = in flows {flows.flow_packets:,} + not in flows {decoded - flows.flow_packets:,}; "
+        f"decoded {decoded:,} = in flows {flows.flow_packets:,} + not in flows {flows.non_flow_packets:,}; "
         f"evicted {plural(flows.evicted, 'flow')}"
     )

@@ -17,34 +17,26 @@ Decorated = Callable[..., Any]
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
-class Seconds(click.ParamType[float | None]):
-    """A number of seconds, or "off" (None)."""
-
-    name = "seconds"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
-        if value == "off":
-            return None
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = 0.0
-        if not 0 < seconds < 1e9:
-            self.fail(f"{value!r} is neither a number of seconds above 0 nor 'off'", param, ctx)
-        return seconds
+def seconds(text: str) -> float | None:
+    """A number of seconds, or None for "off"."""
+    if text == "off":
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e9:
+        raise click.BadParameter(f"{text!r} is neither a number of seconds above 0 nor 'off'")
+    return number
 
 
-class Size(click.ParamType[int]):
-    """Bytes: 500M, 1G, 1.5GiB; powers of 1024."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([KMGT]?)(?:i?B)?", str(value), re.IGNORECASE)
-        count = round(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
-        if not 0 < count < 1 << 50:
-            self.fail(f"{value!r} is not a size: write 500M or 1G", param, ctx)
-        return count
+def size_in_bytes(text: str) -> int:
+    """Bytes of 500M, 1G, 1.5GiB; powers of 1024."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([KMGT]?)(?:i?B)?", text, re.IGNORECASE)
+    count = round(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
+    if not 0 < count < 1 << 50:
+        raise click.BadParameter(f"{text!r} is not a size: write 500M or 1G")
+    return count
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +108,7 @@ def makes_flows(function: Decorated) -> Decorated:
     return _together(
         click.option(
             "--idle-timeout",
-            type=Seconds(),
+            type=seconds,
             default="120",
             show_default=True,
             metavar="SECONDS|off",
@@ -124,7 +116,7 @@ def makes_flows(function: Decorated) -> Decorated:
         ),
         click.option(
             "--active-timeout",
-            type=Seconds(),
+            type=seconds,
             default="1800",
             show_default=True,
             metavar="SECONDS|off",
@@ -134,7 +126,7 @@ def makes_flows(function: Decorated) -> Decorated:
         click.option("--no-vni", is_flag=True, help="Tunnels do not separate flows."),
         click.option(
             "--memory",
-            type=Size(),
+            type=size_in_bytes,
             default="1G",
             show_default=True,
             metavar="SIZE",

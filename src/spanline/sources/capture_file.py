@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -37,6 +38,9 @@ _FAULTS = {
     8: "more than {value} interfaces",
 }
 _NOT_A_CAPTURE = 1
+_READ = "pcap and pcapng are read, plain or compressed"
+_HINTS = {errno.ENOENT: "check its name", errno.EACCES: "you may not read it", errno.EISDIR: "name the files in it"}
+_MAGICS = [bytes.fromhex(magic) for magic in ("d4c3b2a1", "a1b2c3d4", "4d3cb2a1", "a1b23c4d", "0a0d0d0a")]
 
 
 @dataclass(slots=True)
@@ -113,7 +117,8 @@ class CaptureFile:
             self.info.compression = self._stream.compression
             yield from self._frame(self._stream)
         except OSError as error:
-            self.problem("unreadable", (error.strerror or str(error)).lower(), hint="is it a file that you may read?")
+            hint = _HINTS.get(error.errno or 0, "is it a file?")
+            self.problem("unreadable", (error.strerror or str(error)).lower(), hint=hint)
         finally:
             self.close()
 
@@ -149,7 +154,7 @@ class CaptureFile:
                 break
             if rest.size == size:
                 size *= 2  # a block larger than the buffer; framing bounds it
-        self._conclude(framer, stream, rest.size, status)
+        self._conclude(framer, stream, rest.tobytes(), status)
 
     def _number_interfaces(self, framer: _framing.Framer, numbers: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
         """Enters newly declared interfaces; `numbers` maps the file's own numbers to the capture's."""
@@ -188,7 +193,7 @@ class CaptureFile:
             declared = own < len(numbers)
             own[declared] = numbers[own[declared]]
 
-    def _conclude(self, framer: _framing.Framer, stream: ByteStream, rest: int, status: int) -> None:
+    def _conclude(self, framer: _framing.Framer, stream: ByteStream, rest: bytes, status: int) -> None:
         """Notes what the whole file was like, and what was wrong with it."""
         self.info.format = framer.format
         self.info.byte_order = ("big" if sys.byteorder == "little" else "little") if framer.swapped else sys.byteorder
@@ -200,12 +205,14 @@ class CaptureFile:
         elif status == _framing.DAMAGED:
             number, value = framer.fault
             kind = "not-a-capture" if number == _NOT_A_CAPTURE else "damaged"
-            hint = "pcap and pcapng are read, plain or compressed" if number == _NOT_A_CAPTURE else read
+            hint = _READ if number == _NOT_A_CAPTURE else read
             self.problem(kind, _FAULTS[number].format(value=value), where if framer.position else "", hint)
         elif self.info.uncompressed_size == 0:
             self.problem("empty", "the file is empty", hint="was the capture stopped before it wrote anything?")
+        elif not framer.format and not any(magic.startswith(rest[:4]) for magic in _MAGICS):
+            self.problem("not-a-capture", f"this is not a capture file: it is {rest!r}", hint=_READ)
         elif not framer.format or (framer.position == 0 and rest):
-            self.problem("truncated", "truncated inside the file header", f"byte {rest}")
+            self.problem("truncated", "truncated inside the file header", f"byte {len(rest)}")
         elif rest or framer.skipping:
             self.problem("truncated", "truncated in the middle of a record", where, read)
         elif not framer.frames:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ from spanline.schema import (
 IDLE_TIMEOUT = 120.0
 ACTIVE_TIMEOUT = 1800.0
 MEMORY = 1 << 30
+ROWS_AT_ONCE = 1 << 16
+"""Flows of which a Table is made at a time: few enough for memory, a row group that queries skip through well."""
 
 # flow_record.flags in ext/flow_record.h
 _SYNACK, _HANDSHAKE, _SYN_AMBIGUOUS = 0x08, 0x10, 0x20
@@ -86,8 +88,15 @@ class Flows:
         return {"flows": flows_table(self._table.drain().view(FLOW_RECORD_DTYPE))}
 
     def tables(self) -> Mapping[str, pa.Table]:
-        self._table.finish()
-        return self.drain()
+        parts = list(self.rest())
+        return {"flows": parts[0] if len(parts) == 1 else pa.concat_tables(parts).sort_by("first_seen")}
+
+    def rest(self) -> Iterator[pa.Table]:
+        """tables() in parts, at least one: all that is live as one Table would take several times its memory."""
+        finished = False
+        while not finished:
+            finished = self._table.finish(ROWS_AT_ONCE)
+            yield self.drain()["flows"]
 
     @property
     def live(self) -> int:

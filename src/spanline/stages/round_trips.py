@@ -72,7 +72,8 @@ class RoundTrips:
         return {}
 
     def tables(self) -> Mapping[str, pa.Table]:
-        self._take(self.flows.tables()["flows"])
+        for ended in self.flows.rest():
+            self._take(ended)
         return {"rtt": self._table()}
 
     def _take(self, flows: pa.Table) -> None:

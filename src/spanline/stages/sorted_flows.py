@@ -53,7 +53,8 @@ class SortedFlows:
         return {}
 
     def tables(self) -> Mapping[str, pa.Table]:
-        self._take(self.flows.tables()["flows"])
+        for ended in self.flows.rest():
+            self._take(ended)
         return {"flows": self._sorted()}
 
     def _take(self, flows: pa.Table) -> None:
