@@ -112,9 +112,17 @@ class _Parquet:
         table = readable(pa.concat_tables(self._waiting).combine_chunks())
         self._waiting.clear()
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._stream, table.schema, compression="zstd")
+            repeating = [field.name for field in table.schema if _repeats(field)]
+            self._writer = pq.ParquetWriter(self._stream, table.schema, compression="zstd", use_dictionary=repeating)
         if table.num_rows:
             self._writer.write_table(table)
+
+
+def _repeats(field: pa.Field) -> bool:
+    """Whether a dictionary makes a column smaller: for times, counters and IDs it only costs time."""
+    if pa.types.is_string(field.type):
+        return bool(field.name != "community_id")
+    return pa.types.is_integer(field.type) and field.type.bit_width <= 16
 
 
 class _Csv:
