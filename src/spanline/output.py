@@ -121,8 +121,8 @@ class _Parquet:
 def _repeats(field: pa.Field) -> bool:
     """Whether a dictionary makes a column smaller: for times, counters and IDs it only costs time."""
     if pa.types.is_string(field.type):
-        return bool(field.name != "community_id")
-    return pa.types.is_integer(field.type) and field.type.bit_width <= 16
+        return str(field.name) != "community_id"
+    return bool(pa.types.is_integer(field.type) and field.type.bit_width <= 16)
 
 
 class _Csv:
