@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import spanline
+from tests.commands import cut_capture, whole_capture
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -35,6 +36,18 @@ def captures() -> Path:
 def oracle() -> Path:
     """The folder of what tshark says of every capture. Skips where it is absent."""
     return require_shared("oracle")
+
+
+@pytest.fixture
+def capture(tmp_path: Path) -> Path:
+    """A small capture of our own."""
+    return whole_capture(tmp_path)
+
+
+@pytest.fixture
+def cut(tmp_path: Path) -> Path:
+    """The same, cut in the middle of its last record."""
+    return cut_capture(tmp_path)
 
 
 def pytest_report_header() -> str:

@@ -21,20 +21,9 @@ from spanline.cli.group import spanline as command_line
 from spanline.stages import flows as flows_stage
 from spanline.stages.round_trips import METRICS
 from spanline.stages.sorted_flows import ORDERS
-from tests.commands import cut_capture, handshake, many_flows, question, run, spawn, whole_capture
+from tests.commands import handshake, many_flows, question, run, spawn
 from tests.craft import arp, ethernet
 from tests.craft_files import Pcapng, pcap
-
-
-@pytest.fixture
-def capture(tmp_path: Path) -> Path:
-    return whole_capture(tmp_path)
-
-
-@pytest.fixture
-def cut(tmp_path: Path) -> Path:
-    return cut_capture(tmp_path)
-
 
 # --- the group
 

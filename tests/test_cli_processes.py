@@ -12,18 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import PROGRAM, cut_capture, many_flows, question, spawn, whole_capture
+from tests.commands import PROGRAM, many_flows, question, spawn
 from tests.craft_files import pcap
-
-
-@pytest.fixture
-def capture(tmp_path: Path) -> Path:
-    return whole_capture(tmp_path)
-
-
-@pytest.fixture
-def cut(tmp_path: Path) -> Path:
-    return cut_capture(tmp_path)
 
 
 def test_the_program_ends_with_the_exit_code(capture: Path, cut: Path) -> None:

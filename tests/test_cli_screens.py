@@ -8,22 +8,12 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from tests.commands import cut_capture, handshake, many_flows, question, run, whole_capture
+from tests.commands import handshake, many_flows, question, run
 from tests.craft import arp, ethernet, icmp, ipv4, ipv6, tcp, udp
 from tests.craft_files import START, Pcapng, Record, pcap
 from tests.craft_tunnels import vxlan
 
 LONG = "2a02:8388:e181:6c80:a5b1:3d3f:9c1e:7f2a"
-
-
-@pytest.fixture
-def capture(tmp_path: Path) -> Path:
-    return whole_capture(tmp_path)
-
-
-@pytest.fixture
-def cut(tmp_path: Path) -> Path:
-    return cut_capture(tmp_path)
 
 
 def lines_of(result: Result) -> list[str]:
