@@ -88,7 +88,6 @@ VIEW_READ(view_host64, uint64_t)
 
 ALWAYS_INLINE uint16_t view_be16(bytes_view view, uint32_t at) { return swap16(view_host16(view, at)); }
 ALWAYS_INLINE uint32_t view_be32(bytes_view view, uint32_t at) { return swap32(view_host32(view, at)); }
-ALWAYS_INLINE uint64_t view_be64(bytes_view view, uint32_t at) { return swap64(view_host64(view, at)); }
 
 ALWAYS_INLINE void view_copy(bytes_view view, uint32_t at, uint8_t *target, uint32_t count) {
     if (at <= view.length && count <= view.length - at) {

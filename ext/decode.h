@@ -139,6 +139,7 @@ static inline uint32_t decode_batch(const decoder *d, const uint8_t *data, const
         rows[n].path = (uint16_t)f.path;
         rows[n].inner_length = inner_length(&f, records[n].wire_length);
         if (LIKELY(rows[n].ip_version != 0)) {
+            rows[n].flags |= f.network_level != rows[n].tunnel_count ? PACKET_IS_OUTER : 0;
             rows[n].flow_hash = flow_hash(&d->seed, &rows[n]);
         }
     }

@@ -37,6 +37,7 @@ typedef struct {
     int64_t idle_timeout;   /* ns; 0 is off */
     int64_t active_timeout; /* ns; 0 is off */
     int64_t next_sweep;
+    int64_t sweep_floor; /* no clock that was right when next_sweep was set can be before it */
     int64_t previous_timestamp;
     uint64_t flow_packets;
     uint64_t non_flow_packets; /* decoded, and without an IP layer */
@@ -50,10 +51,15 @@ ALWAYS_INLINE flow_record *flow_at(const flow_table *t, uint32_t number) {
     return &t->slabs[number >> SLAB_BITS][number & (SLAB_RECORDS - 1)];
 }
 
+/* The tunnel that a packet's flow is inside. */
+ALWAYS_INLINE uint32_t flow_vni(const packet_row *row) {
+    return UNLIKELY(row->flags & PACKET_IS_OUTER) ? NO_TUNNEL_ID : row->tunnel_id;
+}
+
 ALWAYS_INLINE uint32_t flow_tag(const flow_table *t, const packet_row *row) {
     uint64_t hash = row->flow_hash;
     if (t->key_vni) {
-        hash = hash_mix(hash ^ t->seed.key[1], row->tunnel_id ^ t->seed.key[2]);
+        hash = hash_mix(hash ^ t->seed.key[1], flow_vni(row) ^ t->seed.key[2]);
     }
     if (t->key_vlan) {
         hash = hash_mix(hash ^ t->seed.key[2], row->vlan ^ t->seed.key[3]);
@@ -64,7 +70,7 @@ ALWAYS_INLINE uint32_t flow_tag(const flow_table *t, const packet_row *row) {
 /* The direction of `row` in `flow`, or NO_FLOW when it is not of it. */
 ALWAYS_INLINE int flow_match(const flow_table *t, const flow_record *flow, const packet_row *row, flow_key_ports ports) {
     const uint32_t source_port = ports.source, destination_port = ports.destination;
-    if (flow->protocol != row->ip_protocol || (t->key_vni && flow->vni != row->tunnel_id) ||
+    if (flow->protocol != row->ip_protocol || (t->key_vni && flow->vni != flow_vni(row)) ||
         (t->key_vlan && flow->vlan != row->vlan)) {
         return NO_FLOW;
     }
@@ -166,13 +172,13 @@ static inline flow_record *flow_create(flow_table *t, const packet_row *row, uin
     }
     flow_record *flow = flow_at(t, number);
     memset(flow, 0, sizeof *flow);
-    int flipped = row->ip_protocol == IP_TCP && (row->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) ==
+    int flipped = row->ip_protocol == IP_TCP && !(row->flags & PACKET_BAD_CHECKSUM) && (row->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) ==
                                                     (TCP_SYN | TCP_ACK);
     memcpy(flow->source, flipped ? row->destination : row->source, 16);
     memcpy(flow->destination, flipped ? row->source : row->destination, 16);
     flow->source_port = (uint16_t)(flipped ? ports.destination : ports.source);
     flow->destination_port = (uint16_t)(flipped ? ports.source : ports.destination);
-    flow->vni = row->tunnel_id;
+    flow->vni = flow_vni(row);
     flow->vlan = row->vlan;
     flow->protocol = row->ip_protocol;
     flow->ip_version = row->ip_version;
@@ -200,7 +206,7 @@ ALWAYS_INLINE int64_t flow_first_seen(const flow_record *flow) {
 /* Whether a segment opens another connection between the same ends: as tshark decides it, a SYN with an initial
  * sequence number of its own. */
 ALWAYS_INLINE int opens_another(const flow_record *flow, int way, const packet_row *row) {
-    if (LIKELY((row->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)) {
+    if (LIKELY((row->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN || (row->flags & PACKET_BAD_CHECKSUM))) {
         return 0;
     }
     const flow_direction *d = &flow->direction[way];
@@ -218,7 +224,7 @@ ALWAYS_INLINE void flow_count(const flow_table *t, flow_record *flow, int way, c
     d->last_seen = now > d->last_seen ? now : d->last_seen;
     flow->last_seen = now > flow->last_seen ? now : flow->last_seen;
     d->packets++;
-    d->bytes += t->whole_frames ? row->wire_length : row->inner_length;
+    d->bytes += t->whole_frames || (row->flags & PACKET_IS_OUTER) ? row->wire_length : row->inner_length;
     d->payload_bytes += row->payload_length;
     d->ttl_min = row->ttl < d->ttl_min ? row->ttl : d->ttl_min;
     d->ttl_max = row->ttl > d->ttl_max ? row->ttl : d->ttl_max;
@@ -243,6 +249,11 @@ ALWAYS_INLINE void flow_count(const flow_table *t, flow_record *flow, int way, c
     } else if (row->ip_protocol == IP_UDP) {
         history_add_once(flow, way, ONCE_DATA, HISTORY_DATA);
     }
+}
+
+static inline void flows_sweep_after(flow_table *t, int64_t now) {
+    t->next_sweep = now > INT64_MAX - t->idle_timeout ? INT64_MAX : now + t->idle_timeout / 4;
+    t->sweep_floor = now < t->idle_timeout - INT64_MAX ? INT64_MIN : now - t->idle_timeout;
 }
 
 /* Ends the flows that are idle at `now`. `from` is where to go on after the output was full. */
@@ -308,7 +319,9 @@ ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, const uint8_t 
         if (wants != FLOWS_DONE) {
             return wants;
         }
-        t->next_sweep = now > INT64_MAX - t->idle_timeout ? INT64_MAX : now + t->idle_timeout / 4;
+        flows_sweep_after(t, now);
+    } else if (UNLIKELY(row->timestamp < t->sweep_floor && t->previous_timestamp < t->sweep_floor)) {
+        flows_sweep_after(t, row->timestamp); /* the clock was set back */
     }
     if (UNLIKELY(!is_flow_packet(row))) {
         t->previous_timestamp = row->timestamp;

@@ -31,6 +31,7 @@ cdef extern from "flows.h" nogil:
         int64_t idle_timeout
         int64_t active_timeout
         int64_t next_sweep
+        int64_t sweep_floor
         int64_t previous_timestamp
         uint64_t flow_packets
         uint64_t non_flow_packets
@@ -90,6 +91,7 @@ cdef class FlowTable:
         self.table.key_vni = key_vni
         self.table.whole_frames = whole_frames
         self.table.next_sweep = INT64_MIN
+        self.table.sweep_floor = INT64_MIN
         self.table.previous_timestamp = INT64_MIN
         self.slab_limit = <uint32_t>min(max(max_flows // SLAB_RECORDS, 1), 0xFFFFFFFEU // SLAB_RECORDS)
         self.finished = []

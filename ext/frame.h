@@ -57,6 +57,7 @@ typedef struct {
     uint8_t verify_checksums;
     uint8_t fragment; /* the first of several: what is missing follows in another frame */
     uint8_t too_deep; /* one tunnel more than MAX_TUNNELS */
+    uint8_t network_level; /* tunnels around the IP layer that the row speaks of */
     uint8_t routed;   /* the destination is not the final one, which a checksum covers */
 } frame;
 
@@ -146,7 +147,9 @@ static inline int frame_enter_tunnel(frame *f, uint32_t kind, uint32_t id, uint3
         return 0;
     }
     row->tunnel_count++;
-    row->tunnel_id = id;
+    if (id != NO_TUNNEL_ID) { /* IP in IP and keyless GRE are inside the same tenant as what is around them */
+        row->tunnel_id = id;
+    }
     if (f->tunnels && f->tunnels->count < f->tunnels->capacity) {
         tunnel_row *tunnel = &f->tunnels->rows[f->tunnels->count++];
         memset(tunnel, 0, sizeof *tunnel);

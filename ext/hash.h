@@ -13,17 +13,26 @@ typedef struct {
     uint64_t key[4];
 } hash_seed;
 
-#if defined(_MSC_VER)
+#if defined(_MSC_VER) && defined(_M_X64)
 #include <intrin.h>
 ALWAYS_INLINE uint64_t hash_mix(uint64_t a, uint64_t b) {
     uint64_t high, low = _umul128(a, b, &high);
     return low ^ high;
 }
-#else
+#elif defined(__SIZEOF_INT128__)
 __extension__ typedef unsigned __int128 hash_product;
 ALWAYS_INLINE uint64_t hash_mix(uint64_t a, uint64_t b) {
     hash_product product = (hash_product)a * b;
     return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+#else
+ALWAYS_INLINE uint64_t hash_mix(uint64_t a, uint64_t b) {
+    uint64_t low = (a & 0xFFFFFFFFU) * (b & 0xFFFFFFFFU), high = (a >> 32) * (b >> 32);
+    uint64_t left = (a >> 32) * (b & 0xFFFFFFFFU), right = (a & 0xFFFFFFFFU) * (b >> 32);
+    uint64_t middle = (low >> 32) + (left & 0xFFFFFFFFU) + (right & 0xFFFFFFFFU);
+    low = (middle << 32) | (low & 0xFFFFFFFFU);
+    high += (left >> 32) + (right >> 32) + (middle >> 32);
+    return low ^ high;
 }
 #endif
 

@@ -77,6 +77,7 @@ ALWAYS_INLINE int follow_ip_protocol(frame *f, uint32_t number, uint32_t protoco
 ALWAYS_INLINE void reset_network(frame *f, uint32_t version) {
     packet_row *row = f->row;
     f->routed = 0;
+    f->network_level = row->tunnel_count;
     row->ip_version = (uint8_t)version;
     row->ip_id = 0;
     row->fragment_offset = 0;

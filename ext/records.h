@@ -23,6 +23,7 @@ enum {
     PACKET_DONT_FRAGMENT = 0x02,
     PACKET_BAD_CHECKSUM = 0x04,
     PACKET_HAS_TRANSPORT = 0x08, /* the ports (or ICMP type and code) were read */
+    PACKET_IS_OUTER = 0x10,      /* no IP layer was read inside the innermost tunnel: the row has the one around it */
 };
 
 /* One frame, described by its innermost decoded IP layer. */
@@ -38,7 +39,7 @@ typedef struct {
     uint32_t tcp_ack;
     uint32_t payload_offset;
     uint32_t payload_length;
-    uint32_t tunnel_id;
+    uint32_t tunnel_id; /* of the innermost tunnel that has one */
     uint32_t inner_length; /* wire length of the innermost frame */
     uint16_t interface_id;
     uint16_t path;

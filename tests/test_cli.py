@@ -91,7 +91,7 @@ def test_choices_and_defaults_are_those_of_the_stages() -> None:
         (["flows", "a.pcap", "--memory", "much"], "is not a size: write 500M or 1G"),
         (["flows", "a.pcap", "--vxlan-port", "0"], "0 is not in the range"),
         (["flows", "a.pcap", "--sort", "size"], "is not one of"),
-        (["packets", "a.pcap", "-n", "0"], "0 is not in the range"),
+        (["packets", "a.pcap", "-n", "-1"], "-1 is not in the range"),
         (["info", "a.pcap", "--format", "csv"], "is not one of"),
         (["completion", "tcsh"], "is not one of"),
     ],

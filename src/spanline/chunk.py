@@ -34,19 +34,26 @@ class Interfaces:
 
     LIMIT = 65535
 
-    __slots__ = ("_list", "link_types")
+    __slots__ = ("_link_types", "_list")
 
     def __init__(self) -> None:
         self._list: list[Interface] = []
-        self.link_types: npt.NDArray[np.int32] = np.empty(0, np.int32)
+        self._link_types: npt.NDArray[np.int32] = np.empty(8, np.int32)
 
     def add(self, interface: Interface) -> int:
         """The new interface's number; LIMIT, which stands for an undeclared one, when there is no room."""
         if len(self._list) == self.LIMIT:
             return self.LIMIT
+        if len(self._list) == len(self._link_types):
+            self._link_types = np.resize(self._link_types, 2 * len(self._list))
+        self._link_types[len(self._list)] = interface.link_type
         self._list.append(interface)
-        self.link_types = np.append(self.link_types, np.int32(interface.link_type))
         return len(self._list) - 1
+
+    @property
+    def link_types(self) -> npt.NDArray[np.int32]:
+        """LINKTYPE_ numbers, int32[n]."""
+        return self._link_types[: len(self._list)]
 
     def __len__(self) -> int:
         return len(self._list)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from spanline._decode import MOST_TUNNELS
 from spanline.batch import Batch, Decode
 from spanline.chunk import Interfaces
-from spanline.errors import CaptureError, Problem
+from spanline.errors import CaptureError, Problem, UsageError
 from spanline.pool import Pool
 from spanline.schema import PACKET_DTYPE
 from spanline.sources.capture_file import CaptureFile, FileInfo
@@ -111,8 +111,8 @@ class Capture:
 
     def _require_a_capture(self, strangers: set[str]) -> None:
         if len(strangers) == len(self._paths):
-            folder = os.path.commonpath([Path(path).parent for path in strangers])
-            raise CaptureError(f"{folder}: no captures in this folder", hint="pcap and pcapng files are read")
+            folders = ", ".join(sorted({str(Path(path).parent) for path in strangers}))
+            raise CaptureError(f"{folders}: no captures in this folder", hint="pcap and pcapng files are read")
         if len(self.problems) == len(self._paths) and all(not file.info.format for file in self._reading):
             first = self.problems[0]
             raise CaptureError(f"{first.path}: {first.what}", hint=first.hint)
@@ -186,4 +186,6 @@ def open(paths: PathLike | Sequence[PathLike], *, vxlan_port: int = 4789, verify
     wrong inside files is found in `problems` after reading.
     """
     names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    if not names:
+        raise UsageError("no capture is named", hint="give a file, a folder or a pattern")
     return Capture(names, vxlan_port=vxlan_port, verify_checksums=verify_checksums)

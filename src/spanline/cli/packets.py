@@ -8,7 +8,7 @@ from spanline.cli.options import Inputs, Output, reads_captures, writes
 
 
 @click.command("packets")
-@click.option("-n", "--count", type=click.IntRange(1), help="Stop after this many frames.")
+@click.option("-n", "--count", type=click.IntRange(0), help="Stop after this many frames; 0 is all.")
 @writes("table", "json", "csv", "parquet")
 @reads_captures
 def command(inputs: Inputs, output: Output, count: int | None) -> None:
@@ -24,5 +24,5 @@ def command(inputs: Inputs, output: Output, count: int | None) -> None:
     capture = open_capture(inputs)
     # A progress bar between lines would only be in their way.
     quiet = inputs.quiet or output.path is None
-    show_packets(capture, follow(capture, quiet=quiet), count, output)
+    show_packets(capture, follow(capture, quiet=quiet), count or None, output)
     conclude(capture.problems)

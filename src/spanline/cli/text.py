@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 UNKNOWN = "–"
 
@@ -63,7 +65,7 @@ def time_of_day(time: int, digits: int) -> str:
 
 
 def _seconds(time: int) -> datetime:
-    return datetime.fromtimestamp(time // 10**9, UTC)
+    return _EPOCH + timedelta(seconds=time // 10**9)
 
 
 def rfc3339(time: int) -> str:

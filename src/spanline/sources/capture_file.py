@@ -21,9 +21,6 @@ from spanline.sources.streams import ByteStream, is_regular_file
 CHUNK_BYTES = 1 << 19
 """A piece that is still in the cache when the last stage looks at it, and large enough for Python to cost little."""
 
-LARGEST_BLOCK = 1 << 25
-"""No record or block that framing wants to see whole is larger."""
-
 BACKWARDS_TOLERANCE = 10_000_000
 """ns. Packets from several queues or a load balancer arrive out of order by a few ms: that is no fault of a file."""
 
@@ -39,7 +36,11 @@ _FAULTS = {
 }
 _NOT_A_CAPTURE = 1
 _READ = "pcap and pcapng are read, plain or compressed"
-_HINTS = {errno.ENOENT: "check its name", errno.EACCES: "you may not read it", errno.EISDIR: "name the files in it"}
+_HINTS = {
+    errno.ENOENT: "check its name", errno.EACCES: "you may not read it",
+    errno.EISDIR: "name the files in it",
+    errno.EMFILE: "too many captures overlap in time: allow more open files, ulimit -n",
+}
 _MAGICS = [bytes.fromhex(magic) for magic in ("d4c3b2a1", "a1b2c3d4", "4d3cb2a1", "a1b23c4d", "0a0d0d0a")]
 
 
@@ -127,7 +128,7 @@ class CaptureFile:
         numbers = np.empty(0, np.uint16)
         size = CHUNK_BYTES
         rest: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
-        marks = np.empty(64, MARK_DTYPE)
+        marks = np.empty(1024, MARK_DTYPE)
         self.info.uncompressed_size = 0
         while True:
             buffer = self._pool.take(size)
@@ -152,8 +153,8 @@ class CaptureFile:
             rest = data
             if status == _framing.DAMAGED or count == 0:
                 break
-            if rest.size == size:
-                size *= 2  # a block larger than the buffer; framing bounds it
+            # A block larger than the buffer; framing bounds it.
+            size = 2 * size if rest.size == size else max(CHUNK_BYTES, 2 * rest.size)
         self._conclude(framer, stream, rest.tobytes(), status)
 
     def _number_interfaces(self, framer: _framing.Framer, numbers: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
@@ -171,7 +172,11 @@ class CaptureFile:
     def _read_marks(
         self, data: npt.NDArray[np.uint8], marks: npt.NDArray[np.void], numbers: npt.NDArray[np.uint16]
     ) -> None:
-        for mark in marks:
+        # Of many statistics blocks in one piece the last one counts.
+        last = {int(mark["interface"]): n for n, mark in enumerate(marks) if mark["type"] == pcapng_blocks.STATISTICS}
+        for n, mark in enumerate(marks):
+            if mark["type"] == pcapng_blocks.STATISTICS and last[int(mark["interface"])] != n:
+                continue
             body = data[mark["offset"] : mark["offset"] + mark["length"]].tobytes()
             order = "<" if (sys.byteorder == "little") != bool(mark["swapped"]) else ">"
             if mark["type"] == pcapng_blocks.SECTION:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+try:
+    import resource
+except ImportError:  # Windows, where files have no such limit
+    resource = None  # type: ignore[assignment]
+
 import numpy as np
 import numpy.typing as npt
 
@@ -48,6 +53,7 @@ def _keys(chunk: Chunk) -> npt.NDArray[np.int64]:
 
 def merge(files: Sequence[CaptureFile]) -> Iterator[Chunk]:
     """The chunks of all `files` in order of time. Files without any record come first."""
+    _allow_open_files(len(files))
     if len(files) == 1:
         yield from files[0].chunks()
         return
@@ -69,6 +75,16 @@ def merge(files: Sequence[CaptureFile]) -> Iterator[Chunk]:
                 parts.append((one.keys[:count], one.cut(count)))
         yield parts[0][1] if len(parts) == 1 else _interleave(parts)
         reading = [one for one in reading if len(one.keys) or one.advance()]
+
+
+def _allow_open_files(count: int) -> None:
+    """Captures that overlap in time are open together, and the usual limit is 1024 or 256 files."""
+    if resource is not None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = count + 100
+        if soft < wanted and soft != resource.RLIM_INFINITY:
+            most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def _start(reading: list[_Reading], file: CaptureFile) -> None:
