@@ -26,22 +26,35 @@ class Batch:
     tunnels       structured array (schema.TUNNEL), one row for each encapsulation crossed, by packet and level
     paths         the distinct protocol stacks of the capture; a packet's `path` is an index into it
     buffers       the bytes, uint8: 0 is the chunk's
-    first_frame   number of the first row's frame in the capture, from 1
+    numbers       the frames' numbers in the capture, from 1, uint64
+    first_frame   the first of them; 0 when there are no rows
 
     Arrays are valid as long as they are held; their memory is used again when nothing refers to it any more.
     """
 
     def __init__(self, chunk: Chunk, packets: npt.NDArray[np.void], tunnels: npt.NDArray[np.void], decode: Decode,
-                 first_frame: int) -> None:  # fmt: skip
+                 numbers: npt.NDArray[np.uint64]) -> None:  # fmt: skip
         self.packets = packets
         self.tunnels = tunnels
+        self.numbers = numbers
         self.buffers: list[Bytes] = [chunk.buffer]
-        self.first_frame = first_frame
         self._chunk = chunk
         self._decode = decode
 
     def __len__(self) -> int:
         return len(self.packets)
+
+    @property
+    def first_frame(self) -> int:
+        return int(self.numbers[0]) if len(self.numbers) else 0
+
+    def select(self, rows: npt.NDArray[np.bool_]) -> Batch:
+        """The batch of only some of its frames, in the same order: `rows` is a mask, bool[n]. The bytes are shared."""
+        kept = rows[self.tunnels["packet"]]
+        tunnels = self.tunnels[kept]
+        tunnels["packet"] = (np.cumsum(rows) - 1)[tunnels["packet"]]
+        chunk = Chunk(self._chunk.buffer, self._chunk.records[rows], self._chunk.interfaces)
+        return Batch(chunk, self.packets[rows], tunnels, self._decode, self.numbers[rows])
 
     @property
     def paths(self) -> _decode.Paths:
@@ -70,7 +83,10 @@ class Batch:
         )
         packet = layers["packet"][of_field]
         at = layers["offset"][of_field].astype(np.int64) + field.offset
-        octets = self.buffers[0][at[:, None] + np.arange(field.width)]
+        octets = np.empty((len(at), field.width), np.uint8)
+        for number, buffer in enumerate(self.buffers):
+            inside = layers["buffer"][of_field] == number
+            octets[inside] = buffer[at[inside, None] + np.arange(field.width)]
         if field.kind != "number":
             return packet, octets
         value = octets.view(f">u{field.width}").ravel().astype(f"u{field.width}")
@@ -102,7 +118,8 @@ class Decode:
             parts.append(tunnels[:written])
             if done == count:
                 break
-        return Batch(chunk, packets, parts[0] if len(parts) == 1 else np.concatenate(parts), self, first_frame)
+        numbers = np.arange(first_frame, first_frame + count, dtype=np.uint64)
+        return Batch(chunk, packets, parts[0] if len(parts) == 1 else np.concatenate(parts), self, numbers)
 
     def layers(self, chunk: Chunk) -> npt.NDArray[np.void]:
         records = chunk.records.view(np.uint8)

@@ -76,7 +76,8 @@ class Lines:
         if not self._tunnel and bool((packets["tunnel_id"] != NO_TUNNEL_ID).any()):
             self._tunnel = 1
         rows = map(_Frame._make, zip(*(packets[name].tolist() for name in _Frame._fields), strict=True))
-        for number, (ends, frame) in enumerate(zip(_ends(packets), rows, strict=True), batch.first_frame):
+        numbers = batch.numbers[:count].tolist()
+        for number, ends, frame in zip(numbers, _ends(packets), rows, strict=True):
             yield self._line(str(number), ends, frame, _protocol(frame, names)).rstrip()
 
     def _line(self, number: str, ends: tuple[str, str], frame: _Frame, protocol: str) -> str:

@@ -35,7 +35,7 @@ def packets_table(batch: Batch, count: int | None = None) -> pa.Table:
     packets = batch.packets[:count]
     missing = _missing(packets)
     columns: dict[str, pa.Array] = {
-        "number": pa.array(np.arange(batch.first_frame, batch.first_frame + len(packets), dtype=np.uint64)),
+        "number": pa.array(batch.numbers[:count]),
         "path": _paths(batch, packets),
         "verdict": labels(packets["verdict"], VERDICTS),
         "verdict_layer": _named(packets["verdict_layer"], missing["verdict_layer"]),

@@ -1,0 +1,64 @@
+"""A batch of some of its frames is the same as those frames of the whole batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+
+import spanline
+from spanline.schema import FIELDS
+from spanline.stages.flows import Flows
+from spanline.stages.packet_list import packets_table
+from tests.craft import arp, ethernet, icmp, ipv4, tcp, udp
+from tests.craft_files import pcap
+from tests.craft_tunnels import gre, vxlan
+from tests.rows import decode_all
+
+FRAMES = [
+    ethernet() / arp(),
+    ethernet() / ipv4() / udp(9, 4789) / vxlan(7) / ethernet() / ipv4() / gre(key=8) / ipv4() / tcp(1, 2, flags="S"),
+    ethernet() / ipv4() / tcp(3, 4, flags="A", options=b"\2\4\5\xb4"),
+    ethernet() / ipv4() / udp(9, 4789) / vxlan(6) / ethernet() / ipv4() / udp(5, 6),
+    ethernet() / ipv4() / icmp(11, 0) / ipv4() / udp(7, 8),
+    ethernet() / ipv4() / tcp(1, 2, flags="S"),
+]
+
+
+def test_select() -> None:
+    whole = decode_all(FRAMES)
+    for mask in (0b010101, 0b101010, 0b000000, 0b111111, 0b001000):
+        rows = np.array([bool(mask >> n & 1) for n in range(len(FRAMES))])
+        some, kept = whole.select(rows), np.flatnonzero(rows)
+        assert (some.packets == whole.packets[rows]).all()
+        assert some.numbers.tolist() == [n + 1 for n in kept]
+        assert [(kept[t["packet"]], t["id"]) for t in some.tunnels] == [
+            (t["packet"], t["id"]) for t in whole.tunnels if rows[t["packet"]]
+        ]
+        for field in FIELDS:
+            packet, value = whole.field(field.name)
+            some_packet, some_value = some.field(field.name)
+            assert kept[some_packet].tolist() == packet[rows[packet]].tolist()
+            assert some_value.tolist() == value[rows[packet]].tolist()
+        assert packets_table(some)["number"].to_pylist() == [n + 1 for n in kept]
+
+
+class OnlySyns:
+    """A transform: it lets segments through that open a connection."""
+
+    def feed(self, batch: spanline.Batch) -> Iterable[spanline.Batch]:
+        yield batch.select(batch.packets["tcp_flags"] & 0x12 == 0x02)
+
+    def flush(self) -> Iterable[spanline.Batch]:
+        return ()
+
+
+def test_a_transform_changes_what_stages_see(tmp_path: Path) -> None:
+    path = tmp_path / "a.pcap"
+    path.write_bytes(pcap(FRAMES))
+    stage = Flows()
+    numbers = [n for batch in spanline.open(path).run(stage, transforms=[OnlySyns()]) for n in batch.numbers.tolist()]
+    assert numbers == [2, 6]
+    assert pc.sum(stage.tables()["flows"]["source_packets"]).as_py() == 2
