@@ -92,7 +92,7 @@ def test_choices_and_defaults_are_those_of_the_stages() -> None:
         (["flows", "a.pcap", "--vxlan-port", "0"], "0 is not in the range"),
         (["flows", "a.pcap", "--sort", "size"], "is not one of"),
         (["packets", "a.pcap", "-n", "-1"], "-1 is not in the range"),
-        (["info", "a.pcap", "--format", "csv"], "is not one of"),
+        (["info", "a.pcap", "--format", "xml"], "is not one of"),
         (["completion", "tcsh"], "is not one of"),
     ],
 )
@@ -265,3 +265,15 @@ def test_no_shared_capture_ends_in_a_traceback(captures: Path) -> None:
             assert result.exit_code in (0, 2), where
             assert (result.exit_code == 2) == bool(result.stderr), where
             assert all(line.isprintable() for line in result.output.split("\n")), where
+
+
+def test_info_has_a_row_for_each_file_in_csv_and_parquet(capture: Path, cut: Path) -> None:
+    facts = json.loads(run("info", capture, cut, "--format", "json", code=2).stdout)
+    rows = list(csv.DictReader(io.StringIO(run("info", capture, cut, "--format", "csv", code=2).stdout)))
+    assert [row["file"] for row in rows] == [str(capture), str(cut)]
+    for row, one in zip(rows, facts, strict=True):
+        for name in ("packets", "data_size", "duration", "first_packet", "decoded"):
+            assert row[name] == str(one[name])
+    run("info", capture, "-o", capture.with_suffix(".parquet"))
+    table = pq.read_table(capture.with_suffix(".parquet"))
+    assert (table.num_rows, table["packets"].to_pylist()) == (1, [facts[0]["packets"]])

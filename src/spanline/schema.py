@@ -1,6 +1,7 @@
 """THE column table: every name that outsiders rely on, with its types, label, unit and meaning.
 
-A row of a structured array, a column of a Table and a display-filter field are all described here and nowhere else.
+A row of a structured array, a column of a Table and a display-filter field are described here. `label`, `filter` and
+`query` are the names that screens, display filters and the query language use.
 The C structs in ext/records.h and ext/flow_record.h have the same layout; a test compares them.
 """
 

@@ -106,6 +106,13 @@ def show_descriptions(described: Iterator[Described], output: Output) -> list[Pr
         with open_stream(output.path) as stream:
             write_objects((_plain(one.facts) for one in _noting(described, problems) if one.facts), stream)
         return problems
+    if output.format != "table":
+        from spanline.stages.summary import files_table
+
+        table = files_table(one.facts for one in _noting(described, problems) if one.facts)
+        with open_output(output.path, output.format) as writer:
+            writer.write(table)
+        return problems
     from spanline.cli.info_view import print_file, print_total
     from spanline.pipeline import Counters
     from spanline.stages.summary import Summary

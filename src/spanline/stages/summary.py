@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from spanline.arrow import table_of
+from spanline.arrow import arrow_schema, table_of
 from spanline.batch import PROTOCOLS, Batch
 from spanline.chunk import Interface, Interfaces
 from spanline.errors import Problem
@@ -177,6 +177,42 @@ def _interface(number: int, interface: Interface, frames: int) -> dict[str, Any]
         "packets": frames,
         "statistics": interface.statistics or None,
     }
+
+
+FILE = (
+    Column("file", "", "string", "File"),
+    Column("format", "", "string", "Format", "", "pcap or pcapng"),
+    Column("compression", "", "string", "Compression"),
+    Column("byte_order", "", "string", "Byte order"),
+    Column("link_types", "", "string", "Link types", "", "their names, joined by commas"),
+    Column("snaplen", "", "uint32", "Snaplen", "byte", "null when interfaces differ"),
+    Column("packets", "", "uint64", "Packets"),
+    Column("cut_packets", "", "uint64", "Cut packets", "", "captured shorter than they were on the wire"),
+    Column("file_size", "", "uint64", "File size", "byte"),
+    Column("uncompressed_size", "", "uint64", "Uncompressed size", "byte"),
+    Column("data_size", "", "uint64", "Data size", "byte", "on the wire"),
+    Column("captured_size", "", "uint64", "Captured size", "byte"),
+    Column("duration", "", "duration", "Duration", "ns"),
+    Column("first_packet", "", "time", "First packet", "ns", "earliest"),
+    Column("last_packet", "", "time", "Last packet", "ns", "latest"),
+    Column("data_byte_rate", "", "double", "Data rate", "byte/s"),
+    Column("data_bit_rate", "", "double", "Data rate", "bit/s"),
+    Column("average_packet_size", "", "double", "Average packet", "byte"),
+    Column("average_packet_rate", "", "double", "Packet rate", "1/s"),
+    Column("strict_time_order", "", "bool", "Strict time order"),
+    Column("decoded", "", "uint64", "Decoded"),
+    Column("undecodable", "", "uint64", "Undecodable"),
+    Column("problems", "", "uint64", "Problems", "", "how many things were wrong with the file"),
+)
+
+
+def files_table(files: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """What describe() tells of files, a row each, without its lists: a Table of FILE."""
+    rows = [
+        {**facts, "link_types": ", ".join(facts["link_types"]), "problems": len(facts["problems"])} for facts in files
+    ]
+    schema = arrow_schema(FILE)
+    return pa.Table.from_pylist([{name: row[name] for name in schema.names} for row in rows], schema)
 
 
 def describe(
