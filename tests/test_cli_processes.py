@@ -69,12 +69,15 @@ def test_a_signal_ends_it_quietly_and_leaves_nothing_behind(tmp_path: Path, name
         deadline = time.monotonic() + 30
         while not list(folder.iterdir()) and time.monotonic() < deadline:
             time.sleep(0.01)
-        (unfinished,) = folder.iterdir()
-        assert unfinished.name.startswith(".flows.json.")
-        process.send_signal(getattr(signal, name))
-        assert process.wait(30) == code
-        assert process.stderr is not None
-        assert process.stderr.read() == b""
+        try:
+            (unfinished,) = folder.iterdir()
+            assert unfinished.name.startswith(".flows.json.")
+            process.send_signal(getattr(signal, name))
+            assert process.wait(30) == code
+            assert process.stderr is not None
+            assert process.stderr.read() == b""
+        finally:
+            process.kill()  # or leaving this block would wait for ever
     os.close(feed)
     assert list(folder.iterdir()) == []
 

@@ -6,6 +6,8 @@ import bz2
 import contextlib
 import lzma
 import os
+import select
+import stat
 import sys
 import zlib
 from collections.abc import Callable
@@ -16,6 +18,7 @@ _READ = 256 * 1024
 # Most decompressors give nothing of a call that meets corrupt data: a step is what may be lost.
 _STEP = 16 * 1024
 _MAGIC_BYTES = 8
+_MOMENT_MS = 200
 # Bytes 2 to 4 of a skippable frame, whose first is 0x50 to 0x5F and whose length follows (RFC 8878 section 3.1.2).
 _SKIPPABLE = b"\x2a\x4d\x18"
 
@@ -107,6 +110,7 @@ class ByteStream:
     def __init__(self, path: str) -> None:
         """Opens `path`; "-" is standard input. Raises OSError."""
         self._descriptor = os.dup(sys.stdin.fileno()) if path == "-" else os.open(path, os.O_RDONLY | _BINARY)
+        self._may_block = os.name == "posix" and not stat.S_ISREG(os.fstat(self._descriptor).st_mode)
         self.raw_bytes = 0
         self.fault = ""
         self._pending = b""
@@ -128,7 +132,20 @@ class ByteStream:
             os.close(self._descriptor)
             self._descriptor = -1
 
+    def _wait(self) -> None:
+        """Until a pipe has something to read or has ended.
+
+        A signal that comes just before a read blocks would not be noticed before the other side writes again; here it
+        is within a moment.
+        """
+        if self._may_block:
+            poll = select.poll()
+            poll.register(self._descriptor, select.POLLIN)
+            while not poll.poll(_MOMENT_MS):
+                pass
+
     def _read_raw(self) -> bytes:
+        self._wait()
         data = os.read(self._descriptor, _READ)
         self.raw_bytes += len(data)
         return data
@@ -156,6 +173,7 @@ class ByteStream:
             view[:count] = self._pending[:count]
             self._pending = self._pending[count:]
             return count
+        self._wait()
         count = os.readv(self._descriptor, [view]) if hasattr(os, "readv") else self._read_copy(view)
         self.raw_bytes += count
         return count
