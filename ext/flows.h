@@ -172,8 +172,8 @@ static inline flow_record *flow_create(flow_table *t, const packet_row *row, uin
     }
     flow_record *flow = flow_at(t, number);
     memset(flow, 0, sizeof *flow);
-    int flipped = row->ip_protocol == IP_TCP && !(row->flags & PACKET_BAD_CHECKSUM) && (row->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) ==
-                                                    (TCP_SYN | TCP_ACK);
+    const uint32_t kind = row->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN);
+    int flipped = row->ip_protocol == IP_TCP && !(row->flags & PACKET_BAD_CHECKSUM) && kind == (TCP_SYN | TCP_ACK);
     memcpy(flow->source, flipped ? row->destination : row->source, 16);
     memcpy(flow->destination, flipped ? row->source : row->destination, 16);
     flow->source_port = (uint16_t)(flipped ? ports.destination : ports.source);
