@@ -33,8 +33,8 @@ static inline uint32_t sequence_bytes(const flow_record *flow, int way) {
     }
     uint32_t end = sequence_difference(d->last, d->ack) > 0 ? d->last : d->ack;
     uint32_t size = end - d->start;
-    if (d->previous_state == TCP_SYN_SENT && d->state == TCP_RESET &&
-        flow->direction[1 - way].state == TCP_INACTIVE && d->ack != d->start) {
+    if (flow->previous_state[way] == TCP_SYN_SENT && flow->state[way] == TCP_RESET &&
+        flow->state[1 - way] == TCP_INACTIVE && d->ack != d->start) {
         return 0;
     }
     size -= size != 0;
@@ -57,7 +57,7 @@ static inline int reset_after_syn(const flow_record *flow) {
 }
 
 static inline uint32_t tcp_conn_state(const flow_record *flow) {
-    uint32_t originator = flow->direction[0].state, responder = flow->direction[1].state;
+    uint32_t originator = flow->state[0], responder = flow->state[1];
     int originator_inactive = originator == TCP_INACTIVE || originator == TCP_PARTIAL;
     int responder_inactive = responder == TCP_INACTIVE || responder == TCP_PARTIAL;
     if (responder == TCP_RESET) {
@@ -93,8 +93,8 @@ static inline uint32_t conn_state(const flow_record *flow) {
         return tcp_conn_state(flow);
     }
     if (flow->protocol == IP_UDP) {
-        int sent = flow->direction[0].packets > flow->direction[0].bad_checksums;
-        int answered = flow->direction[1].packets > flow->direction[1].bad_checksums;
+        int sent = flow->direction[0].packets > flow->events[0].bad_checksums;
+        int answered = flow->direction[1].packets > flow->events[1].bad_checksums;
         return sent ? (answered ? CONN_SF : CONN_S0) : answered ? CONN_SHR : CONN_OTH;
     }
     return CONN_OTH;

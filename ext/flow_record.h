@@ -6,7 +6,16 @@
 
 #define NO_TIME INT64_MIN /* a time or duration that is not known */
 
-enum tcp_flag { TCP_FIN = 0x01, TCP_SYN = 0x02, TCP_RST = 0x04, TCP_ACK = 0x10 };
+enum tcp_flag {
+    TCP_FIN = 0x01,
+    TCP_SYN = 0x02,
+    TCP_RST = 0x04,
+    TCP_PSH = 0x08,
+    TCP_ACK = 0x10,
+    TCP_URG = 0x20,
+    TCP_ECE = 0x40,
+    TCP_CWR = 0x80,
+};
 
 /* IPFIX flowEndReason (RFC 5102 section 5.11.3), by number. */
 enum end_reason {
@@ -48,21 +57,32 @@ enum {
     FLOW_HANDSHAKE = 0x10,     /* the client's ACK was seen: synack_ack_rtt holds its result */
     FLOW_SYN_AMBIGUOUS = 0x20, /* the SYN had been sent more than once when the SYN-ACK came */
     FLOW_CONTINUES = 0x40,     /* an active timeout cut the record before this one */
+    FLOW_TIMING = 0x80,        /* a SYN was seen and initial_rtt is not settled */
 };
 
-/* One direction. All of it is touched by each of its packets: two cache lines. */
+/* What each packet of a direction touches: one cache line. */
 typedef struct {
-    int64_t first_seen;
     int64_t last_seen;
     uint64_t packets;
     uint64_t bytes;
     uint64_t payload_bytes;
-    uint32_t flag_counts[8]; /* FIN, SYN, RST, PSH, ACK, URG, ECE, CWR */
-    uint32_t start;          /* initial sequence number, or one before the first byte seen */
-    uint32_t last;           /* one past the highest sequence number seen */
-    uint32_t ack;            /* highest acknowledgment of the peer */
-    uint32_t expected;       /* everything before it was seen or given up */
-    uint32_t delivered;      /* everything before it was acknowledged */
+    uint32_t ack_packets;
+    uint32_t psh_packets;
+    uint32_t start;     /* initial sequence number, or one before the first byte seen */
+    uint32_t last;      /* one past the highest sequence number seen */
+    uint32_t ack;       /* highest acknowledgment of the peer */
+    uint32_t expected;  /* everything before it was seen or given up */
+    uint32_t delivered; /* everything before it was acknowledged */
+    uint8_t ttl_min;
+    uint8_t ttl_max;
+    uint8_t once; /* history letters that are recorded once */
+    uint8_t bits;
+} flow_direction;
+STATIC_ASSERT(sizeof(flow_direction) == 64, "flow_direction");
+
+/* What happens seldom in a direction. */
+typedef struct {
+    uint32_t flag_counts[6]; /* FIN, SYN, RST, URG, ECE, CWR */
     uint32_t block_start;
     uint32_t block_end;
     uint32_t fin_end;
@@ -71,41 +91,39 @@ typedef struct {
     uint16_t zero_windows;
     uint16_t gaps;
     uint16_t bad_checksums;
-    uint16_t tcp_flags; /* OR of all */
-    uint8_t ttl_min;
-    uint8_t ttl_max;
-    uint8_t state;
-    uint8_t previous_state;
-    uint8_t once; /* history letters that are recorded once */
-    uint8_t bits;
-    uint8_t reserved[2];
-} flow_direction;
-STATIC_ASSERT(sizeof(flow_direction) == 128, "flow_direction");
+    uint16_t tcp_flags; /* OR of all but ACK and PSH, which have counts */
+} flow_events;
+STATIC_ASSERT(sizeof(flow_events) == 52, "flow_events");
 
+/* Six cache lines. A packet in the middle of a connection touches the first three: the key and what both directions
+ * share, and the two directions. */
 typedef struct {
     uint8_t source[16]; /* the originator */
     uint8_t destination[16];
+    int64_t first_seen; /* earliest packet of the record */
     int64_t last_seen;
-    uint32_t vni;
-    uint32_t tag; /* of its place in the index; when not live, the next free record */
+    uint32_t vni; /* when not live, the next free record */
     uint16_t source_port;
     uint16_t destination_port;
     uint16_t vlan;
-    uint16_t syn_retransmissions;
-    uint16_t synack_retransmissions;
     uint8_t protocol;
-    uint8_t ip_version;
     uint8_t flags;
-    uint8_t end_reason;
-    uint8_t history_length;
-    uint8_t reserved;
+    uint8_t state[2]; /* by direction */
+    uint8_t previous_state[2];
     flow_direction direction[2]; /* 0: originator to responder */
+    int64_t started[2];          /* earliest packet of each direction */
     int64_t syn_last;            /* the latest SYN without ACK */
     int64_t synack_last;
     int64_t syn_synack_rtt; /* until FLOW_SYNACK: when the originator's first SYN was seen */
     int64_t synack_ack_rtt; /* until FLOW_HANDSHAKE: TSval of the first and the last SYN (TCP timestamps) */
     int64_t initial_rtt;
     uint64_t history[3]; /* 12 letters each, 5 bits a letter */
+    flow_events events[2];
+    uint16_t syn_retransmissions;
+    uint16_t synack_retransmissions;
+    uint8_t history_length;
+    uint8_t end_reason;
+    uint8_t reserved[2];
 } flow_record;
 STATIC_ASSERT(sizeof(flow_record) == 384, "flow_record");
 

@@ -1,20 +1,14 @@
 /* The flow table: from rows to flows.
  *
- * An open-addressed index of 8-byte entries (32 bits of hash, 32 bits of record number) finds records of 384 bytes,
- * which stand in slabs that never move. The caller owns all memory: the functions here stop and say so when they need
- * more, and go on at the same packet when they have it.
+ * The functions here stop and say so when they need more memory, and go on at the same packet when they have it.
  */
 #ifndef SPANLINE_FLOWS_H
 #define SPANLINE_FLOWS_H
 
-#include "hash.h"
+#include "flow_index.h"
 #include "tcp.h"
 
-enum {
-    SLAB_BITS = 12,
-    SLAB_RECORDS = 1 << SLAB_BITS,
-    NO_FLOW = -1,
-};
+enum { NO_FLOW = -1 };
 
 enum flow_wants {
     FLOWS_DONE,
@@ -22,49 +16,13 @@ enum flow_wants {
     FLOWS_WANT_OUTPUT,  /* no room for finished flows */
 };
 
-typedef struct {
-    hash_seed seed;
-    flow_record **slabs;
-    uint32_t slab_count;
-    uint32_t free_first; /* list of free records, by number + 1 */
-    uint32_t record_count; /* records ever used */
-    uint32_t live;
-    uint64_t *index; /* tag << 32 | record number + 1; 0 is empty */
-    uint32_t index_mask;
-    flow_record *output;
-    uint32_t output_count;
-    uint32_t output_capacity;
-    int64_t idle_timeout;   /* ns; 0 is off */
-    int64_t active_timeout; /* ns; 0 is off */
-    int64_t next_sweep;
-    int64_t sweep_floor; /* no clock that was right when next_sweep was set can be before it */
-    int64_t previous_timestamp;
-    uint64_t flow_packets;
-    uint64_t non_flow_packets; /* decoded, and without an IP layer */
-    uint64_t evicted;
-    uint8_t key_vlan;
-    uint8_t key_vni;
-    uint8_t whole_frames; /* count bytes of the whole frame, not of the innermost one */
-} flow_table;
-
-ALWAYS_INLINE flow_record *flow_at(const flow_table *t, uint32_t number) {
-    return &t->slabs[number >> SLAB_BITS][number & (SLAB_RECORDS - 1)];
-}
-
 /* The tunnel that a packet's flow is inside. */
 ALWAYS_INLINE uint32_t flow_vni(const packet_row *row) {
     return UNLIKELY(row->flags & PACKET_IS_OUTER) ? NO_TUNNEL_ID : row->tunnel_id;
 }
 
 ALWAYS_INLINE uint32_t flow_tag(const flow_table *t, const packet_row *row) {
-    uint64_t hash = row->flow_hash;
-    if (t->key_vni) {
-        hash = hash_mix(hash ^ t->seed.key[1], flow_vni(row) ^ t->seed.key[2]);
-    }
-    if (t->key_vlan) {
-        hash = hash_mix(hash ^ t->seed.key[2], row->vlan ^ t->seed.key[3]);
-    }
-    return (uint32_t)(hash >> 32);
+    return tag_of(t, row->flow_hash, flow_vni(row), row->vlan);
 }
 
 /* The direction of `row` in `flow`, or NO_FLOW when it is not of it. */
@@ -85,44 +43,6 @@ ALWAYS_INLINE int flow_match(const flow_table *t, const flow_record *flow, const
     return NO_FLOW;
 }
 
-ALWAYS_INLINE void index_insert(flow_table *t, uint32_t tag, uint32_t number) {
-    uint32_t at = tag & t->index_mask;
-    while (t->index[at]) {
-        at = (at + 1) & t->index_mask;
-    }
-    t->index[at] = (uint64_t)tag << 32 | (number + 1);
-}
-
-/* Moves every entry into a larger index; `index` is zeroed and has mask + 1 entries. */
-static inline void index_replace(flow_table *t, uint64_t *index, uint32_t mask) {
-    uint64_t *old = t->index;
-    uint32_t old_mask = t->index_mask;
-    t->index = index;
-    t->index_mask = mask;
-    for (uint64_t n = 0; old && n <= old_mask; n++) {
-        if (old[n]) {
-            index_insert(t, (uint32_t)(old[n] >> 32), (uint32_t)old[n] - 1);
-        }
-    }
-}
-
-/* Takes an entry out and closes the hole, so that probing needs no tombstones. */
-static inline void index_remove(flow_table *t, uint32_t tag, uint32_t number) {
-    const uint64_t entry = (uint64_t)tag << 32 | (number + 1);
-    uint32_t hole = tag & t->index_mask;
-    while (t->index[hole] != entry) {
-        hole = (hole + 1) & t->index_mask;
-    }
-    for (uint32_t at = (hole + 1) & t->index_mask; t->index[at]; at = (at + 1) & t->index_mask) {
-        uint32_t home = (uint32_t)(t->index[at] >> 32) & t->index_mask;
-        if (((at - home) & t->index_mask) >= ((at - hole) & t->index_mask)) {
-            t->index[hole] = t->index[at];
-            hole = at;
-        }
-    }
-    t->index[hole] = 0;
-}
-
 /* Copies a flow to the output; there is room for it. */
 static inline void flow_finish(flow_table *t, flow_record *flow, uint32_t reason) {
     int closed = (flow->direction[0].bits | flow->direction[1].bits) & (DIRECTION_FIN | DIRECTION_RST);
@@ -131,45 +51,33 @@ static inline void flow_finish(flow_table *t, flow_record *flow, uint32_t reason
     out->end_reason = (uint8_t)(closed && (reason == END_IDLE || reason == END_FORCED) ? END_CLOSED : reason);
 }
 
-static inline void flow_release(flow_table *t, uint32_t number) {
-    flow_record *flow = flow_at(t, number);
-    index_remove(t, flow->tag, number);
-    flow->flags = 0;
-    flow->tag = t->free_first;
-    t->free_first = number + 1;
-    t->live--;
-}
-
 /* The record begins here: everything but the key and what TCP knows of the connection. */
 static inline void flow_begin(flow_record *flow) {
+    flow->first_seen = INT64_MAX;
     flow->syn_retransmissions = flow->synack_retransmissions = 0;
     flow->history_length = 0;
     flow->history[0] = flow->history[1] = flow->history[2] = 0;
-    flow->flags &= (uint8_t)~FLOW_SYN_AMBIGUOUS;
+    flow->flags &= (uint8_t) ~(FLOW_SYN_AMBIGUOUS | FLOW_TIMING);
     flow->syn_last = flow->synack_last = flow->initial_rtt = NO_TIME;
     flow->syn_synack_rtt = flow->synack_ack_rtt = NO_TIME;
     for (int way = 0; way < 2; way++) {
         flow_direction *d = &flow->direction[way];
-        d->first_seen = d->last_seen = NO_TIME;
+        flow_events *e = &flow->events[way];
+        flow->started[way] = d->last_seen = NO_TIME;
         d->packets = d->bytes = d->payload_bytes = 0;
-        memset(d->flag_counts, 0, sizeof d->flag_counts);
-        d->retransmissions = 0;
-        d->zero_windows = d->gaps = d->bad_checksums = d->tcp_flags = 0;
+        d->ack_packets = d->psh_packets = 0;
         d->ttl_min = UINT8_MAX;
         d->ttl_max = 0;
         d->once = 0;
+        memset(e->flag_counts, 0, sizeof e->flag_counts);
+        e->retransmissions = 0;
+        e->zero_windows = e->gaps = e->bad_checksums = e->tcp_flags = 0;
     }
 }
 
 /* A new flow for the packet; a record is free. A SYN-ACK comes from the responder. */
 static inline flow_record *flow_create(flow_table *t, const packet_row *row, uint32_t tag, flow_key_ports ports) {
-    uint32_t number;
-    if (t->free_first) {
-        number = t->free_first - 1;
-        t->free_first = flow_at(t, number)->tag;
-    } else {
-        number = t->record_count++;
-    }
+    const uint32_t number = record_take(t);
     flow_record *flow = flow_at(t, number);
     memset(flow, 0, sizeof *flow);
     const uint32_t kind = row->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN);
@@ -181,8 +89,6 @@ static inline flow_record *flow_create(flow_table *t, const packet_row *row, uin
     flow->vni = flow_vni(row);
     flow->vlan = row->vlan;
     flow->protocol = row->ip_protocol;
-    flow->ip_version = row->ip_version;
-    flow->tag = tag;
     flow->flags = FLOW_LIVE;
     flow->last_seen = row->timestamp;
     flow_begin(flow);
@@ -191,16 +97,7 @@ static inline flow_record *flow_create(flow_table *t, const packet_row *row, uin
         history_add(flow, 1, HISTORY_FLIPPED);
     }
     index_insert(t, tag, number);
-    t->live++;
     return flow;
-}
-
-ALWAYS_INLINE int64_t flow_first_seen(const flow_record *flow) {
-    const flow_direction *there = &flow->direction[0], *back = &flow->direction[1];
-    if (!there->packets || !back->packets) {
-        return there->packets ? there->first_seen : back->first_seen;
-    }
-    return there->first_seen < back->first_seen ? there->first_seen : back->first_seen;
 }
 
 /* Whether a segment opens another connection between the same ends: as tshark decides it, a SYN with an initial
@@ -213,15 +110,27 @@ ALWAYS_INLINE int opens_another(const flow_record *flow, int way, const packet_r
     return (d->bits & DIRECTION_STARTED) && d->start != row->tcp_seq;
 }
 
+/* Flags beside ACK and PSH. */
+static inline void count_events(flow_events *e, uint32_t flags) {
+    static const uint8_t bits[] = {TCP_FIN, TCP_SYN, TCP_RST, TCP_URG, TCP_ECE, TCP_CWR};
+    e->tcp_flags = (uint16_t)(e->tcp_flags | (flags & ~(uint32_t)(TCP_ACK | TCP_PSH)));
+    for (uint32_t n = 0; n < sizeof bits; n++) {
+        e->flag_counts[n] += (flags & bits[n]) != 0;
+    }
+}
+
 ALWAYS_INLINE void flow_count(const flow_table *t, flow_record *flow, int way, const packet_row *row,
                               const uint8_t *buffer) {
     flow_direction *d = &flow->direction[way];
     const int64_t now = row->timestamp;
     if (UNLIKELY(d->packets == 0)) {
-        d->first_seen = d->last_seen = now;
+        flow->started[way] = d->last_seen = now;
+    } else if (UNLIKELY(now < d->last_seen)) {
+        flow->started[way] = now < flow->started[way] ? now : flow->started[way];
+    } else {
+        d->last_seen = now;
     }
-    d->first_seen = now < d->first_seen ? now : d->first_seen;
-    d->last_seen = now > d->last_seen ? now : d->last_seen;
+    flow->first_seen = now < flow->first_seen ? now : flow->first_seen;
     flow->last_seen = now > flow->last_seen ? now : flow->last_seen;
     d->packets++;
     d->bytes += t->whole_frames || (row->flags & PACKET_IS_OUTER) ? row->wire_length : row->inner_length;
@@ -229,9 +138,10 @@ ALWAYS_INLINE void flow_count(const flow_table *t, flow_record *flow, int way, c
     d->ttl_min = row->ttl < d->ttl_min ? row->ttl : d->ttl_min;
     d->ttl_max = row->ttl > d->ttl_max ? row->ttl : d->ttl_max;
     if (UNLIKELY(row->flags & PACKET_BAD_CHECKSUM)) {
-        d->bad_checksums = (uint16_t)(d->bad_checksums + (d->bad_checksums != UINT16_MAX));
+        flow_events *e = &flow->events[way];
+        e->bad_checksums = (uint16_t)(e->bad_checksums + (e->bad_checksums != UINT16_MAX));
         if (row->ip_protocol == IP_TCP || row->ip_protocol == IP_UDP) {
-            history_add_scaled(flow, way, d->bad_checksums, HISTORY_CHECKSUM);
+            history_add_scaled(flow, way, e->bad_checksums, HISTORY_CHECKSUM);
         }
         return; /* nothing that it says can be believed */
     }
@@ -240,9 +150,10 @@ ALWAYS_INLINE void flow_count(const flow_table *t, flow_record *flow, int way, c
             return; /* a fragment, or cut before the end of its header */
         }
         const uint32_t flags = row->tcp_flags;
-        d->tcp_flags |= row->tcp_flags;
-        for (uint32_t bit = 0; bit < 8; bit++) {
-            d->flag_counts[bit] += (flags >> bit) & 1;
+        d->ack_packets += (flags / TCP_ACK) & 1;
+        d->psh_packets += (flags / TCP_PSH) & 1;
+        if (UNLIKELY(flags & ~(uint32_t)(TCP_ACK | TCP_PSH))) {
+            count_events(&flow->events[way], flags);
         }
         tcp_track(flow, way, row);
         tcp_round_trips(flow, way, row, buffer);
@@ -265,16 +176,17 @@ static inline int flows_sweep(flow_table *t, int64_t now, uint32_t *from) {
                 return FLOWS_WANT_OUTPUT;
             }
             flow_finish(t, flow, END_IDLE);
-            flow_release(t, *from);
+            record_release(t, *from);
         }
     }
     *from = 0;
     return FLOWS_DONE;
 }
 
-/* Ends the live flows whose last packet is not after `until`, counted as evicted when that is the reason. */
-static inline int flows_end(flow_table *t, int64_t until, uint32_t reason, uint32_t *from) {
-    for (; *from < t->record_count; (*from)++) {
+/* Ends the live flows whose last packet is not after `until`, from record *from up to `to`; counted as evicted when that
+ * is the reason. */
+static inline int flows_end(flow_table *t, int64_t until, uint32_t reason, uint32_t *from, uint32_t to) {
+    for (; *from < to; (*from)++) {
         flow_record *flow = flow_at(t, *from);
         if ((flow->flags & FLOW_LIVE) && flow->last_seen <= until) {
             if (t->output_count == t->output_capacity) {
@@ -282,36 +194,69 @@ static inline int flows_end(flow_table *t, int64_t until, uint32_t reason, uint3
             }
             t->evicted += reason == END_EVICTED;
             flow_finish(t, flow, reason);
-            flow_release(t, *from);
+            record_release(t, *from);
         }
     }
-    *from = 0;
     return FLOWS_DONE;
 }
 
-/* Asks the cache for the index entry, and later for the record, of a packet that comes soon. */
-ALWAYS_INLINE void flow_prefetch_index(const flow_table *t, const packet_row *row) {
-    PREFETCH(&t->index[flow_tag(t, row) & t->index_mask]);
+/* What is found out about a packet before its turn, so that its memory is in the cache when that comes. */
+typedef struct {
+    uint32_t tag;
+    uint32_t candidate; /* the record that it probably belongs to, by number + 1 */
+} flow_hint;
+
+/* Whether a row belongs to a flow of this table: it has an IP layer. */
+ALWAYS_INLINE int is_flow_packet(const flow_table *t, const packet_row *row) {
+    return row->ip_version != 0 && (t->shards == 1 || in_shard(t, row->flow_hash));
 }
 
-ALWAYS_INLINE void flow_prefetch_record(const flow_table *t, const packet_row *row) {
-    const uint32_t tag = flow_tag(t, row);
-    for (uint32_t at = tag & t->index_mask; t->index[at]; at = (at + 1) & t->index_mask) {
-        if (t->index[at] >> 32 == tag) {
-            const char *record = (const char *)flow_at(t, (uint32_t)t->index[at] - 1);
-            for (uint32_t line = 0; line < sizeof(flow_record); line += 64) {
-                PREFETCH(record + line);
-            }
+ALWAYS_INLINE void hint_tag(const flow_table *t, const packet_row *row, flow_hint *hint) {
+    if (t->shards == 1 || in_shard(t, row->flow_hash)) {
+        hint->tag = flow_tag(t, row);
+        PREFETCH(&t->index[hint->tag & t->index_mask]);
+    }
+}
+
+ALWAYS_INLINE void hint_record(const flow_table *t, const packet_row *row, flow_hint *hint) {
+    hint->candidate = 0;
+    if (t->shards != 1 && !in_shard(t, row->flow_hash)) {
+        return;
+    }
+    for (uint32_t at = hint->tag & t->index_mask; t->index[at]; at = (at + 1) & t->index_mask) {
+        if (t->index[at] >> 32 == hint->tag) {
+            hint->candidate = (uint32_t)t->index[at];
+            const char *record = (const char *)flow_at(t, hint->candidate - 1);
+            PREFETCH(record);
+            PREFETCH(record + 64);
+            PREFETCH(record + 128);
             return;
         }
     }
 }
 
-/* Whether a row belongs to a flow: it has an IP layer. */
-ALWAYS_INLINE int is_flow_packet(const packet_row *row) { return row->ip_version != 0; }
+/* The flow of `row`, and its direction in *way; NULL when there is none yet. */
+ALWAYS_INLINE flow_record *flow_find(const flow_table *t, const packet_row *row, flow_key_ports ports, flow_hint hint,
+                                     uint32_t *number, int *way) {
+    if (LIKELY(hint.candidate != 0)) { /* which may have ended, or have become another flow, since it was found */
+        flow_record *flow = flow_at(t, *number = hint.candidate - 1);
+        if (LIKELY((flow->flags & FLOW_LIVE) && (*way = flow_match(t, flow, row, ports)) != NO_FLOW)) {
+            return flow;
+        }
+    }
+    for (uint32_t at = hint.tag & t->index_mask; t->index[at]; at = (at + 1) & t->index_mask) {
+        if (t->index[at] >> 32 == hint.tag) {
+            flow_record *flow = flow_at(t, *number = (uint32_t)t->index[at] - 1);
+            if ((*way = flow_match(t, flow, row, ports)) != NO_FLOW) {
+                return flow;
+            }
+        }
+    }
+    return NULL;
+}
 
-/* Adds one packet. */
-ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, const uint8_t *buffer, uint32_t *sweep_from) {
+/* What time does: flows that are idle end. */
+ALWAYS_INLINE int flows_tick(flow_table *t, const packet_row *row, uint32_t *sweep_from) {
     if (UNLIKELY(t->idle_timeout && row->timestamp >= t->next_sweep && t->previous_timestamp >= t->next_sweep)) {
         /* Two packets in a row say so: one with a false clock must not end every flow. */
         int64_t now = row->timestamp < t->previous_timestamp ? row->timestamp : t->previous_timestamp;
@@ -323,51 +268,49 @@ ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, const uint8_t 
     } else if (UNLIKELY(row->timestamp < t->sweep_floor && t->previous_timestamp < t->sweep_floor)) {
         flows_sweep_after(t, row->timestamp); /* the clock was set back */
     }
-    if (UNLIKELY(!is_flow_packet(row))) {
+    return FLOWS_DONE;
+}
+
+/* Adds one packet. */
+ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, flow_hint hint, const uint8_t *buffer,
+                            uint32_t *sweep_from) {
+    int wants = flows_tick(t, row, sweep_from);
+    if (UNLIKELY(wants != FLOWS_DONE)) {
+        return wants;
+    }
+    if (UNLIKELY(!is_flow_packet(t, row))) {
         t->previous_timestamp = row->timestamp;
-        t->non_flow_packets += row->verdict == VERDICT_OK;
+        t->non_flow_packets += row->ip_version == 0 && row->verdict == VERDICT_OK && t->shard == 0;
         return FLOWS_DONE;
     }
     if (UNLIKELY(t->output_count == t->output_capacity)) {
         return FLOWS_WANT_OUTPUT;
     }
     const flow_key_ports ports = flow_ports(row);
-    const uint32_t tag = flow_tag(t, row);
-    flow_record *flow = NULL;
-    int way = NO_FLOW;
-    uint32_t at = tag & t->index_mask, number = 0;
-    for (; t->index[at]; at = (at + 1) & t->index_mask) {
-        if (LIKELY(t->index[at] >> 32 == tag)) {
-            number = (uint32_t)t->index[at] - 1;
-            flow = flow_at(t, number);
-            way = flow_match(t, flow, row, ports);
-            if (LIKELY(way != NO_FLOW)) {
-                break;
-            }
-        }
-    }
-    if (LIKELY(way != NO_FLOW)) {
+    uint32_t number = 0;
+    int way = 0;
+    flow_record *flow = flow_find(t, row, ports, hint, &number, &way);
+    if (LIKELY(flow != NULL)) {
         if (UNLIKELY(t->idle_timeout && time_between(flow->last_seen, row->timestamp) >= t->idle_timeout)) {
             flow_finish(t, flow, END_IDLE);
-            flow_release(t, number);
-            way = NO_FLOW;
+            record_release(t, number);
+            flow = NULL;
         } else if (UNLIKELY(row->ip_protocol == IP_TCP && opens_another(flow, way, row))) {
             flow_finish(t, flow, END_CLOSED);
-            flow_release(t, number);
-            way = NO_FLOW;
-        } else if (t->active_timeout) {
-            if (UNLIKELY(time_between(flow_first_seen(flow), row->timestamp) >= t->active_timeout)) {
-                flow_finish(t, flow, END_ACTIVE);
-                flow_begin(flow);
-                flow->flags |= FLOW_CONTINUES;
-            }
+            record_release(t, number);
+            flow = NULL;
+        } else if (UNLIKELY(t->active_timeout &&
+                            time_between(flow->first_seen, row->timestamp) >= t->active_timeout)) {
+            flow_finish(t, flow, END_ACTIVE);
+            flow_begin(flow);
+            flow->flags |= FLOW_CONTINUES;
         }
     }
-    if (UNLIKELY(way == NO_FLOW)) {
-        if (!t->free_first && t->record_count == t->slab_count << SLAB_BITS) {
+    if (UNLIKELY(flow == NULL)) {
+        if (!has_free_record(t)) {
             return FLOWS_WANT_RECORDS;
         }
-        flow = flow_create(t, row, tag, ports);
+        flow = flow_create(t, row, hint.tag, ports);
         way = flow->flags & FLOW_FLIPPED ? 1 : 0;
     }
     flow_count(t, flow, way, row, buffer);
@@ -379,15 +322,25 @@ ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, const uint8_t 
 /* Adds rows[*from…count) and says what it needs, with *from where it stopped. */
 static inline int flows_update(flow_table *t, const packet_row *rows, uint32_t count, const uint8_t *const *buffers,
                                uint32_t buffer_count, uint32_t *from, uint32_t *sweep_from) {
-    enum { INDEX_AHEAD = 16, RECORD_AHEAD = 8 };
+    enum { RING = 32, INDEX_AHEAD = 24, RECORD_AHEAD = 12 };
+    flow_hint hints[RING];
+    for (uint32_t n = *from; n < count && n < *from + INDEX_AHEAD; n++) {
+        hint_tag(t, &rows[n], &hints[n % RING]);
+    }
+    for (uint32_t n = *from; n < count && n < *from + RECORD_AHEAD; n++) {
+        hint_record(t, &rows[n], &hints[n % RING]);
+    }
     for (; *from < count; (*from)++) {
-        const packet_row *row = &rows[*from];
-        if (LIKELY(*from + INDEX_AHEAD < count)) {
-            flow_prefetch_index(t, row + INDEX_AHEAD);
-            flow_prefetch_record(t, row + RECORD_AHEAD);
+        const uint32_t n = *from;
+        const packet_row *row = &rows[n];
+        if (LIKELY(n + INDEX_AHEAD < count)) {
+            hint_tag(t, row + INDEX_AHEAD, &hints[(n + INDEX_AHEAD) % RING]);
+        }
+        if (LIKELY(n + RECORD_AHEAD < count)) {
+            hint_record(t, row + RECORD_AHEAD, &hints[(n + RECORD_AHEAD) % RING]);
         }
         const uint8_t *buffer = buffers[row->payload_buffer < buffer_count ? row->payload_buffer : 0];
-        int wants = flows_add(t, row, buffer, sweep_from);
+        int wants = flows_add(t, row, hints[n % RING], buffer, sweep_from);
         if (UNLIKELY(wants != FLOWS_DONE)) {
             return wants;
         }

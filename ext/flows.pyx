@@ -4,7 +4,7 @@
 import numpy as np
 
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 
@@ -36,6 +36,8 @@ cdef extern from "flows.h" nogil:
         uint64_t flow_packets
         uint64_t non_flow_packets
         uint64_t evicted
+        uint32_t shard
+        uint32_t shards
         uint8_t key_vlan
         uint8_t key_vni
         uint8_t whole_frames
@@ -43,7 +45,10 @@ cdef extern from "flows.h" nogil:
     void index_replace(flow_table *t, uint64_t *index, uint32_t mask) noexcept
     int flows_update(flow_table *t, const packet_row *rows, uint32_t count, const uint8_t **buffers,
                      uint32_t buffer_count, uint32_t *start, uint32_t *sweep_from) noexcept
-    int flows_end(flow_table *t, int64_t until, uint32_t reason, uint32_t *start) noexcept
+    int flows_end(flow_table *t, int64_t until, uint32_t reason, uint32_t *start, uint32_t stop) noexcept
+    int in_shard(const flow_table *t, uint64_t hash) noexcept
+    uint64_t record_hash(const flow_table *t, const flow_record *flow) noexcept
+    int record_adopt(flow_table *t, const flow_record *flow) noexcept
     enum:
         FLOWS_DONE
         FLOWS_WANT_RECORDS
@@ -60,8 +65,9 @@ cdef extern from "conn_state.h" nogil:
 
 PACKET_SIZE = sizeof(packet_row)
 RECORD_SIZE = sizeof(flow_record)
-# Bytes of memory that a live flow takes: its record, and its share of the index at half load.
+# Bytes of memory that a live flow takes: its record, and its share of the index, which is at most three quarters full.
 BYTES_PER_FLOW = sizeof(flow_record) + 2 * sizeof(uint64_t)
+FLOWS_PER_SLAB = SLAB_RECORDS
 
 cdef enum:
     OUTPUT_RECORDS = 8192
@@ -72,36 +78,42 @@ cdef class FlowTable:
     """Flows that live, and the records of those that ended and were not fetched yet."""
 
     cdef flow_table table
-    cdef void **allocations
+    cdef list slabs
     cdef uint32_t slab_limit
     cdef uint32_t sweep_from
     cdef uint32_t end_from
+    cdef uint32_t evict_from
+    cdef int64_t evict_until
     cdef object output
     cdef list finished
+    cdef uint64_t finished_count
 
     def __cinit__(self, *, bytes seed, int64_t idle_timeout, int64_t active_timeout, bint key_vlan, bint key_vni,
-                  bint whole_frames, uint64_t max_flows):
+                  bint whole_frames, uint64_t max_flows, uint32_t shard, uint32_t shards):
         memset(&self.table, 0, sizeof(self.table))
         if len(seed) != sizeof(hash_seed):
             raise ValueError("a hash seed has 32 bytes")
+        if shard >= shards:
+            raise ValueError("shards are numbered from 0")
         memcpy(&self.table.seed, <const char *>seed, sizeof(hash_seed))
         self.table.idle_timeout = idle_timeout
         self.table.active_timeout = active_timeout
         self.table.key_vlan = key_vlan
         self.table.key_vni = key_vni
         self.table.whole_frames = whole_frames
+        self.table.shard = shard
+        self.table.shards = shards
         self.table.next_sweep = INT64_MIN
         self.table.sweep_floor = INT64_MIN
         self.table.previous_timestamp = INT64_MIN
         self.slab_limit = <uint32_t>min(max(max_flows // SLAB_RECORDS, 1), 0xFFFFFFFEU // SLAB_RECORDS)
+        self.slabs = []
         self.finished = []
+        self.evict_until = INT64_MIN
         self._grow_index(2 * SLAB_RECORDS)
         self._new_output()
 
     def __dealloc__(self):
-        for n in range(self.table.slab_count):
-            free(self.allocations[n])
-        free(self.allocations)
         free(self.table.slabs)
         free(self.table.index)
 
@@ -116,31 +128,28 @@ cdef class FlowTable:
         return 0
 
     cdef int _add_slab(self) except -1:
-        """Room for more flows, with the index kept at most half full."""
+        """Room for more flows."""
         cdef uint32_t count = self.table.slab_count
         cdef uint64_t entries = self.table.index_mask + 1ULL
-        if (count + 1ULL) * SLAB_RECORDS * 2 > entries:
+        if (count + 1ULL) * SLAB_RECORDS * 4 > entries * 3:
             self._grow_index(entries * 2)
-        cdef void *allocations = realloc(self.allocations, (count + 1) * sizeof(void *))
-        if allocations == NULL:
-            raise MemoryError
-        self.allocations = <void **>allocations
         cdef void *slabs = realloc(self.table.slabs, (count + 1) * sizeof(flow_record *))
         if slabs == NULL:
             raise MemoryError
         self.table.slabs = <flow_record **>slabs
-        cdef void *slab = malloc(SLAB_RECORDS * sizeof(flow_record) + 63)
-        if slab == NULL:
-            raise MemoryError
-        self.allocations[count] = slab
-        # Records are six whole cache lines only if the slab starts on one.
-        self.table.slabs[count] = <flow_record *>((<uintptr_t>slab + 63) & ~(<uintptr_t>63))
+        # From numpy, which asks for huge pages: records are found all over this memory. They are six whole cache lines
+        # only if the first one starts on a line.
+        slab = np.empty(SLAB_RECORDS * sizeof(flow_record) + 63, np.uint8)
+        cdef uint8_t[::1] view = slab
+        self.slabs.append(slab)
+        self.table.slabs[count] = <flow_record *>((<uintptr_t>&view[0] + 63) & ~(<uintptr_t>63))
         self.table.slab_count = count + 1
         return 0
 
     cdef int _new_output(self) except -1:
         if self.table.output_count:
             self.finished.append(self.output[:self.table.output_count * sizeof(flow_record)])
+            self.finished_count += self.table.output_count
         self.output = np.empty(OUTPUT_RECORDS * sizeof(flow_record), np.uint8)
         cdef uint8_t[::1] view = self.output
         self.table.output = <flow_record *>&view[0]
@@ -149,19 +158,30 @@ cdef class FlowTable:
         return 0
 
     cdef int _evict(self) except -1:
-        """Makes room at the cap: the least recently used eighth of all flows goes."""
+        """Makes room at the cap, by one block of output at a time.
+
+        A hand goes round the records and ends those last seen before a time at which an eighth of all were older when
+        its round began: who is used meanwhile stays, and to go round costs no more than the flows that it ends.
+        """
+        cdef uint32_t live = self.table.live
+        while self.table.live == live:
+            if self.evict_from >= self.table.record_count or self.evict_until == INT64_MIN:
+                self._set_evict_until()
+                self.evict_from = 0
+            self._end(self.evict_until, END_EVICTED, &self.evict_from)
+        return 0
+
+    cdef int _set_evict_until(self) except -1:
         times = np.empty(self.table.record_count, np.int64)
         cdef int64_t[::1] view = times
         cdef uint32_t n
         cdef flow_record *flow
-        for n in range(self.table.record_count):
-            flow = flow_at(&self.table, n)
-            view[n] = flow.last_seen if flow.flags & FLOW_LIVE else INT64_MAX
+        with nogil:
+            for n in range(self.table.record_count):
+                flow = flow_at(&self.table, n)
+                view[n] = flow.last_seen if flow.flags & FLOW_LIVE else INT64_MAX
         eighth = max(1, self.table.live // 8)
-        cdef uint32_t start = 0
-        cdef int64_t until = int(np.partition(times, eighth - 1)[eighth - 1])
-        while not self._end(until, END_EVICTED, &start):
-            pass
+        self.evict_until = int(np.partition(times, eighth - 1)[eighth - 1])
         return 0
 
     cdef bint _end(self, int64_t until, uint32_t reason, uint32_t *start) except -1:
@@ -170,8 +190,15 @@ cdef class FlowTable:
         if self.table.output_count == self.table.output_capacity:
             self._new_output()
         with nogil:
-            wants = flows_end(&self.table, until, reason, start)
+            wants = flows_end(&self.table, until, reason, start, self.table.record_count)
         return wants == FLOWS_DONE
+
+    cdef int _make_room(self) except -1:
+        if self.table.slab_count < self.slab_limit:
+            self._add_slab()
+        else:
+            self._evict()
+        return 0
 
     def update(self, const uint8_t[::1] packets, list buffers):
         """Adds the rows of a batch. `packets` is the bytes of an array of schema.PACKET, `buffers` the batch's."""
@@ -192,25 +219,89 @@ cdef class FlowTable:
             if wants == FLOWS_WANT_OUTPUT:
                 self._new_output()
             elif wants == FLOWS_WANT_RECORDS:
-                if self.table.slab_count < self.slab_limit:
-                    self._add_slab()
-                else:
-                    self._evict()
+                self._make_room()
             else:
                 break
 
     def drain(self):
         """The bytes of the records that ended since the last call, an array of schema.FLOW_RECORD."""
         self._new_output()
-        finished, self.finished = self.finished, []
+        finished, self.finished, self.finished_count = self.finished, [], 0
         return np.concatenate(finished) if finished else np.empty(0, np.uint8)
 
     def finish(self, uint64_t limit):
         """Ends flows until about `limit` records wait for drain(); False when more are live. The capture is over."""
         cdef bint all_ended = False
+        cdef uint32_t slab
         while not all_ended and self.pending < limit:
             all_ended = self._end(INT64_MAX, END_FORCED, &self.end_from)
+            for slab in range(self.end_from // SLAB_RECORDS):
+                self.slabs[slab] = None  # nobody will look there again
         return all_ended
+
+    def records(self):
+        """The bytes of a copy of all live records, an array of schema.FLOW_RECORD."""
+        copy = np.empty(self.table.live * sizeof(flow_record), np.uint8)
+        cdef uint8_t[::1] view = copy
+        cdef flow_record *out = <flow_record *>(&view[0] if self.table.live else NULL)
+        cdef uint32_t n
+        cdef flow_record *flow
+        with nogil:
+            for n in range(self.table.record_count):
+                flow = flow_at(&self.table, n)
+                if flow.flags & FLOW_LIVE:
+                    memcpy(out, flow, sizeof(flow_record))
+                    out += 1
+        return copy
+
+    def adopt(self, const uint8_t[::1] records, bint all=False):
+        """Takes over live flows of another table, what its records() gave; this one must not have them.
+
+        Only those of its own shard, unless it shall take `all`; returns the bytes of the rest.
+        """
+        cdef const flow_record *flows = <const flow_record *>(&records[0] if records.shape[0] else NULL)
+        cdef Py_ssize_t n = 0
+        cdef Py_ssize_t count = records.shape[0] // <Py_ssize_t>sizeof(flow_record)
+        rest = np.empty(0 if all else records.shape[0], np.uint8)
+        cdef uint8_t[::1] view = rest
+        cdef flow_record *out = <flow_record *>(&view[0] if rest.size else NULL)
+        cdef Py_ssize_t left = 0
+        while n < count:
+            with nogil:
+                while n < count:
+                    if not (all or in_shard(&self.table, record_hash(&self.table, &flows[n]))):
+                        memcpy(&out[left], &flows[n], sizeof(flow_record))
+                        left += 1
+                    elif not record_adopt(&self.table, &flows[n]):
+                        break
+                    n += 1
+            if n < count:
+                self._make_room()
+        return rest[:left * <Py_ssize_t>sizeof(flow_record)]
+
+    def add_finished(self, records):
+        """Puts records that ended elsewhere to those that wait for drain()."""
+        if len(records):
+            self.finished.append(records)
+            self.finished_count += len(records) // sizeof(flow_record)
+
+    @property
+    def clock(self):
+        """What the table knows of time: (next sweep, its floor, time of the previous packet), in ns."""
+        return self.table.next_sweep, self.table.sweep_floor, self.table.previous_timestamp
+
+    @clock.setter
+    def clock(self, times):
+        self.table.next_sweep, self.table.sweep_floor, self.table.previous_timestamp = times
+
+    @property
+    def counts(self):
+        """(flow packets, non-flow packets, evicted flows)."""
+        return self.table.flow_packets, self.table.non_flow_packets, self.table.evicted
+
+    @counts.setter
+    def counts(self, counts):
+        self.table.flow_packets, self.table.non_flow_packets, self.table.evicted = counts
 
     @property
     def live(self):
@@ -219,19 +310,7 @@ cdef class FlowTable:
     @property
     def pending(self):
         """Records that drain() would give now."""
-        return sum(len(block) for block in self.finished) // sizeof(flow_record) + self.table.output_count
-
-    @property
-    def flow_packets(self):
-        return self.table.flow_packets
-
-    @property
-    def non_flow_packets(self):
-        return self.table.non_flow_packets
-
-    @property
-    def evicted(self):
-        return self.table.evicted
+        return self.finished_count + self.table.output_count
 
 
 def describe(const uint8_t[::1] records):

@@ -61,10 +61,15 @@ ALWAYS_INLINE flow_key_ports flow_ports(const packet_row *row) {
     return ports;
 }
 
+ALWAYS_INLINE uint64_t key_hash(const hash_seed *seed, const uint8_t source[16], uint32_t source_port,
+                                const uint8_t destination[16], uint32_t destination_port, uint32_t protocol) {
+    uint64_t ends = hash_end(seed, source, source_port) + hash_end(seed, destination, destination_port);
+    return hash_mix(ends ^ seed->key[3], (protocol + 1U) * 0x9E3779B97F4A7C15ULL);
+}
+
 ALWAYS_INLINE uint64_t flow_hash(const hash_seed *seed, const packet_row *row) {
     const flow_key_ports ports = flow_ports(row);
-    uint64_t ends = hash_end(seed, row->source, ports.source) + hash_end(seed, row->destination, ports.destination);
-    return hash_mix(ends ^ seed->key[3], (row->ip_protocol + 1U) * 0x9E3779B97F4A7C15ULL);
+    return key_hash(seed, row->source, ports.source, row->destination, ports.destination, row->ip_protocol);
 }
 
 #endif

@@ -15,10 +15,10 @@ enum {
     UNACKNOWLEDGED_LIMIT = 16384,
 };
 
-ALWAYS_INLINE void tcp_set_state(flow_direction *d, uint32_t state) {
-    if (d->state != state) {
-        d->previous_state = d->state;
-        d->state = (uint8_t)state;
+ALWAYS_INLINE void tcp_set_state(flow_record *flow, int way, uint32_t state) {
+    if (flow->state[way] != state) {
+        flow->previous_state[way] = flow->state[way];
+        flow->state[way] = (uint8_t)state;
     }
 }
 
@@ -31,16 +31,18 @@ ALWAYS_INLINE void tcp_start_at(flow_direction *d, uint32_t start, uint32_t last
     d->last = last;
 }
 
-static inline void tcp_start(flow_direction *d, uint32_t flags, uint32_t seq, uint32_t end) {
+static inline void tcp_start(flow_record *flow, int way, uint32_t flags, uint32_t seq, uint32_t end) {
+    flow_direction *d = &flow->direction[way];
+    const uint32_t state = flow->state[way];
     if (flags & TCP_SYN) {
-        if (d->state == TCP_CLOSED || (d->state == TCP_RESET && d->previous_state != TCP_INACTIVE)) {
+        if (state == TCP_CLOSED || (state == TCP_RESET && flow->previous_state[way] != TCP_INACTIVE)) {
             return;
         }
-        if ((d->state == TCP_SYN_SENT || d->state == TCP_SYN_ACK_SENT) && seq == d->start) {
+        if ((state == TCP_SYN_SENT || state == TCP_SYN_ACK_SENT) && seq == d->start) {
             return;
         }
         tcp_start_at(d, seq, end);
-    } else if (d->state == TCP_INACTIVE) {
+    } else if (state == TCP_INACTIVE) {
         tcp_start_at(d, seq - 1, seq);
     }
 }
@@ -48,6 +50,7 @@ static inline void tcp_start(flow_direction *d, uint32_t flags, uint32_t seq, ui
 /* The letter for what the segment is. */
 static inline void tcp_letter(flow_record *flow, int way, uint32_t flags, uint32_t seq, uint32_t length) {
     flow_direction *d = &flow->direction[way];
+    flow_events *e = &flow->events[way];
     switch (flags & (TCP_SYN | TCP_FIN | TCP_RST)) {
     case 0:
         if (LIKELY(length > 0)) {
@@ -60,15 +63,15 @@ static inline void tcp_letter(flow_record *flow, int way, uint32_t flags, uint32
         history_add_once(flow, way, ONCE_SYN, flags & TCP_ACK ? HISTORY_SYN_ACK : HISTORY_SYN);
         break;
     case TCP_FIN:
-        if (!(d->bits & DIRECTION_FIN) || d->fin_end != seq + length + 1) {
+        if (!(d->bits & DIRECTION_FIN) || e->fin_end != seq + length + 1) {
             history_add(flow, way, HISTORY_FIN);
         }
         break;
     case TCP_RST:
-        if (!(d->bits & DIRECTION_RST) || d->rst_seq != seq) {
+        if (!(d->bits & DIRECTION_RST) || e->rst_seq != seq) {
             history_add(flow, way, HISTORY_RST);
         }
-        d->rst_seq = seq;
+        e->rst_seq = seq;
         d->bits |= DIRECTION_RST;
         break;
     default:
@@ -82,9 +85,10 @@ static inline void tcp_letter(flow_record *flow, int way, uint32_t flags, uint32
 
 static inline void tcp_retransmission(flow_record *flow, int way, uint32_t flags, uint32_t end, uint32_t length) {
     flow_direction *d = &flow->direction[way];
+    flow_events *e = &flow->events[way];
     int32_t ahead = sequence_difference(end, d->last);
     if (LIKELY(!(flags & (TCP_SYN | TCP_RST | TCP_FIN)))) {
-        if (UNLIKELY(d->state == TCP_RESET)) {
+        if (UNLIKELY(flow->state[way] == TCP_RESET)) {
             return;
         }
     } else if ((flags & (TCP_SYN | TCP_RST)) && (ahead > FAR_SEQUENCE || ahead < -FAR_SEQUENCE)) {
@@ -92,69 +96,68 @@ static inline void tcp_retransmission(flow_record *flow, int way, uint32_t flags
     } else if ((flags & TCP_FIN) && d->last == d->start + 1) {
         d->last = end;
         return;
-    } else if (d->state == TCP_RESET) {
+    } else if (flow->state[way] == TCP_RESET) {
         return;
     }
     if (LIKELY(ahead > 0)) {
         d->last = end;
     } else if (length > 0) {
-        history_add_scaled(flow, way, ++d->retransmissions, HISTORY_RETRANSMISSION);
+        history_add_scaled(flow, way, ++e->retransmissions, HISTORY_RETRANSMISSION);
     }
 }
 
 /* How a segment of `way` moves both ends. */
 static inline void tcp_move(flow_record *flow, int way, uint32_t flags, uint32_t length) {
-    flow_direction *d = &flow->direction[way], *peer = &flow->direction[1 - way];
-    switch (d->state) {
+    switch (flow->state[way]) {
     case TCP_ESTABLISHED:
     case TCP_PARTIAL:
         if (LIKELY(!(flags & (TCP_SYN | TCP_FIN | TCP_RST)))) {
             return;
         }
-        if ((flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && d->state == TCP_PARTIAL && peer->state == TCP_INACTIVE) {
-            tcp_set_state(d, TCP_SYN_SENT);
+        if ((flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && flow->state[way] == TCP_PARTIAL && flow->state[1 - way] == TCP_INACTIVE) {
+            tcp_set_state(flow, way, TCP_SYN_SENT);
         }
         if ((flags & TCP_FIN) && !(flags & TCP_RST)) {
-            tcp_set_state(d, TCP_CLOSED);
-            if (peer->state == TCP_RESET && peer->previous_state == TCP_CLOSED) {
-                tcp_set_state(peer, TCP_CLOSED);
+            tcp_set_state(flow, way, TCP_CLOSED);
+            if (flow->state[1 - way] == TCP_RESET && flow->previous_state[1 - way] == TCP_CLOSED) {
+                tcp_set_state(flow, 1 - way, TCP_CLOSED);
             }
         }
         break;
     case TCP_INACTIVE:
         if (flags & TCP_SYN) {
             if (way == 0) {
-                tcp_set_state(d, flags & TCP_ACK ? TCP_SYN_ACK_SENT : TCP_SYN_SENT);
+                tcp_set_state(flow, way, flags & TCP_ACK ? TCP_SYN_ACK_SENT : TCP_SYN_SENT);
             } else {
-                if (peer->state == TCP_SYN_SENT) {
-                    tcp_set_state(peer, TCP_ESTABLISHED);
+                if (flow->state[1 - way] == TCP_SYN_SENT) {
+                    tcp_set_state(flow, 1 - way, TCP_ESTABLISHED);
                 }
-                tcp_set_state(d, TCP_ESTABLISHED);
+                tcp_set_state(flow, way, TCP_ESTABLISHED);
             }
         }
         if (flags & TCP_FIN) {
-            tcp_set_state(d, TCP_CLOSED);
+            tcp_set_state(flow, way, TCP_CLOSED);
         }
         if (!(flags & (TCP_SYN | TCP_FIN | TCP_RST))) {
-            if (way == 1 && length == 0 && peer->state == TCP_SYN_SENT) {
+            if (way == 1 && length == 0 && flow->state[1 - way] == TCP_SYN_SENT) {
                 break;
             }
-            if ((flags & TCP_ACK) && peer->state == TCP_ESTABLISHED) {
-                tcp_set_state(d, TCP_ESTABLISHED);
+            if ((flags & TCP_ACK) && flow->state[1 - way] == TCP_ESTABLISHED) {
+                tcp_set_state(flow, way, TCP_ESTABLISHED);
                 flow->flags &= (uint8_t)~FLOW_PARTIAL;
             } else {
-                tcp_set_state(d, TCP_PARTIAL);
+                tcp_set_state(flow, way, TCP_PARTIAL);
             }
         }
         break;
     case TCP_SYN_SENT:
     case TCP_SYN_ACK_SENT:
         if (flags & TCP_FIN) {
-            tcp_set_state(d, TCP_CLOSED);
+            tcp_set_state(flow, way, TCP_CLOSED);
         }
         break;
     case TCP_CLOSED:
-        if (peer->state == TCP_CLOSED) {
+        if (flow->state[1 - way] == TCP_CLOSED) {
             return;
         }
         break;
@@ -162,20 +165,22 @@ static inline void tcp_move(flow_record *flow, int way, uint32_t flags, uint32_t
         return;
     }
     if (flags & TCP_RST) {
-        tcp_set_state(d, TCP_RESET);
+        tcp_set_state(flow, way, TCP_RESET);
     }
 }
 
 /* Both ends are, or were when they closed, in an established connection: only there a hole is a gap. */
-static inline int tcp_is_clean(const flow_direction *d) {
-    return d->state == TCP_ESTABLISHED || (d->state == TCP_CLOSED && d->previous_state == TCP_ESTABLISHED);
+static inline int tcp_is_clean(const flow_record *flow, int way) {
+    return flow->state[way] == TCP_ESTABLISHED ||
+           (flow->state[way] == TCP_CLOSED && flow->previous_state[way] == TCP_ESTABLISHED);
 }
 
 /* The peer acknowledged the bytes of `way` before `ack`: what of them was never seen is a gap. */
 static inline void tcp_acknowledged(flow_record *flow, int way, uint32_t ack) {
     flow_direction *d = &flow->direction[way];
-    if (UNLIKELY((d->bits & DIRECTION_FIN) && sequence_difference(ack, d->fin_end) >= 0)) {
-        ack = d->fin_end - 1;
+    flow_events *e = &flow->events[way];
+    if (UNLIKELY((d->bits & DIRECTION_FIN) && sequence_difference(ack, e->fin_end) >= 0)) {
+        ack = e->fin_end - 1;
     }
     if (sequence_difference(ack, d->delivered) <= 0) {
         return;
@@ -186,47 +191,49 @@ static inline void tcp_acknowledged(flow_record *flow, int way, uint32_t ack) {
             return;
         }
         uint32_t holes = 0;
-        if ((d->bits & DIRECTION_BLOCK) && sequence_difference(ack, d->block_start) > 0) {
+        if ((d->bits & DIRECTION_BLOCK) && sequence_difference(ack, e->block_start) > 0) {
             holes++;
-            d->expected = d->block_end;
+            d->expected = e->block_end;
             d->bits &= (uint8_t)~DIRECTION_BLOCK;
         }
         if (sequence_difference(ack, d->expected) > 0) {
             holes++;
             d->expected = ack;
         }
-        int clean = tcp_is_clean(d) && tcp_is_clean(&flow->direction[1 - way]) && !(d->bits & DIRECTION_NO_GAPS);
+        int clean = tcp_is_clean(flow, way) && tcp_is_clean(flow, 1 - way) && !(d->bits & DIRECTION_NO_GAPS);
         while (clean && holes--) {
-            d->gaps = (uint16_t)(d->gaps + (d->gaps != UINT16_MAX));
-            history_add_scaled(flow, way, d->gaps, HISTORY_GAP);
+            e->gaps = (uint16_t)(e->gaps + (e->gaps != UINT16_MAX));
+            history_add_scaled(flow, way, e->gaps, HISTORY_GAP);
         }
     }
     d->delivered = ack;
 }
 
 /* Payload from `seq` was seen. One block beyond a hole is remembered: of several holes only the first is told. */
-static inline void tcp_data(flow_direction *d, uint32_t seq, uint32_t length) {
+static inline void tcp_data(flow_record *flow, int way, uint32_t seq, uint32_t length) {
+    flow_direction *d = &flow->direction[way];
+    flow_events *e = &flow->events[way];
     uint32_t end = seq + length;
     if (LIKELY(sequence_difference(seq, d->expected) <= 0)) {
         if (LIKELY(sequence_difference(end, d->expected) > 0)) {
             d->expected = end;
         }
     } else if (d->bits & DIRECTION_BLOCK) {
-        d->block_start = sequence_difference(seq, d->block_start) < 0 ? seq : d->block_start;
-        d->block_end = sequence_difference(end, d->block_end) > 0 ? end : d->block_end;
+        e->block_start = sequence_difference(seq, e->block_start) < 0 ? seq : e->block_start;
+        e->block_end = sequence_difference(end, e->block_end) > 0 ? end : e->block_end;
     } else {
-        d->block_start = seq;
-        d->block_end = end;
+        e->block_start = seq;
+        e->block_end = end;
         d->bits |= DIRECTION_BLOCK;
     }
     if (UNLIKELY(d->bits & DIRECTION_BLOCK)) {
-        if (sequence_difference(d->block_start, d->expected) <= 0) {
-            if (sequence_difference(d->block_end, d->expected) > 0) {
-                d->expected = d->block_end;
+        if (sequence_difference(e->block_start, d->expected) <= 0) {
+            if (sequence_difference(e->block_end, d->expected) > 0) {
+                d->expected = e->block_end;
             }
             d->bits &= (uint8_t)~DIRECTION_BLOCK;
         } else if (d->ack - d->start <= 1 &&
-                   sequence_difference(d->block_end, d->expected) > UNACKNOWLEDGED_LIMIT) {
+                   sequence_difference(e->block_end, d->expected) > UNACKNOWLEDGED_LIMIT) {
             d->bits |= DIRECTION_NO_GAPS;
         }
     }
@@ -235,6 +242,7 @@ static inline void tcp_data(flow_direction *d, uint32_t seq, uint32_t length) {
 /* State and history. Letters of one segment come in Zeek's order: kind, zero window, retransmission, gap. */
 ALWAYS_INLINE void tcp_track(flow_record *flow, int way, const packet_row *row) {
     flow_direction *d = &flow->direction[way], *peer = &flow->direction[1 - way];
+    flow_events *e = &flow->events[way];
     const uint32_t flags = row->tcp_flags, seq = row->tcp_seq, length = row->payload_length;
     const uint32_t control = flags & (TCP_SYN | TCP_FIN | TCP_RST);
     uint32_t end = seq + ((flags & TCP_RST) ? 0 : length) + ((flags & TCP_SYN) != 0) + (flags & TCP_FIN);
@@ -243,21 +251,22 @@ ALWAYS_INLINE void tcp_track(flow_record *flow, int way, const packet_row *row) 
             flow->flags |= FLOW_PARTIAL;
         }
     }
-    if (UNLIKELY(control || d->state == TCP_INACTIVE)) {
-        tcp_start(d, flags, seq, end);
+    if (UNLIKELY(control || flow->state[way] == TCP_INACTIVE)) {
+        tcp_start(flow, way, flags, seq, end);
     }
     tcp_letter(flow, way, flags, seq, length);
-    if (UNLIKELY(row->tcp_window == 0) && !(flags & TCP_RST) && peer->state != TCP_CLOSED && d->state != TCP_RESET) {
-        d->zero_windows = (uint16_t)(d->zero_windows + (d->zero_windows != UINT16_MAX));
-        history_add_scaled(flow, way, d->zero_windows, HISTORY_ZERO_WINDOW);
+    if (UNLIKELY(row->tcp_window == 0) && !(flags & TCP_RST) && flow->state[1 - way] != TCP_CLOSED &&
+        flow->state[way] != TCP_RESET) {
+        e->zero_windows = (uint16_t)(e->zero_windows + (e->zero_windows != UINT16_MAX));
+        history_add_scaled(flow, way, e->zero_windows, HISTORY_ZERO_WINDOW);
     }
     if (flags & TCP_FIN) {
-        d->fin_end = end;
+        e->fin_end = end;
         d->bits |= DIRECTION_FIN;
     }
     if (LIKELY(flags & TCP_ACK)) {
         uint32_t ack = row->tcp_ack;
-        if (UNLIKELY(peer->state == TCP_INACTIVE)) {
+        if (UNLIKELY(flow->state[1 - way] == TCP_INACTIVE)) {
             tcp_start_at(peer, ack - 1, ack - 1);
         } else if (sequence_difference(ack, peer->ack) > 0 && !(flags & TCP_RST) &&
                    !(ack == 0 && ack - peer->ack > FAR_SEQUENCE)) {
@@ -270,7 +279,7 @@ ALWAYS_INLINE void tcp_track(flow_record *flow, int way, const packet_row *row) 
         tcp_acknowledged(flow, 1 - way, row->tcp_ack);
     }
     if (length > 0 && !(flags & TCP_RST)) {
-        tcp_data(d, seq + ((flags & TCP_SYN) != 0), length);
+        tcp_data(flow, way, seq + ((flags & TCP_SYN) != 0), length);
     }
 }
 
@@ -321,6 +330,9 @@ static inline void rtt_syn(flow_record *flow, int way, const packet_row *row, co
     }
     flow->direction[way].bits |= DIRECTION_SYN;
     flow->syn_last = row->timestamp;
+    if (flow->initial_rtt == NO_TIME || flow->initial_rtt == 0) {
+        flow->flags |= FLOW_TIMING;
+    }
 }
 
 /* The SYN-ACK minus the SYN it answers. Which of several that is, TCP timestamps tell; without them, the last. The times
@@ -368,9 +380,11 @@ ALWAYS_INLINE void tcp_round_trips(flow_record *flow, int way, const packet_row 
     }
     /* Wireshark's rule: the first segment with ACK and without SYN, of either side, minus the last SYN before it. A
      * result of zero does not count as one. */
-    if (UNLIKELY((flow->initial_rtt == NO_TIME || flow->initial_rtt == 0)) && (flags & TCP_ACK) &&
-        flow->syn_last != NO_TIME) {
+    if (UNLIKELY(flow->flags & FLOW_TIMING) && (flags & TCP_ACK)) {
         flow->initial_rtt = time_between(flow->syn_last, row->timestamp);
+        if (flow->initial_rtt != NO_TIME && flow->initial_rtt != 0) {
+            flow->flags &= (uint8_t)~FLOW_TIMING;
+        }
     }
 }
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pytest
 
 import spanline
-from spanline._flows import BYTES_PER_FLOW
+from spanline._flows import BYTES_PER_FLOW, FLOWS_PER_SLAB
 from spanline.sources import capture_file
 from spanline.stages.flows import Flows
 from tests.craft import Frame, ethernet, icmp, ipv4, raw, tcp, udp, vlan
@@ -45,28 +45,28 @@ def total(tables: list[pa.Table], name: str) -> int:
 @pytest.mark.parametrize("order", ["one after another", "round and round", "at random"])
 def test_eviction_under_a_cap(order: str) -> None:
     """The least recently used go, are counted, say so; and no packet is lost."""
-    flows, packets = 20_000, 60_000
+    flows, packets = 40_000, 120_000
     chance = random.Random(1)
     numbers = {
         "one after another": [n // 3 for n in range(packets)],
         "round and round": [n % flows for n in range(packets)],
         "at random": [min(chance.randrange(flows), chance.randrange(flows)) for _ in range(packets)],
     }[order]
-    stage = Flows(memory=8192 * BYTES_PER_FLOW)
+    stage = Flows(memory=FLOWS_PER_SLAB * BYTES_PER_FLOW)
     tables, largest = [], 0
     made = {n: small(n) for n in set(numbers)}
-    for at in range(0, packets, 5000):
-        stage.update(decode_all([Record(START + at + n, made[k]) for n, k in enumerate(numbers[at : at + 5000])]))
+    for at in range(0, packets, 10_000):
+        stage.update(decode_all([Record(START + at + n, made[k]) for n, k in enumerate(numbers[at : at + 10_000])]))
         largest = max(largest, stage.live)
         tables.append(stage.drain()["flows"])
     tables.append(stage.tables()["flows"])
-    assert 4096 <= largest <= 8192
+    assert FLOWS_PER_SLAB * 0.75 <= largest <= FLOWS_PER_SLAB
     assert total(tables, "source_packets") == stage.flow_packets == packets
     assert total(tables, "source_bytes") == packets * len(made[0])
     reasons = pa.chunked_array([chunk.dictionary_decode() for t in tables for chunk in t["end_reason"].chunks])
     counts = dict(zip(*(pc.value_counts(reasons).field(n).to_pylist() for n in (0, 1)), strict=True))
     assert counts["evicted"] == stage.evicted > 0
-    assert counts["forced"] == sum(counts.values()) - counts["evicted"] <= 8192
+    assert counts["forced"] == sum(counts.values()) - counts["evicted"] <= FLOWS_PER_SLAB
     if order == "one after another":
         assert sum(table.num_rows for table in tables) == flows, "who is not used any more is what goes"
 
@@ -84,9 +84,9 @@ def test_eviction_spares_the_recently_used() -> None:
 def test_eviction_of_flows_of_one_moment() -> None:
     """All equally old: any of them may go, all are counted."""
     stage = Flows(memory=1)
-    stage.update(decode_all([Record(START, small(n)) for n in range(10_000)]))
+    stage.update(decode_all([Record(START, small(n)) for n in range(40_000)]))
     table = stage.tables()["flows"]
-    assert (table.num_rows, pc.sum(table["source_packets"]).as_py()) == (10_000, 10_000)
+    assert (table.num_rows, pc.sum(table["source_packets"]).as_py()) == (40_000, 40_000)
     assert stage.evicted == pc.sum(pc.equal(table["end_reason"].cast(pa.string()), "evicted")).as_py() > 0
 
 

@@ -59,4 +59,3 @@ def test_idle_flows_end_also_after_the_clock_was_set_back() -> None:
     future = [frame._replace(time=START + 10**9 * SECOND) for frame in frames[:2]]
     assert live_after(frames) <= 152
     assert live_after(future + frames) <= 154
-

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from spanline.community import with_community_id
 from spanline.pipeline import Capture, PathLike, open
-from spanline.stages.flows import ACTIVE_TIMEOUT, IDLE_TIMEOUT, MEMORY, ROWS_AT_ONCE, Flows
+from spanline.stages.flows import ACTIVE_TIMEOUT, IDLE_TIMEOUT, MEMORY, ROWS_AT_ONCE, Flows, in_order
 
 
 def flows(
@@ -46,4 +46,4 @@ def flows(
         if stage.pending >= ROWS_AT_ONCE:
             parts.append(stage.drain()["flows"])
     parts.append(stage.tables()["flows"])
-    return with_community_id(pa.concat_tables(parts).sort_by("first_seen"))
+    return with_community_id(in_order(parts))

@@ -32,10 +32,7 @@ def arrow_type(column: Column) -> pa.DataType:
 def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
     """The schema of a Table of `columns`, units and meanings as field metadata."""
     return pa.schema(
-        [
-            pa.field(c.name, arrow_type(c), metadata={"unit": c.unit, "description": c.description})
-            for c in columns
-        ]
+        [pa.field(c.name, arrow_type(c), metadata={"unit": c.unit, "description": c.description}) for c in columns]
     )
 
 
@@ -146,3 +143,17 @@ def table_of(columns: Sequence[Column], arrays: Mapping[str, pa.Array]) -> pa.Ta
         array = arrays.get(field.name)
         filled.append(pa.nulls(count, field.type) if array is None else array.view(field.type))
     return pa.Table.from_arrays(filled, schema=schema)
+
+
+def ipc_of(table: pa.Table) -> bytes:
+    """A Table as bytes, exactly: Arrow's stream format."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    octets: bytes = sink.getvalue().to_pybytes()
+    return octets
+
+
+def table_of_ipc(octets: bytes) -> pa.Table:
+    """What ipc_of() wrote."""
+    return pa.ipc.open_stream(octets).read_all()

@@ -102,9 +102,11 @@ class Decode:
         self.decoder = _decode.Decoder(vxlan_port=vxlan_port, verify_checksums=verify_checksums)
         self._packets = Pool()
         self._tunnels = Pool()
+        self._frames = 0
 
-    def __call__(self, chunk: Chunk, first_frame: int) -> Batch:
-        count = len(chunk.records)
+    def __call__(self, chunk: Chunk) -> Batch:
+        count, first_frame = len(chunk.records), self._frames + 1
+        self._frames += count
         packets = self._packets.take_rows(PACKET_DTYPE, count)
         octets = packets.view(np.uint8)
         records = chunk.records.view(np.uint8)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from spanline.sources.capture_file import CaptureFile, FileInfo
 from spanline.sources.merge import merge
 from spanline.sources.paths import expand
 from spanline.sources.streams import is_regular_file
+from spanline.workers import ahead
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,6 +45,15 @@ class Stage(Protocol):
 
     def drain(self) -> Mapping[str, pa.Table]:
         """What is finished, and is then forgotten: so that memory does not grow with the capture."""
+
+    def merge(self, other: Self) -> None:
+        """Joins what another stage of the same kind saw of the same traffic; that one is over then."""
+
+    def state(self) -> Mapping[str, Any]:
+        """All that it knows, as plain values and bytes: a new stage with the same options goes on by restore()."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on exactly where state() was taken."""
 
     def tables(self) -> Mapping[str, pa.Table]:
         """What drain() did not give yet, with all that is unfinished ended. The stage is over."""
@@ -69,8 +79,16 @@ class Capture:
     and `interfaces` tell of the latest iteration and are complete at its end.
     """
 
-    def __init__(self, paths: Sequence[PathLike], *, vxlan_port: int = 4789, verify_checksums: bool = False) -> None:
+    def __init__(
+        self,
+        paths: Sequence[PathLike],
+        *,
+        vxlan_port: int = 4789,
+        verify_checksums: bool = False,
+        threads: int = 1,
+    ) -> None:
         self._paths = expand(paths)
+        self._threads = threads
         self._vxlan_port = vxlan_port
         self._verify_checksums = verify_checksums
         self._reading: list[CaptureFile] = []
@@ -88,8 +106,8 @@ class Capture:
         decode = Decode(vxlan_port=self._vxlan_port, verify_checksums=self._verify_checksums)
         self._reading = [CaptureFile(path, self.interfaces, self.problems, pool) for path, _ in self._paths]
         try:
-            for chunk in merge(self._reading):
-                batch = decode(chunk, self.counters.read + 1)
+            batches = ahead(decode, merge(self._reading)) if self._threads > 1 else map(decode, merge(self._reading))
+            for batch in batches:
                 self.counters.read += len(batch)
                 self.counters.undecodable = decode.decoder.undecodable
                 yield batch
@@ -176,11 +194,18 @@ def _through(batch: Batch, transforms: Sequence[Transform]) -> Iterator[Batch]:
         yield from _through(fed, transforms[1:])
 
 
-def open(paths: PathLike | Sequence[PathLike], *, vxlan_port: int = 4789, verify_checksums: bool = False) -> Capture:
+def open(
+    paths: PathLike | Sequence[PathLike],
+    *,
+    vxlan_port: int = 4789,
+    verify_checksums: bool = False,
+    threads: int = 1,
+) -> Capture:
     """Opens a capture: a file, a pattern, a folder, "-" for standard input, or a list of these.
 
     vxlan_port        UDP destination port that carries VXLAN
     verify_checksums  compute TCP, UDP and ICMP checksums; off, because offloading makes them wrong at the sender
+    threads           with more than one, the next chunk is read while one is decoded
 
     Returns a Capture, to be iterated as batches. Raises CaptureError when a folder or pattern has no files; what is
     wrong inside files is found in `problems` after reading.
@@ -188,4 +213,4 @@ def open(paths: PathLike | Sequence[PathLike], *, vxlan_port: int = 4789, verify
     names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not names:
         raise UsageError("no capture is named", hint="give a file, a folder or a pattern")
-    return Capture(names, vxlan_port=vxlan_port, verify_checksums=verify_checksums)
+    return Capture(names, vxlan_port=vxlan_port, verify_checksums=verify_checksums, threads=threads)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 
@@ -125,55 +124,57 @@ LAYER = (
 )
 
 
-def _direction() -> list[Any]:
-    return [
-        ("first_seen", "i8"),
-        ("last_seen", "i8"),
-        ("packets", "u8"),
-        ("bytes", "u8"),
-        ("payload_bytes", "u8"),
-        ("flag_counts", "u4", (8,)),
-        ("sequence", "u4", (9,)),
-        ("retransmissions", "u4"),
-        ("zero_windows", "u2"),
-        ("gaps", "u2"),
-        ("bad_checksums", "u2"),
-        ("tcp_flags", "u2"),
-        ("ttl_min", "u1"),
-        ("ttl_max", "u1"),
-        ("state", "u1"),
-        ("previous_state", "u1"),
-        ("once", "u1"),
-        ("bits", "u1"),
-        ("reserved", "u1", (2,)),
-    ]
-
+_FLOW_DIRECTION = [
+    ("last_seen", "i8"),
+    ("packets", "u8"),
+    ("bytes", "u8"),
+    ("payload_bytes", "u8"),
+    ("ack_packets", "u4"),
+    ("psh_packets", "u4"),
+    ("sequence", "u4", (5,)),
+    ("ttl_min", "u1"),
+    ("ttl_max", "u1"),
+    ("once", "u1"),
+    ("bits", "u1"),
+]
+_FLOW_EVENTS = [
+    ("flag_counts", "u4", (6,)),
+    ("sequence", "u4", (4,)),
+    ("retransmissions", "u4"),
+    ("zero_windows", "u2"),
+    ("gaps", "u2"),
+    ("bad_checksums", "u2"),
+    ("tcp_flags", "u2"),
+]
 
 FLOW_RECORD_DTYPE = np.dtype(
     [
         ("source", "u1", (16,)),
         ("destination", "u1", (16,)),
+        ("first_seen", "i8"),
         ("last_seen", "i8"),
         ("vni", "u4"),
-        ("tag", "u4"),
         ("source_port", "u2"),
         ("destination_port", "u2"),
         ("vlan", "u2"),
-        ("syn_retransmissions", "u2"),
-        ("synack_retransmissions", "u2"),
         ("protocol", "u1"),
-        ("ip_version", "u1"),
         ("flags", "u1"),
-        ("end_reason", "u1"),
-        ("history_length", "u1"),
-        ("reserved", "u1"),
-        ("direction", _direction(), (2,)),
+        ("state", "u1", (2,)),
+        ("previous_state", "u1", (2,)),
+        ("direction", _FLOW_DIRECTION, (2,)),
+        ("started", "i8", (2,)),
         ("syn_last", "i8"),
         ("synack_last", "i8"),
         ("syn_synack_rtt", "i8"),
         ("synack_ack_rtt", "i8"),
         ("initial_rtt", "i8"),
         ("history", "u8", (3,)),
+        ("events", _FLOW_EVENTS, (2,)),
+        ("syn_retransmissions", "u2"),
+        ("synack_retransmissions", "u2"),
+        ("history_length", "u1"),
+        ("end_reason", "u1"),
+        ("reserved", "u1", (2,)),
     ]
 )
 """struct flow_record of ext/flow_record.h: what the flow table hands out, before it becomes rows of FLOW."""

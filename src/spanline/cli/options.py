@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from spanline.workers import cores
+
 Decorated = Callable[..., Any]
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -46,6 +48,7 @@ class Inputs:
     paths: tuple[str, ...]
     vxlan_port: int
     verify_checksums: bool
+    threads: int
     quiet: bool
 
 
@@ -66,8 +69,17 @@ def reads_captures(function: Decorated) -> Decorated:
     """Gives the command `inputs`: Inputs."""
 
     @functools.wraps(function)
-    def command(*, paths: tuple[str, ...], vxlan_port: int, verify_checksums: bool, quiet: bool, **others: Any) -> Any:
-        return function(inputs=Inputs(paths, vxlan_port, verify_checksums, quiet), **others)
+    def command(
+        *,
+        paths: tuple[str, ...],
+        vxlan_port: int,
+        verify_checksums: bool,
+        threads: int | None,
+        quiet: bool,
+        **others: Any,
+    ) -> Any:
+        inputs = Inputs(paths, vxlan_port, verify_checksums, threads or cores(), quiet)
+        return function(inputs=inputs, **others)
 
     return _together(
         click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(allow_dash=True)),
@@ -79,6 +91,12 @@ def reads_captures(function: Decorated) -> Decorated:
             help="UDP destination port that carries VXLAN.",
         ),
         click.option("--checksums", "verify_checksums", is_flag=True, help="Verify TCP, UDP and ICMP checksums."),
+        click.option(
+            "--threads",
+            type=click.IntRange(1, 64),
+            metavar="N",
+            help="Work on N cores; all of them unless given.",
+        ),
         click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary; problems are still told."),
     )(command)
 

@@ -31,7 +31,10 @@ def open_capture(inputs: Inputs, paths: Sequence[str] | None = None) -> Capture:
     if "-" in inputs.paths and sys.stdin.isatty():
         raise click.UsageError("standard input is a terminal; give it a capture: spanline … - < capture.pcap")
     return spanline.open(
-        list(paths or inputs.paths), vxlan_port=inputs.vxlan_port, verify_checksums=inputs.verify_checksums
+        list(paths or inputs.paths),
+        vxlan_port=inputs.vxlan_port,
+        verify_checksums=inputs.verify_checksums,
+        threads=inputs.threads,
     )
 
 

@@ -37,7 +37,8 @@ _FAULTS = {
 _NOT_A_CAPTURE = 1
 _READ = "pcap and pcapng are read, plain or compressed"
 _HINTS = {
-    errno.ENOENT: "check its name", errno.EACCES: "you may not read it",
+    errno.ENOENT: "check its name",
+    errno.EACCES: "you may not read it",
     errno.EISDIR: "name the files in it",
     errno.EMFILE: "too many captures overlap in time: allow more open files, ulimit -n",
 }

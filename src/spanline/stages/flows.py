@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +24,7 @@ from spanline.schema import (
     NO_VLAN,
     TCP_FLAGS,
 )
+from spanline.workers import Workers
 
 IDLE_TIMEOUT = 120.0
 ACTIVE_TIMEOUT = 1800.0
@@ -29,21 +32,15 @@ MEMORY = 1 << 30
 ROWS_AT_ONCE = 1 << 16
 """Flows of which a Table is made at a time: few enough for memory, a row group that queries skip through well."""
 
+FLOW_ORDER = ("first_seen", "last_seen", "source", "destination", "source_port", "destination_port", "protocol", "vni")
+"""Columns by which flows are sorted that are otherwise equal: the same capture gives the same Table, however the work
+is divided."""
+
 # flow_record.flags in ext/flow_record.h
 _SYNACK, _HANDSHAKE, _SYN_AMBIGUOUS = 0x08, 0x10, 0x20
-_DIRECTION_COLUMNS = (
-    "packets",
-    "bytes",
-    "payload_bytes",
-    "tcp_flags",
-    "first_seen",
-    "last_seen",
-    "ttl_min",
-    "ttl_max",
-    "retransmissions",
-)
-# Columns that say nothing of a direction without packets.
-_NULL_WHEN_SILENT = {"first_seen", "last_seen", "ttl_min", "ttl_max"}
+# Flags as flow_events.flag_counts has them; ACK and PSH, which most segments have, are counted elsewhere.
+_RARE_FLAGS = ("fin", "syn", "rst", "urg", "ece", "cwr")
+_PSH, _ACK = 0x08, 0x10
 _COLUMNS = tuple(one for one in FLOW if one.name != "community_id")
 
 
@@ -56,8 +53,11 @@ class Flows:
     by_vni          frames of different tunnels (VNI or GRE key) are different flows
     whole_frames    count bytes of the whole frame, as tshark does, and not of the innermost one
     memory          bytes that live flows may take; beyond, the least recently used end as "evicted"
+    threads         tables that share the flows by their hash, each on a thread of its own
+    shard           (n, of): take only the flows of the n-th, from 0, of so many parts; merge() joins the parts
 
-    Which end is the originator, when flows end and what the columns mean: docs/flows.md.
+    Which end is the originator, when flows end and what the columns mean: docs/flows.md. However the work is divided,
+    the flows are the same, as long as none is evicted.
     """
 
     def __init__(
@@ -69,59 +69,146 @@ class Flows:
         by_vni: bool = True,
         whole_frames: bool = False,
         memory: int = MEMORY,
+        threads: int = 1,
+        shard: tuple[int, int] = (0, 1),
     ) -> None:
-        self._table = _flows.FlowTable(
-            seed=_decode.SEED,
-            idle_timeout=_nanoseconds("idle timeout", idle_timeout),
-            active_timeout=_nanoseconds("active timeout", active_timeout),
-            key_vlan=by_vlan,
-            key_vni=by_vni,
-            whole_frames=whole_frames,
-            max_flows=memory // _flows.BYTES_PER_FLOW,
-        )
+        self._options: dict[str, Any] = {
+            "idle_timeout": _nanoseconds("idle timeout", idle_timeout),
+            "active_timeout": _nanoseconds("active timeout", active_timeout),
+            "key_vlan": by_vlan,
+            "key_vni": by_vni,
+            "whole_frames": whole_frames,
+        }
+        number, of = shard
+        if threads < 1 or not 0 <= number < of:
+            raise UsageError(f"{threads} threads, part {number} of {of}: there are no such flows")
+        self._tables = [
+            _flows.FlowTable(
+                seed=_decode.SEED,
+                max_flows=memory // threads // _flows.BYTES_PER_FLOW,
+                shard=number * threads + n,
+                shards=of * threads,
+                **self._options,
+            )
+            for n in range(threads)
+        ]
+        self._workers = Workers(threads) if threads > 1 else None
 
     def update(self, batch: Batch) -> None:
-        self._table.update(batch.packets.view(np.uint8), batch.buffers)
+        packets, buffers = batch.packets.view(np.uint8), batch.buffers
+        if self._workers is None:
+            self._tables[0].update(packets, buffers)
+        else:
+            self._workers.start([functools.partial(table.update, packets, buffers) for table in self._tables])
+
+    def _settled(self) -> list[_flows.FlowTable]:
+        """The tables, when all that was given to them is in."""
+        if self._workers is not None:
+            self._workers.wait()
+        return self._tables
 
     def drain(self) -> Mapping[str, pa.Table]:
         """Flows that ended since the last call, by time of their first packet."""
-        return {"flows": flows_table(self._table.drain().view(FLOW_RECORD_DTYPE))}
+        return {"flows": flows_table(self._drained())}
+
+    def _drained(self) -> npt.NDArray[np.void]:
+        parts = [table.drain() for table in self._settled()]
+        return (parts[0] if len(parts) == 1 else np.concatenate(parts)).view(FLOW_RECORD_DTYPE)
 
     def tables(self) -> Mapping[str, pa.Table]:
-        parts = list(self.rest())
-        return {"flows": parts[0] if len(parts) == 1 else pa.concat_tables(parts).sort_by("first_seen")}
+        return {"flows": in_order(list(self.rest()))}
 
     def rest(self) -> Iterator[pa.Table]:
         """tables() in parts, at least one: all that is live as one Table would take several times its memory."""
-        finished = False
-        while not finished:
-            finished = self._table.finish(ROWS_AT_ONCE)
-            yield self.drain()["flows"]
+        for n, table in enumerate(self._settled()):
+            finished = False
+            while not finished:
+                finished = table.finish(ROWS_AT_ONCE)
+                # Few flows of several tables become one Table.
+                if not finished or self.pending >= ROWS_AT_ONCE or n == len(self._tables) - 1:
+                    yield self.drain()["flows"]
+        if self._workers is not None:
+            self._workers.close()
+
+    def merge(self, other: Flows) -> None:
+        """Joins the flows of another part of the same traffic, which saw the same time pass; `other` is over then.
+
+        No flow may be in both. Raises UsageError when they do not make flows in the same way.
+        """
+        if self._options != other._options:
+            raise UsageError("these flows were made with other options", hint="merge parts of one analysis")
+        for table in other._settled():
+            self._take_over(table.records(), table.drain(), table.counts)
+        self._settled()[0].clock = max(table.clock for table in (*self._tables, *other._tables))
+
+    def state(self) -> dict[str, Any]:
+        """All that is known, as plain values and bytes: restore() in another process goes on exactly from here."""
+        tables = self._settled()
+        ended = [table.drain() for table in tables]
+        for table, records in zip(tables, ended, strict=True):
+            table.add_finished(records)
+        return {
+            **self._options,
+            "clock": tables[0].clock,
+            "counts": _sums([table.counts for table in tables]),
+            "live": b"".join(table.records().tobytes() for table in tables),
+            "ended": b"".join(records.tobytes() for records in ended),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on where state() was taken: for a new stage. Raises UsageError when its options are others."""
+        if any(state[name] != value for name, value in self._options.items()):
+            raise UsageError("this state is of flows made with other options")
+        live, ended = (np.frombuffer(state[name], np.uint8) for name in ("live", "ended"))
+        self._take_over(live, ended, state["counts"])
+        for table in self._tables:
+            table.clock = state["clock"]
+
+    def _take_over(
+        self, live: npt.NDArray[np.uint8], ended: npt.NDArray[np.uint8], counts: tuple[int, int, int]
+    ) -> None:
+        tables = self._settled()
+        for table in tables:
+            live = table.adopt(live)
+        # What belongs to none of these tables was another part's; here it has to live all the same.
+        tables[0].adopt(live, True)
+        tables[0].add_finished(ended)
+        tables[0].counts = _sums([tables[0].counts, counts])
 
     @property
     def live(self) -> int:
         """Flows that have not ended."""
-        return int(self._table.live)
+        return sum(table.live for table in self._tables)
 
     @property
     def pending(self) -> int:
         """Flows that ended and that drain() would give."""
-        return int(self._table.pending)
+        return sum(table.pending for table in self._tables)
 
     @property
     def evicted(self) -> int:
         """Flows ended by the memory cap."""
-        return int(self._table.evicted)
+        return sum(table.counts[2] for table in self._settled())
 
     @property
     def flow_packets(self) -> int:
         """Frames that were counted into flows."""
-        return int(self._table.flow_packets)
+        return sum(table.counts[0] for table in self._settled())
 
     @property
     def non_flow_packets(self) -> int:
         """Frames that were decoded and have no IP layer."""
-        return int(self._table.non_flow_packets)
+        return sum(table.counts[1] for table in self._settled())
+
+
+def _sums(counts: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
+    flow_packets, non_flow_packets, evicted = map(sum, zip(*counts, strict=True))
+    return flow_packets, non_flow_packets, evicted
+
+
+def in_order(parts: Sequence[pa.Table]) -> pa.Table:
+    """Flows of several Tables as one, by time of their first packet."""
+    return pa.concat_tables(parts).sort_by([(name, "ascending") for name in FLOW_ORDER])
 
 
 def _nanoseconds(what: str, seconds: float | None) -> int:
@@ -135,13 +222,20 @@ def _nanoseconds(what: str, seconds: float | None) -> int:
 def _direction_columns(records: npt.NDArray[np.void]) -> dict[str, pa.Array]:
     columns = {}
     for way, side in enumerate(("source", "destination")):
-        direction = records["direction"][:, way]
+        direction, events = records["direction"][:, way], records["events"][:, way]
         silent = direction["packets"] == 0
-        for name in _DIRECTION_COLUMNS:
-            values = direction[name]
-            columns[f"{side}_{name}"] = column(values, silent) if name in _NULL_WHEN_SILENT else column(values)
-        for bit, flag in enumerate(TCP_FLAGS):
-            columns[f"{side}_{flag}_packets"] = column(direction["flag_counts"][:, bit])
+        ack, psh = direction["ack_packets"], direction["psh_packets"]
+        flags = events["tcp_flags"] | np.where(ack > 0, _ACK, 0) | np.where(psh > 0, _PSH, 0)
+        counts = {flag: events["flag_counts"][:, n] for n, flag in enumerate(_RARE_FLAGS)} | {"ack": ack, "psh": psh}
+        named = {
+            **{name: column(direction[name]) for name in ("packets", "bytes", "payload_bytes")},
+            "first_seen": column(records["started"][:, way], silent),
+            **{name: column(direction[name], silent) for name in ("last_seen", "ttl_min", "ttl_max")},
+            "tcp_flags": column(flags.astype(np.uint16)),
+            "retransmissions": column(events["retransmissions"]),
+            **{f"{flag}_packets": column(counts[flag]) for flag in TCP_FLAGS},
+        }
+        columns.update({f"{side}_{name}": values for name, values in named.items()})
     return columns
 
 
@@ -166,14 +260,11 @@ def _round_trips(records: npt.NDArray[np.void]) -> dict[str, pa.Array]:
 
 def flows_table(records: npt.NDArray[np.void]) -> pa.Table:
     """Flow records (schema.FLOW_RECORD_DTYPE) as a Table, by time of their first packet."""
-    starts = records["direction"]["first_seen"]
-    first_seen = np.where(starts == NO_TIME, np.iinfo(np.int64).max, starts).min(axis=1)
-    order = np.argsort(first_seen, kind="stable")
-    records, first_seen = records[order], first_seen[order]
+    records = records[np.argsort(records["first_seen"], kind="stable")]
     states, offsets, letters = _flows.describe(records.view(np.uint8))
     columns: dict[str, pa.Array] = {
-        "first_seen": column(first_seen),
-        "last_seen": column(records["direction"]["last_seen"].max(axis=1)),
+        "first_seen": column(records["first_seen"]),
+        "last_seen": column(records["last_seen"]),
         "source": fixed_binary(records["source"]),
         "destination": fixed_binary(records["destination"]),
         "vlan": column(records["vlan"], records["vlan"] == NO_VLAN),

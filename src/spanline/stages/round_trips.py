@@ -71,6 +71,31 @@ class RoundTrips:
         """Nothing: a percentile is known at the end."""
         return {}
 
+    def merge(self, other: RoundTrips) -> None:
+        self.flows.merge(other.flows)
+        self._add(list(other._numbers), other._servers, other._values)
+
+    def state(self) -> dict[str, Any]:
+        servers, values = self._kept()
+        return {
+            "flows": self.flows.state(),
+            "keys": list(self._numbers),
+            "servers": servers.tobytes(),
+            "values": values.tobytes(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.flows.restore(state["flows"])
+        servers, values = np.frombuffer(state["servers"], np.int32), np.frombuffer(state["values"], np.int64)
+        self._add(state["keys"], [servers], [values])
+
+    def _add(
+        self, keys: list[bytes], servers: list[npt.NDArray[np.int32]], values: list[npt.NDArray[np.int64]]
+    ) -> None:
+        numbers = np.array([self._numbers.setdefault(key, len(self._numbers)) for key in keys], np.int32)
+        self._servers += [numbers[part] for part in servers]
+        self._values += values
+
     def tables(self) -> Mapping[str, pa.Table]:
         for ended in self.flows.rest():
             self._take(ended)
@@ -91,9 +116,14 @@ class RoundTrips:
         self._servers.append(np.array(numbers, np.int32)[which])
         self._values.append(flows.column(self._metric).cast(pa.int64()).to_numpy())
 
+    def _kept(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        return (
+            np.concatenate([np.empty(0, np.int32), *self._servers]),
+            np.concatenate([np.empty(0, np.int64), *self._values]),
+        )
+
     def _table(self) -> pa.Table:
-        servers = np.concatenate([np.empty(0, np.int32), *self._servers])
-        values = np.concatenate([np.empty(0, np.int64), *self._values])
+        servers, values = self._kept()
         values = values[np.lexsort((values, servers))]
         count = np.bincount(servers, minlength=len(self._numbers))
         start = np.cumsum(count) - count

@@ -8,9 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from spanline.arrow import ipc_of, table_of_ipc
 from spanline.batch import Batch
 from spanline.errors import UsageError
-from spanline.stages.flows import Flows
+from spanline.stages.flows import FLOW_ORDER, Flows
 
 ORDERS = {
     "first_seen": ("first_seen", "ascending"),
@@ -52,6 +53,19 @@ class SortedFlows:
         """Nothing: the order is known at the end."""
         return {}
 
+    def merge(self, other: SortedFlows) -> None:
+        self.flows.merge(other.flows)
+        self.total += other.total
+        self._keep(other._kept)
+
+    def state(self) -> dict[str, Any]:
+        return {"flows": self.flows.state(), "total": self.total, "kept": [ipc_of(table) for table in self._kept]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.flows.restore(state["flows"])
+        self.total += state["total"]
+        self._keep([table_of_ipc(octets) for octets in state["kept"]])
+
     def tables(self) -> Mapping[str, pa.Table]:
         for ended in self.flows.rest():
             self._take(ended)
@@ -59,8 +73,11 @@ class SortedFlows:
 
     def _take(self, flows: pa.Table) -> None:
         self.total += flows.num_rows
-        self._kept.append(flows)
-        if self._limit is not None:
+        self._keep([flows])
+
+    def _keep(self, parts: list[pa.Table]) -> None:
+        self._kept += parts
+        if self._kept and self._limit is not None:
             self._kept = [self._sorted()]
 
     def _sorted(self) -> pa.Table:
@@ -74,6 +91,8 @@ class SortedFlows:
         )
         if self._order == "rtt":
             keys[column] = keys[column].cast(pa.int64())
-        order = [(column, way), *([("first_seen", "ascending")] if column != "first_seen" else [])]
+        for name in FLOW_ORDER:
+            keys.setdefault(name, flows.column(name))
+        order = [(column, way), *((name, "ascending") for name in FLOW_ORDER if name != column)]
         places = pc.sort_indices(pa.table(keys), sort_keys=order)
         return flows.take(places[: self._limit] if self._limit is not None else places)

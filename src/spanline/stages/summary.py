@@ -31,6 +31,9 @@ VERDICT = (
 )
 """The Table "verdicts"."""
 
+# Attributes of Summary that are numbers.
+_PLAIN = ("frames", "data_bytes", "captured_bytes", "cut", "first", "last", "in_order", "_previous")
+
 # https://www.tcpdump.org/linktypes.html
 LINK_TYPES = {
     0: "NULL", 1: "ETHERNET", 3: "AX25", 6: "IEEE802_5", 7: "ARCNET_BSD", 8: "SLIP", 9: "PPP", 10: "FDDI",
@@ -113,6 +116,18 @@ class Summary:
         self.verdicts += other.verdicts
         for stack, (frames, octets) in other.stacks.items():
             self._add_stack(stack, frames, octets)
+
+    def state(self) -> dict[str, Any]:
+        plain = {name: getattr(self, name) for name in _PLAIN}
+        stacks = [(stack, *counts) for stack, counts in self.stacks.items()]
+        return {**plain, "stacks": stacks, "interfaces": dict(self.interfaces), "verdicts": list(self.verdicts.items())}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        for name in _PLAIN:
+            setattr(self, name, state[name])
+        self.stacks = {tuple(stack): [frames, octets] for stack, frames, octets in state["stacks"]}
+        self.interfaces = Counter(state["interfaces"])
+        self.verdicts = Counter({tuple(stop): count for stop, count in state["verdicts"]})
 
     @property
     def duration(self) -> int | None:
