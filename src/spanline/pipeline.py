@@ -21,6 +21,7 @@ from spanline.sources.capture_file import CaptureFile, FileInfo
 from spanline.sources.merge import merge
 from spanline.sources.paths import expand
 from spanline.sources.streams import is_regular_file
+from spanline.transforms.reassemble import Reassemble, ReassemblyCounters
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,14 +66,16 @@ class Counters:
 class Capture:
     """Captured frames, from one or several files, as batches in order of time.
 
-    Iterating reads the files from their beginning each time (standard input only once). `problems`, `counters`, `files`
-    and `interfaces` tell of the latest iteration and are complete at its end.
+    Iterating reads the files from their beginning each time (standard input only once). `problems`, `counters`, `files`,
+    `interfaces` and `reassembly` tell of the latest iteration and are complete at its end.
     """
 
-    def __init__(self, paths: Sequence[PathLike], *, vxlan_port: int = 4789, verify_checksums: bool = False) -> None:
+    def __init__(self, paths: Sequence[PathLike], *, vxlan_port: int = 4789, verify_checksums: bool = False,
+                 reassemble: bool = True) -> None:  # fmt: skip
         self._paths = expand(paths)
         self._vxlan_port = vxlan_port
         self._verify_checksums = verify_checksums
+        self._reassemble = reassemble
         self._reading: list[CaptureFile] = []
         self._reset()
 
@@ -80,19 +83,23 @@ class Capture:
         self.problems: list[Problem] = []
         self.counters = Counters()
         self.interfaces = Interfaces()
+        self._datagrams: Reassemble | None = None
 
     def __iter__(self) -> Iterator[Batch]:
         """Raises CaptureError, at the end, when none of the files is a capture."""
         self._reset()
         pool = Pool()
-        decode = Decode(vxlan_port=self._vxlan_port, verify_checksums=self._verify_checksums)
+        decode = Decode(
+            vxlan_port=self._vxlan_port, verify_checksums=self._verify_checksums, reassemble=self._reassemble
+        )
+        datagrams = self._datagrams = Reassemble()
         self._reading = [CaptureFile(path, self.interfaces, self.problems, pool) for path, _ in self._paths]
         try:
             for chunk in merge(self._reading):
                 batch = decode(chunk, self.counters.read + 1)
                 self.counters.read += len(batch)
                 self.counters.undecodable = decode.decoder.undecodable
-                yield batch
+                yield from datagrams.feed(batch)
         finally:
             for file in self._reading:
                 file.close()
@@ -125,6 +132,11 @@ class Capture:
             where = f"frame {first}" + (" of all" if len(self._reading) > 1 else "")
             hint = f"counted as the {MOST_TUNNELS}th's"
             self.problems.append(Problem(self._reading[0].name, "tunnels", what, where, hint))
+
+    @property
+    def reassembly(self) -> ReassemblyCounters:
+        """What became of fragmented datagrams. One that was never completed is no problem of the file."""
+        return self._datagrams.counters if self._datagrams else ReassemblyCounters()
 
     @property
     def files(self) -> list[FileInfo]:
@@ -176,11 +188,14 @@ def _through(batch: Batch, transforms: Sequence[Transform]) -> Iterator[Batch]:
         yield from _through(fed, transforms[1:])
 
 
-def open(paths: PathLike | Sequence[PathLike], *, vxlan_port: int = 4789, verify_checksums: bool = False) -> Capture:
+def open(paths: PathLike | Sequence[PathLike], *, vxlan_port: int = 4789, verify_checksums: bool = False,
+         reassemble: bool = True) -> Capture:  # fmt: skip
     """Opens a capture: a file, a pattern, a folder, "-" for standard input, or a list of these.
 
     vxlan_port        UDP destination port that carries VXLAN
     verify_checksums  compute TCP, UDP and ICMP checksums; off, because offloading makes them wrong at the sender
+    reassemble        put fragmented IP datagrams together (transforms.reassemble.Reassemble); without, each frame is
+                      shown by itself, and only the first fragment of a datagram has ports
 
     Returns a Capture, to be iterated as batches. Raises CaptureError when a folder or pattern has no files; what is
     wrong inside files is found in `problems` after reading.
@@ -188,4 +203,4 @@ def open(paths: PathLike | Sequence[PathLike], *, vxlan_port: int = 4789, verify
     names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not names:
         raise UsageError("no capture is named", hint="give a file, a folder or a pattern")
-    return Capture(names, vxlan_port=vxlan_port, verify_checksums=verify_checksums)
+    return Capture(names, vxlan_port=vxlan_port, verify_checksums=verify_checksums, reassemble=reassemble)
