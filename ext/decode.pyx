@@ -269,8 +269,8 @@ cdef class Decoder:
 cdef class Reassembly:
     """Unfinished datagrams, in bounded memory.
 
-    `memory` in bytes is what fragments may take; each of the memory / 2048 datagrams that may be unfinished at a time takes
-    another 1.1 KiB. `timeout` in nanoseconds is how long one may stay unfinished, by the packets' own time.
+    `memory` in bytes is what fragments may take; each of the memory / 2048 datagrams that may be unfinished at a time
+    takes another 1.1 KiB. `timeout` in nanoseconds is how long one may stay unfinished, by the packets' own time.
     """
 
     cdef defrag_table table
@@ -308,13 +308,13 @@ cdef class Reassembly:
         cdef defrag_table *t = &self.table
         return t.completed, t.timed_out, t.evicted, t.overlapping, t.refused, t.pending
 
-    def update(self, Decoder decoder, const uint8_t[::1] data, const uint8_t[::1] records, const int32_t[::1] link_types,
-               const uint64_t[::1] numbers, uint8_t[::1] packets, uint8_t[::1] assembled, uint8_t[::1] datagrams,
-               uint8_t[::1] tunnels, bint start):
+    def update(self, Decoder decoder, const uint8_t[::1] data, const uint8_t[::1] records,
+               const int32_t[::1] link_types, const uint64_t[::1] numbers, uint8_t[::1] packets, uint8_t[::1] assembled,
+               uint8_t[::1] datagrams, uint8_t[::1] tunnels, bint start):
         """Takes the fragments of a batch, and changes the rows of the frames that complete a datagram.
 
-        Returns (done, bytes, datagram rows and tunnel rows written). Stops when `assembled`, `datagrams` or `tunnels` have no
-        room: call again, without `start`, with larger ones that have the same content.
+        Returns (done, bytes, datagram rows and tunnel rows written). Stops when `assembled`, `datagrams` or `tunnels`
+        have no room: call again, without `start`, with larger ones that have the same content.
         """
         cdef reassembly_output *out = &self.out
         cdef uint32_t count = <uint32_t>(records.shape[0] // <Py_ssize_t>sizeof(frame_record))

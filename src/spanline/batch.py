@@ -143,9 +143,7 @@ class Decode:
     """
 
     def __init__(self, *, vxlan_port: int = 4789, verify_checksums: bool = False, reassemble: bool = False) -> None:
-        self.decoder = _decode.Decoder(
-            vxlan_port=vxlan_port, verify_checksums=verify_checksums, reassemble=reassemble
-        )
+        self.decoder = _decode.Decoder(vxlan_port=vxlan_port, verify_checksums=verify_checksums, reassemble=reassemble)
         self._packets = Pool()
         self._tunnels = Pool()
 
@@ -184,8 +182,13 @@ class Decode:
         while done < len(chunk.records):
             rows = np.empty(_decode.LAYERS_PER_FRAME + 8 * (len(chunk.records) - done), LAYER_DTYPE)
             done, written = self.decoder.layers(
-                chunk.buffer, records, chunk.interfaces.link_types, assembled, datagrams.view(np.uint8),
-                rows.view(np.uint8), done
+                chunk.buffer,
+                records,
+                chunk.interfaces.link_types,
+                assembled,
+                datagrams.view(np.uint8),
+                rows.view(np.uint8),
+                done,
             )
             parts.append(rows[:written].copy() if done < len(chunk.records) else rows[:written])
         return np.concatenate(parts) if parts else np.empty(0, LAYER_DTYPE)

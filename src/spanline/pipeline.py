@@ -66,8 +66,8 @@ class Counters:
 class Capture:
     """Captured frames, from one or several files, as batches in order of time.
 
-    Iterating reads the files from their beginning each time (standard input only once). `problems`, `counters`, `files`,
-    `interfaces` and `reassembly` tell of the latest iteration and are complete at its end.
+    Iterating reads the files from their beginning each time (standard input only once). `problems`, `counters`,
+    `files`, `interfaces` and `reassembly` tell of the latest iteration and are complete at its end.
     """
 
     def __init__(self, paths: Sequence[PathLike], *, vxlan_port: int = 4789, verify_checksums: bool = False,

@@ -32,10 +32,12 @@ PACKET_FLAGS = (
     "overlap",
     "overlap-differs",
 )
-"""Bits of a packet's `flags`, lowest first. The first two are as in the IP header of the frame itself; `has-transport`: the
-ports were read; `is-outer`: no IP layer was read inside the innermost tunnel; `is-fragment`: a fragment whose datagram this
-frame did not complete; `overlap`: in the datagram that this frame completed fragments overlap, and with `overlap-differs` they
-do not agree on the bytes."""
+"""Bits of a packet's `flags`, lowest first.
+
+has-transport: the ports were read. is-outer: no IP layer was read inside the innermost tunnel. is-fragment: a fragment
+captured whole that did not complete its datagram. overlap: in the datagram that the frame completed fragments overlap;
+overlap-differs: and do not agree on the bytes.
+"""
 TCP_FLAGS = ("fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr")
 
 
@@ -110,7 +112,7 @@ PACKET = (
     Column("eth_source", "(6,)u1", "mac", "Source MAC", "", "innermost", "eth.src"),
     Column("eth_destination", "(6,)u1", "mac", "Destination MAC", "", "innermost", "eth.dst"),
     Column("transport_length", "u1", "uint8", "", "byte", "of the transport header, which ends at the payload"),
-    Column("flags", "u1", "uint8", "", "", "index of each bit into schema.PACKET_FLAGS"),
+    Column("flags", "u1", "uint8", "", "", "bits, named by schema.PACKET_FLAGS"),
     Column("reserved", "(2,)u1", ""),
 )
 

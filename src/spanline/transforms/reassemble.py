@@ -43,8 +43,8 @@ class Reassemble:
 
     feed() gives the batch it got. The row of the frame that completes a datagram, which is the last to arrive and not
     always the last in order, is decoded as if the datagram had come in it: ports, payload (in the batch's buffers[1]),
-    tunnels inside, flow. Its addresses, times and lengths, `ip_id` and `fragment_offset` stay those of the frame. Rows of
-    the other fragments end with IP: no ports, and their part of the datagram as payload.
+    tunnels inside, flow. Its time and lengths, `ip_id` and `fragment_offset` stay those of the frame. Rows of the other
+    fragments end with IP: no ports, and their part of the datagram as payload.
 
     Where fragments overlap, the bytes are from the one that begins first, and of several that begin together from the
     one that came first; the first fragment without "more fragments" tells the length. This is Wireshark's policy. A
