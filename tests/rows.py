@@ -61,9 +61,12 @@ def row_of(batch: Batch, row: int = 0) -> dict[str, Any]:
 
 
 def payload(batch: Batch, row: int = 0) -> bytes:
-    """What was captured of a frame's payload."""
+    """What was captured of a frame's payload, or what is there of it in the datagram that the frame completed."""
     packet = batch.packets[row]
     end = int(packet["frame_offset"]) + int(packet["captured_length"])
+    if packet["payload_buffer"]:
+        last = batch.datagrams[batch.datagrams["packet"] == row % len(batch)][-1]
+        end = int(last["offset"]) + int(last["length"])
     start = int(packet["payload_offset"])
     return batch.buffers[packet["payload_buffer"]][start : min(start + int(packet["payload_length"]), end)].tobytes()
 

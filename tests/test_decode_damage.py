@@ -61,7 +61,7 @@ def deep() -> bytes:
 
 
 def assert_inside(batch: Batch) -> None:
-    """Nothing that a row says points outside of its frame and the datagrams it completed, or of the arrays around it."""
+    """Nothing that a row says is outside of its frame and the datagrams it completed, or of the arrays around it."""
     rows = batch.packets
     frame = rows["frame_offset"].astype(np.int64)
     begin, end = np.stack([frame, frame]), np.stack([frame + rows["captured_length"], frame])  # by buffer, by row

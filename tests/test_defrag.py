@@ -18,8 +18,8 @@ from spanline.transforms.reassemble import Reassemble, ReassemblyCounters
 from tests.craft import Frame, ethernet, ipv4, ipv6, udp
 from tests.craft_files import START, Record, records
 from tests.craft_fragments import piece, pieces
-from tests.rows import chunk_of
-from tests.test_reassembly import DATA, V4, V6, flags, whole
+from tests.rows import chunk_of, payload, stack
+from tests.test_reassembly import DATA, V4, V6, flags
 
 SECOND = 10**9
 OTHER = ipv4("192.0.2.1", "192.0.2.2", protocol=253) / DATA  # of a protocol that nobody reads
@@ -39,7 +39,7 @@ def both(*frames: Frame) -> tuple[bytes, set[str]]:
     batch = fed(Reassemble(), frames)
     assert len(batch.datagrams) == 1
     assert batch.datagrams["packet"][0] == len(frames) - 1
-    return whole(batch), flags(batch, len(frames) - 1) & {"overlap", "overlap-differs"}
+    return payload(batch, -1), flags(batch, len(frames) - 1) & {"overlap", "overlap-differs"}
 
 
 OVERLAP, DIFFERS = {"overlap"}, {"overlap", "overlap-differs"}
@@ -78,7 +78,7 @@ def test_a_fragment_may_end_inside_eight_bytes() -> None:
     fed(table, [part(0, b"a" * 13, True), part(16, b"b" * 8, False)])
     assert table.counters == ReassemblyCounters(pending=1)
     batch = fed(table, [part(8, b"c" * 8, True)])
-    assert whole(batch) == b"a" * 13 + b"c" * 3 + b"b" * 8
+    assert payload(batch, -1) == b"a" * 13 + b"c" * 3 + b"b" * 8
 
 
 def test_the_longest_datagram() -> None:
@@ -89,7 +89,7 @@ def test_the_longest_datagram() -> None:
             part(at, data[at : min(at + 1480, 65535)], at + 1480 < 65535, packet=packet) for at in range(0, 65535, 1480)
         ]
         for order in (parts, parts[::-1], parts[1::2] + parts[::2]):
-            assert whole(fed(table, order)) == data[:65535]
+            assert payload(fed(table, order), -1) == data[:65535]
     assert table.counters == ReassemblyCounters(completed=6)
 
 
@@ -159,7 +159,7 @@ def test_a_datagram_that_never_ends_takes_no_more_than_the_memory() -> None:
     assert table.counters == ReassemblyCounters(evicted=2, pending=1)
     batch = fed(table, [part(0, b"b" * 8, True), part(16, b"d" * 8, False), part(8, b"c" * 8, True)])
     assert table.counters == ReassemblyCounters(evicted=3, completed=1)
-    assert whole(batch) == b"b" * 8 + b"c" * 8 + b"d" * 8
+    assert payload(batch, -1) == b"b" * 8 + b"c" * 8 + b"d" * 8
 
 
 def test_eviction_of_the_datagram_that_needs_room() -> None:
@@ -180,7 +180,7 @@ def test_many_fragments_are_put_in_order() -> None:
     frames = [part(at, data[at : at + 8], at + 8 < len(data)) for at in range(0, len(data), 8)]
     repeated = [frame for frame in frames[:0:-1] for _ in range(2)] + frames[:1]
     batch = fed(Reassemble(), repeated)
-    assert whole(batch) == data
+    assert payload(batch, -1) == data
     assert flags(batch, len(batch) - 1) >= OVERLAP
 
 
@@ -248,7 +248,7 @@ def test_any_fragments_in_any_batches(
             expected = wanted[begin + n]
             assert (n in place) == (expected is not None)
             if expected:
-                assert whole(batch, n) == expected[0]
+                assert payload(batch, n) == expected[0]
                 found = flags(batch, n)
                 assert ("overlap" in found, "overlap-differs" in found) == expected[1:]
     assert table.counters.pending == len(model.pending)
@@ -256,13 +256,13 @@ def test_any_fragments_in_any_batches(
 
 
 def rows_of(batches: list[Batch]) -> list[tuple[object, ...]]:
-    """What the rows say that does not depend on how frames were cut into batches, with the payloads."""
-    same = [n for n in batches[0].packets.dtype.names if n not in ("frame_offset", "payload_offset")]
+    """What the rows say, with payloads and stacks for the numbers that depend on how frames were cut into batches."""
+    same = [n for n in batches[0].packets.dtype.names if n not in ("frame_offset", "payload_offset", "path")]
     return [
         (
             *(batch.packets[name][n].tobytes() for name in same),
-            whole(batch, n),
-            batch.paths[int(batch.packets["path"][n])],
+            payload(batch, n),
+            stack(batch, n),
         )
         for batch in batches
         for n in range(len(batch))

@@ -39,12 +39,6 @@ def flags(batch: Batch, row: int) -> set[str]:
     return {name for name, bit in FLAG.items() if batch.packets["flags"][row] & bit}
 
 
-def whole(batch: Batch, row: int = -1) -> bytes:
-    packet = batch.packets[row]
-    start = int(packet["payload_offset"])
-    return batch.buffers[packet["payload_buffer"]][start : start + int(packet["payload_length"])].tobytes()
-
-
 @pytest.mark.parametrize("packet", [V4, V6], ids=["v4", "v6"])
 def test_the_last_to_arrive_shows_the_datagram(packet: Frame) -> None:
     for order in permutations(in_ethernet(pieces(packet, 40))):
@@ -54,7 +48,7 @@ def test_the_last_to_arrive_shows_the_datagram(packet: Frame) -> None:
         assert [(row["source_port"], row["destination_port"]) for row in rows] == [(0, 0), (0, 0), (1111, 2222)]
         assert [row["transport_length"] for row in rows] == [0, 0, 8]
         assert [row["payload_buffer"] for row in rows] == [0, 0, 1]
-        assert whole(batch) == DATA
+        assert payload(batch, -1) == DATA
         names = stack(batch, 0)
         assert [stack(batch, n) for n in range(3)] == [names, names, f"{names}:udp"]
         assert [row["wire_length"] == row["inner_length"] == len(frame) for row, frame in zip(rows, order, strict=True)]
@@ -103,11 +97,11 @@ def test_select_keeps_datagrams() -> None:
     ]
     assert some.tunnels["packet"].tolist() == [1]
     assert values(some, "udp.dstport") == [2222, 4789, 2222, 2222]
-    assert whole(some, 0) == whole(some, 1) == DATA
+    assert payload(some, 0) == payload(some, 1) == DATA
     assert batch.select(~kept).datagrams.size == 0
     before = Decode(reassemble=True)(chunk_of(frames), 1)
     [after] = Reassemble().feed(before.select(np.arange(len(frames)) < 3))
-    assert whole(after) == DATA
+    assert payload(after, -1) == DATA
 
 
 def test_a_datagram_goes_on_in_the_next_batch() -> None:
@@ -116,7 +110,7 @@ def test_a_datagram_goes_on_in_the_next_batch() -> None:
     for number, frame in enumerate(frames, 1):
         [batch] = table.feed(decode(chunk_of([frame]), number))
         assert table.counters == ReassemblyCounters(completed=number == len(frames), pending=number != len(frames))
-    assert whole(batch) == DATA
+    assert payload(batch, -1) == DATA
     assert list(table.flush()) == []
 
 
@@ -134,7 +128,7 @@ def test_what_the_first_fragment_says_comes_first() -> None:
     parts = [piece(V6, 0, 16), piece(V6, 16, 32, next_header=6), piece(V6, 32, next_header=59)]
     for order in permutations(in_ethernet(parts)):
         batch = reassembled(order)
-        assert (stack(batch, 2), whole(batch)) == ("eth:ipv6:ipv6.fraghdr:udp", DATA)
+        assert (stack(batch, 2), payload(batch, -1)) == ("eth:ipv6:ipv6.fraghdr:udp", DATA)
         assert batch.packets["ip_protocol"][2] == 17
 
 
@@ -222,7 +216,7 @@ def test_tunnels_in_a_datagram(outer: str) -> None:
         }
         assert there["inner_length"] == len(INNER)
         assert (there["tunnel_id"], there["source"]) == (number, mapped("10.9.0.1"))
-        assert whole(batch, last) == DATA
+        assert payload(batch, last) == DATA
         assert batch.tunnels["packet"].tolist() == [last, last + 1]
         mine, other = batch.tunnels
         assert [n for n in mine.dtype.names if n != "packet" and (mine[n] != other[n]).any()] == []
@@ -238,7 +232,7 @@ def test_a_fragment_in_a_datagram() -> None:
     assert [stack(batch, n) for n in range(last)] == ["eth:ip", "eth:ip:udp:vxlan:eth:ip"] + ["eth:ip"] * (last - 2)
     row = row_of(batch, last)
     assert stack(batch, last) == "eth:ip:udp:vxlan:eth:ip:udp"
-    assert (row["source_port"], row["tunnel_id"], whole(batch)) == (5, 300, bytes(1000))
+    assert (row["source_port"], row["tunnel_id"], payload(batch, -1)) == (5, 300, bytes(1000))
     assert row["inner_length"] == 14 + 20 + len(inner[-1]) - 20
     assert batch.tunnels["packet"].tolist() == sorted(batch.tunnels["packet"].tolist())
     assert len(batch.tunnels) == 2
@@ -276,7 +270,7 @@ def test_other_headers_in_datagrams() -> None:
         (ipv6() / extension(60), "ipv6:ipv6.fraghdr:ipv6.dstopts:udp"),
     ):
         batch = reassembled(in_ethernet(pieces(start / udp(1, 2) / DATA, 16)))
-        assert (stack(batch, len(batch) - 1), whole(batch)) == (f"eth:{names}", DATA)
+        assert (stack(batch, len(batch) - 1), payload(batch, -1)) == (f"eth:{names}", DATA)
     batch = reassembled(in_ethernet(pieces(ipv4(protocol=89) / DATA, 48)))
     assert [verdict(batch, n) for n in range(3)] == ["ok", "ok", "unsupported ip"]
     batch = reassembled(in_ethernet(pieces(ipv4() / udp(length=5) / DATA, 48)))
