@@ -97,7 +97,7 @@ typedef struct {
     uint64_t timed_out;
     uint64_t evicted;
     uint64_t overlapping; /* of the completed: with fragments that overlap */
-    uint64_t refused;     /* would be longer than DATAGRAM_LONGEST */
+    uint64_t refused;     /* would be longer than DATAGRAM_LONGEST, or is too deep inside others */
 } defrag_table;
 
 static inline void defrag_clear(defrag_table *t) {

@@ -5,6 +5,10 @@
 #include "decode.h"
 #include "defrag.h"
 
+/* Datagrams inside one another that one frame may complete: the same bytes are copied for each of them, and a sender who
+ * needs another 60 bytes for each level would have us copy 64 KiB. */
+enum { MAX_REASSEMBLIES = 4 };
+
 /* What reassemble() says it needs before it goes on. */
 enum { REASSEMBLED, REASSEMBLE_WANTS_BYTES, REASSEMBLE_WANTS_ROWS };
 
@@ -24,7 +28,7 @@ typedef struct {
     uint32_t row;
     uint32_t whole; /* number of the datagram that the row's fragment completed, or NO_INDEX */
     uint32_t overlap;
-    uint32_t begun; /* `f` is where the row's fragment ends */
+    uint32_t done; /* datagrams that the frame completed; from the first on, `f` is where the row's last layer ends */
 } reassembly_position;
 
 /* The fragment that a row stopped at; its bytes are in the `size` bytes at `data`. 0 when they are not. */
@@ -113,7 +117,7 @@ static inline int reassemble(defrag_table *t, const decoder *d, const uint8_t *d
             if (out->tunnels.capacity - out->tunnels.count < MAX_TUNNELS) {
                 return REASSEMBLE_WANTS_ROWS;
             }
-            p->begun = p->overlap = 0;
+            p->done = p->overlap = 0;
             p->whole = add_row_fragment(t, row, data, size);
         }
         while (p->whole != NO_INDEX) {
@@ -123,22 +127,29 @@ static inline int reassemble(defrag_table *t, const decoder *d, const uint8_t *d
             if (out->datagram_count == out->datagram_capacity) {
                 return REASSEMBLE_WANTS_ROWS;
             }
-            if (!p->begun && !decode_again(d, &p->f, data, &records[p->row], row, p->row, &out->tunnels)) {
+            if (!p->done && !decode_again(d, &p->f, data, &records[p->row], row, p->row, &out->tunnels)) {
                 defrag_drop(t, p->whole); /* somebody changed the row, or the bytes */
                 p->whole = NO_INDEX;
                 break;
             }
-            p->begun = 1;
             continue_row(t, p, out);
-            p->whole = row->flags & PACKET_IS_FRAGMENT ? add_row_fragment(t, row, out->bytes, out->size) : NO_INDEX;
+            p->done++;
+            p->whole = NO_INDEX;
+            if (row->flags & PACKET_IS_FRAGMENT) {
+                if (p->done < MAX_REASSEMBLIES) {
+                    p->whole = add_row_fragment(t, row, out->bytes, out->size);
+                } else {
+                    t->refused++;
+                }
+            }
         }
-        if (p->begun) {
+        if (p->done) {
             finish_row(d, &p->f);
             row->flags |= (uint8_t)p->overlap;
             if (p->f.too_deep) {
                 count_depth(d->counters, numbers[p->row]);
             }
-            p->begun = 0;
+            p->done = 0;
         }
     }
     return REASSEMBLED;

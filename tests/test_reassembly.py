@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from itertools import permutations
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
 import spanline
@@ -245,10 +246,10 @@ def test_a_fragment_in_a_datagram() -> None:
 
 
 def test_fragment_headers_in_a_datagram_end() -> None:
-    """A datagram that begins with another fragment header, and so on, deeper than layers are followed."""
+    """A datagram that begins with another fragment header, and so on: 60 bytes more must not copy 64 KiB more."""
     ends = ("2001:db8::7", "2001:db8::8")
     last, inside = [], bytes(V6)[40:]
-    for number in range(140):  # each but the last part of it is inside the next datagram's
+    for number in range(9):  # each but the last part of it is inside the next datagram's
         part = piece(
             ipv6(*ends, next_header=17 if number == 0 else 44) / inside,
             0,
@@ -257,10 +258,13 @@ def test_fragment_headers_in_a_datagram_end() -> None:
         )
         last.append(piece(ipv6(*ends) / inside, 8 * (len(inside) // 8 - 1), identification=number))
         inside = bytes(part)[40:] + bytes(8)
-    batch = reassembled(in_ethernet([*last, ipv6(*ends, next_header=44) / inside]))
-    assert verdict(batch, 140) == "unsupported ipv6.fraghdr"
-    assert stack(batch, 140).count("ipv6.fraghdr") == 126
-    assert len(batch.layers[batch.layers["packet"] == 140]) == 128
+    frames = in_ethernet([*last, ipv6(*ends, next_header=44) / inside])
+    batch = reassembled(frames)
+    assert batch.datagrams["packet"].tolist() == [9] * 4
+    assert stack(batch, 9) == "eth:ipv6" + 5 * ":ipv6.fraghdr"
+    assert flags(batch, 9) >= {"more-fragments", "is-fragment"}
+    assert len(batch.layers[batch.layers["packet"] == 9]) == 7
+    assert counters_of(frames, completed=4, refused=1, pending=5) == NOTHING
 
 
 def test_other_headers_in_datagrams() -> None:
@@ -305,6 +309,31 @@ def test_tcp_timestamps_in_a_datagram() -> None:
     packet = ipv4() / tcp(1, 2, options=options, flags="S") / DATA
     batch = reassembled(in_ethernet(pieces(packet, 24)))
     assert values(batch, "tcp.options.timestamp.tsval") == [7]
+
+
+def test_round_trips_of_segments_in_fragments() -> None:
+    """The TCP timestamps that tell which SYN was answered are read from the datagram."""
+
+    def option(value: int, echo: int) -> bytes:
+        return b"\1\1\x08\x0a" + value.to_bytes(4, "big") + echo.to_bytes(4, "big")
+
+    there, back = ipv4("10.0.0.1", "10.0.0.2"), ipv4("10.0.0.2", "10.0.0.1")
+    handshake = [
+        (0, there / tcp(1, 2, seq=5, flags="S", options=option(100, 0))),
+        (1000, there / tcp(1, 2, seq=5, flags="S", options=option(200, 0))),
+        (1500, back / tcp(2, 1, seq=9, ack=6, flags="SA", options=option(7, 100))),
+        (1700, there / tcp(1, 2, seq=6, ack=10, flags="A", options=option(300, 7))),
+    ]
+    found = []
+    for size in (16, 1000):
+        stage = Flows()
+        parts = [
+            (time, part) for n, (time, one) in enumerate(handshake) for part in pieces(one, size, identification=n)
+        ]
+        stage.update(reassembled(Record(START + time, ethernet() / part) for time, part in parts))
+        rows = stage.tables()["flows"].filter(pc.field("source_port") == 1).to_pylist()
+        found += [(row["syn_synack_rtt"].value, row["initial_rtt"].value) for row in rows]
+    assert found == [(1500, 700)] * 2
 
 
 def test_a_capture_reassembles_by_default(tmp_path: object) -> None:

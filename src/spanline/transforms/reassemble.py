@@ -33,7 +33,7 @@ class ReassemblyCounters:
     overlapping: int = 0
     """Of the completed: two fragments had the same bytes, or a fragment came twice."""
     refused: int = 0
-    """A fragment would have reached beyond 65,535 bytes."""
+    """A fragment would have reached beyond 65,535 bytes, or was inside the fourth datagram that one frame completed."""
     pending: int = 0
     """Not complete yet."""
 
