@@ -13,6 +13,7 @@ typedef struct {
     uint32_t interface_count;
     uint16_t vxlan_port;
     uint8_t verify_checksums;
+    uint8_t reassemble; /* fragments are left to a defrag_table */
 } decoder;
 
 ALWAYS_INLINE int decode_one(frame *f, int protocol) {
@@ -62,6 +63,25 @@ ALWAYS_INLINE int decode_one(frame *f, int protocol) {
     }
 }
 
+ALWAYS_INLINE void decode_rest(frame *f, int next) {
+    while (next != PROTOCOL_NONE) {
+        if (UNLIKELY(f->depth == MAX_LAYERS)) {
+            frame_stop(f, VERDICT_UNSUPPORTED, (uint32_t)next);
+            break;
+        }
+        next = decode_one(f, next);
+    }
+}
+
+/* What stays the same for all frames of a batch. */
+ALWAYS_INLINE void frame_prepare(frame *f, const decoder *d, const uint8_t *data) {
+    memset(f, 0, sizeof *f);
+    f->c.data = data;
+    f->vxlan_port = d->vxlan_port;
+    f->verify_checksums = d->verify_checksums;
+    f->reassemble = d->reassemble;
+}
+
 ALWAYS_INLINE void decode_frame(const decoder *d, frame *f, const frame_record *record, uint32_t packet) {
     packet_row *row = f->row;
     memset(row, 0, sizeof *row);
@@ -85,14 +105,23 @@ ALWAYS_INLINE void decode_frame(const decoder *d, frame *f, const frame_record *
     f->fragment = f->routed = f->too_deep = 0;
     f->paths = d->paths;
     int32_t link_type = record->interface_id < d->interface_count ? d->link_types[record->interface_id] : -1;
-    int next = LIKELY(link_type == LINK_ETHERNET) ? PROTOCOL_ETHERNET : follow_link_type(f, link_type);
-    while (next != PROTOCOL_NONE) {
-        if (UNLIKELY(f->depth == MAX_LAYERS)) {
-            frame_stop(f, VERDICT_UNSUPPORTED, (uint32_t)next);
-            break;
-        }
-        next = decode_one(f, next);
-    }
+    decode_rest(f, LIKELY(link_type == LINK_ETHERNET) ? PROTOCOL_ETHERNET : follow_link_type(f, link_type));
+}
+
+/* The same frame goes on in the datagram that its last layer, a fragment, completed; `data` is buffers[1]. The row keeps
+ * the marks of that fragment until an IP layer inside replaces them. */
+static inline void continue_frame(frame *f, const uint8_t *data, const datagram_row *datagram) {
+    packet_row *row = f->row;
+    f->c.data = data;
+    f->c.offset = datagram->offset;
+    f->c.end = datagram->offset + datagram->length;
+    f->wire_end = f->c.end;
+    f->buffer = row->payload_buffer = 1;
+    f->assembled = 1;
+    f->fragment = 0;
+    row->flags &= (uint8_t)~PACKET_IS_FRAGMENT;
+    decode_rest(f, follow_ip_protocol(f, datagram->protocol & 0xFF,
+                                      row->ip_version == 4 ? PROTOCOL_IPV4 : PROTOCOL_IPV6_FRAGMENT));
 }
 
 static inline void count_verdict(decode_counters *counters, const frame *f) {
@@ -112,20 +141,28 @@ ALWAYS_INLINE uint32_t inner_length(const frame *f, uint32_t wire_length) {
     return end > f->frame_start ? (uint32_t)(end - f->frame_start) : 0;
 }
 
+/* What a row says of the whole stack, when its last layer was read. */
+ALWAYS_INLINE void finish_row(const decoder *d, const frame *f) {
+    packet_row *row = f->row;
+    row->path = (uint16_t)f->path;
+    if (LIKELY(row->ip_version != 0)) {
+        row->flags |= f->network_level != row->tunnel_count ? PACKET_IS_OUTER : 0;
+        row->flow_hash = flow_hash(&d->seed, row);
+    }
+}
+
 /* Decodes records[from…count) of the bytes at `data` into rows. Returns how far it came: less than `count` when the
  * tunnel rows are full, and is then called again with more room. Records lie inside the buffer (framing's promise). */
 static inline uint32_t decode_batch(const decoder *d, const uint8_t *data, const frame_record *records, uint32_t from,
                                     uint32_t count, packet_row *rows, tunnel_output *tunnels) {
     enum { AHEAD = 8 };
+    uint32_t n;
     frame f;
-    memset(&f, 0, sizeof f);
-    f.c.data = data;
+    frame_prepare(&f, d, data);
     f.tunnels = tunnels;
-    f.vxlan_port = d->vxlan_port;
-    f.verify_checksums = d->verify_checksums;
-    for (uint32_t n = from; n < count; n++) {
+    for (n = from; n < count; n++) {
         if (UNLIKELY(tunnels->capacity - tunnels->count < MAX_TUNNELS)) {
-            return n;
+            break;
         }
         if (n + AHEAD < count) {
             PREFETCH(data + records[n + AHEAD].offset);
@@ -136,32 +173,39 @@ static inline uint32_t decode_batch(const decoder *d, const uint8_t *data, const
         if (UNLIKELY(rows[n].verdict != VERDICT_OK)) {
             count_verdict(d->counters, &f);
         }
-        rows[n].path = (uint16_t)f.path;
         rows[n].inner_length = inner_length(&f, records[n].wire_length);
-        if (LIKELY(rows[n].ip_version != 0)) {
-            rows[n].flags |= f.network_level != rows[n].tunnel_count ? PACKET_IS_OUTER : 0;
-            rows[n].flow_hash = flow_hash(&d->seed, &rows[n]);
-        }
+        finish_row(d, &f);
     }
-    return count;
+    d->counters->fragments += f.waiting;
+    return n;
 }
 
-/* Lists the headers of records[from…count). Returns how far it came: less than `count` when the layer rows are full. */
+/* Lists the headers of records[from…count), also of those in `datagrams`, which are in `assembled`. Returns how far it
+ * came: less than `count` when the layer rows are full. */
 static inline uint32_t list_layers(const decoder *d, const uint8_t *data, const frame_record *records, uint32_t from,
-                                   uint32_t count, layer_output *layers) {
+                                   uint32_t count, const uint8_t *assembled, const datagram_row *datagrams,
+                                   uint32_t datagram_count, layer_output *layers) {
     packet_row scratch;
     frame f;
-    memset(&f, 0, sizeof f);
-    f.c.data = data;
+    uint32_t next = 0;
+    frame_prepare(&f, d, data);
     f.layers = layers;
     f.row = &scratch;
-    f.vxlan_port = d->vxlan_port;
+    f.verify_checksums = 0;
+    while (next < datagram_count && datagrams[next].packet < from) {
+        next++;
+    }
     for (uint32_t n = from; n < count; n++) {
         /* A header has at most ten optional parts. */
         if (layers->capacity - layers->count < MAX_LAYERS * 11) {
             return n;
         }
         decode_frame(d, &f, &records[n], n);
+        for (; UNLIKELY(next < datagram_count && datagrams[next].packet == n); next++) {
+            continue_frame(&f, assembled, &datagrams[next]);
+        }
+        f.c.data = data;
+        f.buffer = f.assembled = 0;
     }
     return count;
 }

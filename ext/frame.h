@@ -27,6 +27,7 @@ typedef struct {
     uint64_t undecodable;    /* nothing up to the network layer could be read to its end */
     uint64_t too_deep;       /* more than MAX_TUNNELS inside one another */
     uint64_t too_deep_first; /* frame number, from 1 */
+    uint64_t fragments;      /* left for reassembly */
 } decode_counters;
 
 typedef struct {
@@ -41,6 +42,15 @@ typedef struct {
     uint32_t capacity;
 } layer_output;
 
+/* A datagram put together from fragments, in the frame that completed it: decoding goes on in it. */
+typedef struct {
+    uint32_t packet;
+    uint32_t offset; /* in buffers[1] */
+    uint32_t length;
+    uint32_t protocol; /* by IP's number, of what it begins with */
+} datagram_row;
+STATIC_ASSERT(sizeof(datagram_row) == 16, "datagram_row");
+
 typedef struct {
     cursor c;          /* c.end: the end of what was captured of the enclosing layer */
     uint64_t wire_end; /* the end of that layer on the wire, which may lie behind c.end */
@@ -53,8 +63,12 @@ typedef struct {
     uint32_t frame_start; /* of the innermost frame */
     uint32_t depth;
     uint32_t path;
+    uint32_t waiting; /* fragments left for reassembly, in all frames so far */
     uint16_t vxlan_port;
     uint8_t verify_checksums;
+    uint8_t reassemble; /* stop at fragments */
+    uint8_t assembled;  /* the row's IP layer came in fragments and is whole again: its marks say how it came */
+    uint8_t buffer;     /* that `c` is in */
     uint8_t fragment; /* the first of several: what is missing follows in another frame */
     uint8_t too_deep; /* one tunnel more than MAX_TUNNELS */
     uint8_t network_level; /* tunnels around the IP layer that the row speaks of */
@@ -85,6 +99,7 @@ ALWAYS_INLINE void frame_enter(frame *f, uint32_t protocol) {
         layer->offset = f->c.offset;
         layer->length = cursor_left(&f->c);
         layer->protocol = (uint8_t)protocol;
+        layer->buffer = f->buffer;
     }
 }
 
@@ -105,6 +120,7 @@ static inline void frame_part(frame *f, uint32_t protocol, uint32_t offset, uint
         layer->offset = offset;
         layer->length = length;
         layer->protocol = (uint8_t)protocol;
+        layer->buffer = f->buffer;
     }
 }
 
@@ -131,6 +147,11 @@ ALWAYS_INLINE void frame_limit(frame *f, uint32_t start, uint32_t length) {
 /* How many bytes of the enclosing layer follow, by its length and not by what was captured. */
 ALWAYS_INLINE uint32_t frame_wire_left(const frame *f) {
     return f->wire_end > f->c.offset ? (uint32_t)(f->wire_end - f->c.offset) : 0;
+}
+
+/* Whether the row's IP layer is the first of several fragments, and the others are elsewhere. */
+ALWAYS_INLINE int frame_goes_on(const frame *f) {
+    return (f->row->flags & PACKET_MORE_FRAGMENTS) && !f->assembled;
 }
 
 /* What follows is payload. */

@@ -73,6 +73,26 @@ ALWAYS_INLINE int follow_ip_protocol(frame *f, uint32_t number, uint32_t protoco
     return frame_stop(f, VERDICT_UNSUPPORTED, protocol);
 }
 
+/* A fragment that was captured whole waits for the others: a port read from the first of them would be without its
+ * datagram. One that the mirror cut can never be part of one, so that what is there is read. */
+static inline int follow_fragment(frame *f, uint32_t number, uint32_t protocol) {
+    packet_row *row = f->row;
+    uint32_t length = frame_wire_left(f);
+    int waits = f->reassemble && length != 0 && length <= cursor_left(&f->c);
+    f->fragment |= row->flags & PACKET_MORE_FRAGMENTS;
+    f->assembled = 0;
+    if (!waits && row->fragment_offset == 0) {
+        return follow_ip_protocol(f, number, protocol);
+    }
+    if (waits) {
+        row->flags |= PACKET_IS_FRAGMENT;
+        f->waiting++;
+    }
+    row->ip_protocol = (uint8_t)number;
+    frame_payload(f);
+    return PROTOCOL_NONE;
+}
+
 /* The row speaks of this IP layer from now on: nothing of an outer one may stay. */
 ALWAYS_INLINE void reset_network(frame *f, uint32_t version) {
     packet_row *row = f->row;
@@ -134,10 +154,8 @@ ALWAYS_INLINE int decode_ipv4(frame *f) {
         return PROTOCOL_NONE;
     }
     frame_header_length(f, header_length);
-    f->fragment |= row->flags & PACKET_MORE_FRAGMENTS;
-    if (UNLIKELY(fragment & 0x1FFF)) {
-        frame_payload(f);
-        return PROTOCOL_NONE;
+    if (UNLIKELY(fragment & 0x3FFF)) {
+        return follow_fragment(f, view_u8(header, 9), PROTOCOL_IPV4);
     }
     return follow_ip_protocol(f, view_u8(header, 9), PROTOCOL_IPV4);
 }
@@ -209,13 +227,10 @@ static inline int decode_ipv6_fragment(frame *f) {
     row->fragment_offset = (uint16_t)(fragment & 0xFFF8);
     row->ip_id = (uint16_t)view_be32(header, 4);
     row->flags = (uint8_t)(row->flags | (fragment & 1));
-    f->fragment |= fragment & 1;
-    if (row->fragment_offset != 0) {
-        row->ip_protocol = view_u8(header, 0);
-        frame_payload(f);
-        return PROTOCOL_NONE;
+    if (fragment & 0xFFF9) {
+        return follow_fragment(f, view_u8(header, 0), PROTOCOL_IPV6_FRAGMENT);
     }
-    return follow_ip_protocol(f, view_u8(header, 0), PROTOCOL_IPV6_FRAGMENT);
+    return follow_ip_protocol(f, view_u8(header, 0), PROTOCOL_IPV6_FRAGMENT); /* atomic: RFC 6946 */
 }
 
 #endif

@@ -24,6 +24,9 @@ enum {
     PACKET_BAD_CHECKSUM = 0x04,
     PACKET_HAS_TRANSPORT = 0x08, /* the ports (or ICMP type and code) were read */
     PACKET_IS_OUTER = 0x10,      /* no IP layer was read inside the innermost tunnel: the row has the one around it */
+    PACKET_IS_FRAGMENT = 0x20,   /* all of its data was captured, and is left for reassembly */
+    PACKET_OVERLAP = 0x40,       /* in the datagram that this frame completed, fragments overlap */
+    PACKET_OVERLAP_DIFFERS = 0x80, /* and do not agree on the bytes */
 };
 
 /* One frame, described by its innermost decoded IP layer. */

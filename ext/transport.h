@@ -49,7 +49,8 @@ static inline int checksum_is_wrong(const frame *f, uint32_t protocol) {
     const packet_row *row = f->row;
     uint32_t length = frame_wire_left(f);
     bytes_view whole;
-    if (f->routed || row->fragment_offset || (row->flags & PACKET_MORE_FRAGMENTS) || !cursor_peek(&f->c, length, &whole)) {
+    int is_part = (row->fragment_offset || (row->flags & PACKET_MORE_FRAGMENTS)) && !f->assembled;
+    if (f->routed || is_part || !cursor_peek(&f->c, length, &whole)) {
         return 0;
     }
     uint64_t sum = checksum_add(0, whole.data, whole.length);

@@ -44,8 +44,7 @@ ALWAYS_INLINE int decode_udp(frame *f) {
     frame_header_length(f, 8);
     uint32_t length = view_be16(header, 4);
     uint32_t left = frame_wire_left(f);
-    int fragment = f->row->flags & PACKET_MORE_FRAGMENTS;
-    if (UNLIKELY(length != 0 && (length < 8 || (length > left && !fragment)))) {
+    if (UNLIKELY(length != 0 && (length < 8 || length > left)) && (length < 8 || !frame_goes_on(f))) {
         return frame_stop(f, VERDICT_MALFORMED, PROTOCOL_UDP);
     }
     if (length != 0 && length <= left) { /* 0: a jumbogram, or segmentation offload */

@@ -37,7 +37,7 @@ def chunk_of(frames: Iterable[Frame | bytes | Record], *, link_type: int = 1) ->
 
 
 def decode_all(frames: Iterable[Frame | bytes | Record], *, link_type: int = 1, **options: Any) -> Batch:
-    return Decode(**options)(chunk_of(frames, link_type=link_type), 1)
+    return Decode(**options)(chunk_of(frames, link_type=link_type))
 
 
 def decode(*frames: Frame | bytes | Record, **options: Any) -> Batch:
@@ -61,9 +61,12 @@ def row_of(batch: Batch, row: int = 0) -> dict[str, Any]:
 
 
 def payload(batch: Batch, row: int = 0) -> bytes:
-    """What was captured of a frame's payload."""
+    """What was captured of a frame's payload, or what is there of it in the datagram that the frame completed."""
     packet = batch.packets[row]
     end = int(packet["frame_offset"]) + int(packet["captured_length"])
+    if packet["payload_buffer"]:
+        last = batch.datagrams[batch.datagrams["packet"] == row % len(batch)][-1]
+        end = int(last["offset"]) + int(last["length"])
     start = int(packet["payload_offset"])
     return batch.buffers[packet["payload_buffer"]][start : min(start + int(packet["payload_length"]), end)].tobytes()
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 
 from tests.commands import handshake, many_flows, question, run
-from tests.craft import arp, ethernet, icmp, ipv4, ipv6, tcp, udp
+from tests.craft import arp, ethernet, fragments, icmp, ipv4, ipv6, tcp, udp
 from tests.craft_files import START, Pcapng, Record, pcap
 from tests.craft_tunnels import vxlan
 
@@ -129,6 +129,19 @@ def test_packets_tell_of_tunnels_fragments_and_faults(tmp_path: Path) -> None:
         "udp – 50 Fragment Offset=1480 ID=0xbeef Len=16",
         "tcp – 54 40000 → 80 [truncated at tcp]",
         "ospf – 38 [unsupported at ip]",
+    ]
+
+
+def test_packets_tell_which_frame_completed_a_datagram(tmp_path: Path) -> None:
+    whole = [ipv4() / udp(7, 8) / bytes(40), ipv4(protocol=89, identification=2) / bytes(40)]
+    path = tmp_path / "a.pcap"
+    path.write_bytes(pcap([ethernet() / part for packet in whole for part in fragments(packet, 24)]))
+    lines = [" ".join(line.split()[5:]) for line in run("packets", path).stdout.splitlines()]
+    assert lines == [
+        "udp 58 Fragment Offset=0 ID=0x0001 Len=24",
+        "udp 58 7 → 8 Len=40",
+        "ospf 58 Fragment Offset=0 ID=0x0002 Len=24",
+        "ospf 50 [unsupported at ip]",
     ]
 
 

@@ -61,9 +61,21 @@ def deep() -> bytes:
 
 
 def assert_inside(batch: Batch) -> None:
-    """Nothing that a row says points outside of its frame, or of the arrays around it."""
+    """Nothing that a row says is outside of its frame and the datagrams it completed, or of the arrays around it."""
     rows = batch.packets
-    begin, end = rows["frame_offset"].astype(np.int64), rows["frame_offset"].astype(np.int64) + rows["captured_length"]
+    frame = rows["frame_offset"].astype(np.int64)
+    begin, end = np.stack([frame, frame]), np.stack([frame + rows["captured_length"], frame])  # by buffer, by row
+    for one in batch.datagrams[::-1]:
+        begin[1, one["packet"]] = one["offset"]
+    for one in batch.datagrams:
+        end[1, one["packet"]] = int(one["offset"]) + int(one["length"])
+        assert 0 < int(one["length"]) <= 65535
+        assert end[1, one["packet"]] <= len(batch.buffers[1])
+    whole = np.isin(np.arange(len(rows)), batch.datagrams["packet"])
+    assert (rows["payload_buffer"] == whole).all()
+    of_layer_begin, of_layer_end = begin, end
+    row = np.arange(len(rows))
+    begin, end = begin[rows["payload_buffer"], row], end[rows["payload_buffer"], row]
     has_payload = rows["payload_offset"] != 0
     assert (rows["payload_offset"] >= begin)[has_payload].all()
     # A header may go on behind the last captured byte, and with it the place where its payload would be.
@@ -73,13 +85,14 @@ def assert_inside(batch: Batch) -> None:
     assert (rows["path"] < len(batch.paths)).all()
     assert np.isin(rows["ip_version"], (0, 4, 6)).all()
     assert (rows["tunnel_count"] <= 8).all()
-    assert (rows["payload_buffer"] == 0).all()
     tunnels = batch.tunnels
     assert (tunnels["packet"] < len(rows)).all()
     assert (np.bincount(tunnels["packet"], minlength=len(rows)) == rows["tunnel_count"]).all()
     listed = batch.layers
-    assert (listed["offset"] >= begin[listed["packet"]]).all()
-    assert (listed["offset"] + listed["length"].astype(np.int64) <= end[listed["packet"]]).all()
+    assert (listed["buffer"] <= whole[listed["packet"]]).all()
+    assert (listed["offset"] >= of_layer_begin[listed["buffer"], listed["packet"]]).all()
+    stops = of_layer_end[listed["buffer"], listed["packet"]]
+    assert (listed["offset"] + listed["length"].astype(np.int64) <= stops).all()
 
 
 @pytest.mark.parametrize("cut", range(len(deep()) + 1))
@@ -283,7 +296,7 @@ def test_seeds_make_other_hashes() -> None:
     for n in range(33):
         once = Decode()
         once.decoder = type(once.decoder)(seed=hashlib.sha256(bytes(n)).digest())
-        found.add(int(once(chunk, 1).packets["flow_hash"][0]))
+        found.add(int(once(chunk).packets["flow_hash"][0]))
     assert len(found) == 33
     assert hashes(frame) == hashes(frame)
 

@@ -60,11 +60,22 @@ def cut(batch: Batch, at: int) -> tuple[Batch, Batch]:
     return batch.select(first), batch.select(~first)
 
 
+STACKS: dict[tuple[str, ...], int] = {}
+
+
+def packets_of(batch: Batch) -> np.ndarray[Any, Any]:
+    """A copy of the rows, with a number for the stack of protocols that does not depend on which was met first."""
+    packets = batch.packets.copy()
+    for path in np.unique(batch.packets["path"]).tolist():
+        packets["path"][batch.packets["path"] == path] = STACKS.setdefault(batch.paths[path], len(STACKS))
+    return packets
+
+
 def whole(path: Path) -> tuple[pa.Table, np.ndarray[Any, Any]]:
     stage, packets = Flows(**OPTIONS), [np.empty(0, PACKET_DTYPE)]
     for batch in batches(path):
         stage.update(batch)
-        packets.append(batch.packets.copy())
+        packets.append(packets_of(batch))
     return flows_of(stage), np.concatenate(packets)
 
 
@@ -91,7 +102,7 @@ def assert_dividing_changes_nothing(path: Path, chunk: int, shards: int, threads
                 stages = [continued(stage, (k, shards)) for k, stage in enumerate(stages)]
             for stage in stages:
                 stage.update(part)
-            got.append(part.packets.copy())
+            got.append(packets_of(part))
         drained += [stage.drain()["flows"] for stage in stages if chunk % 2]
         seen += len(batch)
     assert np.array_equal(without_places(np.concatenate(got)), without_places(packets))

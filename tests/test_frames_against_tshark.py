@@ -79,6 +79,14 @@ OTHER_FIELDS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "ip/v4opt__PcapFlowLab__17_ipv4_options_missing_length_byte_malformed.pcap": (("ip.dsfield",), BOGUS_LENGTH),
     "malformed/bro__bro__ipv4-truncated-broken-header.pcap": (("ip.dsfield",), BOGUS_LENGTH),
+    "ip/v6ext__PcapFlowLab__25_vxlan_outer_ipv6_fragmentation.pcap": (
+        ("vxlan",),
+        "an atomic fragment with a UDP length beyond its end; tshark reads on, spanline stops there",
+    ),
+    "malformed/suricata__suricata-verify__frag-12.pcap": (
+        ("icmpv6",),
+        "174 fragment headers one after another; spanline follows 128",
+    ),
     "malformed/tcpdump__tcpdump__arp-oobr.pcap": (("arp.opcode",), "ATM ARP has another header"),
     "apps/tls__ja4__latest.pcapng": (("tcp.seq_raw",), QUOTED_TCP),
     "mixed/mix__StratosphereLinuxI__test7-malicious.pcap": (("tcp.seq_raw",), QUOTED_TCP),
@@ -143,7 +151,7 @@ def differences(capture: spanline.Capture, frames: list[tshark.Frame]) -> dict[s
     for number, (frame, row) in enumerate(zip(frames, rows, strict=True), start=1):
         if str(row["wire_length"]) != frame["frame.len"] or str(row["captured_length"]) != frame["frame.cap_len"]:
             different["frame.len"].append(f"frame {number}: {row['wire_length']} is not {frame['frame.len']}")
-        if not tshark.is_covered(frame) or tshark.is_fragment(frame):
+        if not tshark.is_covered(frame):
             continue
         for name in FIELDS:
             ours, theirs = found[name].get(number, []), tshark.occurrences(frame, name)
@@ -179,7 +187,8 @@ def test_the_comparison_covers_most_frames(captures: Path, oracle: Path) -> None
     counts = np.zeros(3, int)
     for path in tshark.manifest(captures):
         for frame in tshark.frames(oracle, path):
-            counts += (1, tshark.is_covered(frame), tshark.is_covered(frame) and not tshark.is_fragment(frame))
-    every, covered, compared = counts.tolist()
-    assert covered > 0.85 * every
-    assert compared > 0.98 * covered
+            covered = tshark.is_covered(frame)
+            counts += (1, covered, covered and tshark.is_fragment(frame))
+    every, compared, fragments = counts.tolist()
+    assert compared > 0.85 * every
+    assert fragments > 1000

@@ -43,7 +43,7 @@ OTHER_DATAGRAMS = {
 
 @dataclass
 class Stream:
-    """One stream as tshark tells it. `comparable` is false when a frame of it is a fragment or not fully decoded."""
+    """One stream as tshark tells it. `comparable` is false when a frame of it is not fully decoded."""
 
     ends: Ends
     packets: int = 0
@@ -66,7 +66,7 @@ def tshark_streams(frames: list[tshark.Frame], protocol: str) -> Iterator[Stream
         stream = streams.setdefault(numbers[-1], Stream((PROTOCOL_NUMBERS[protocol], ends)))
         stack = tshark.protocols(frame)
         innermost = len(stack) - 1 - stack[::-1].index(network)
-        stream.comparable &= tshark.is_covered(frame) and not tshark.is_fragment(frame)
+        stream.comparable &= tshark.is_covered(frame)
         stream.comparable &= protocol in stack[innermost:]
         stream.packets += 1
         stream.octets += int(frame["frame.len"])

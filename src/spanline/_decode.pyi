@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -5,6 +7,8 @@ RECORD_SIZE: int
 PACKET_SIZE: int
 TUNNEL_SIZE: int
 LAYER_SIZE: int
+DATAGRAM_SIZE: int
+FRAGMENT_SIZE: int
 LAYERS_PER_FRAME: int
 MOST_TUNNELS: int
 PROTOCOLS: tuple[str, ...]
@@ -18,11 +22,15 @@ class Paths:
 
 class Decoder:
     paths: Paths
-    def __init__(self, *, vxlan_port: int = ..., verify_checksums: bool = ..., seed: bytes = ...) -> None: ...
+    def __init__(
+        self, *, vxlan_port: int = ..., verify_checksums: bool = ..., reassemble: bool = ..., seed: bytes = ...
+    ) -> None: ...
     @property
     def undecodable(self) -> int: ...
     @property
     def too_deep(self) -> tuple[int, int]: ...
+    @property
+    def fragments(self) -> int: ...
     def decode(
         self,
         data: npt.NDArray[np.uint8],
@@ -37,6 +45,28 @@ class Decoder:
         data: npt.NDArray[np.uint8],
         records: npt.NDArray[np.uint8],
         link_types: npt.NDArray[np.int32],
+        assembled: npt.NDArray[np.uint8],
+        datagrams: npt.NDArray[np.uint8],
         layers: npt.NDArray[np.uint8],
         start: int,
     ) -> tuple[int, int]: ...
+
+class Reassembly:
+    def __init__(self, memory: int, timeout: int, *, seed: bytes = ...) -> None: ...
+    @property
+    def counters(self) -> tuple[int, int, int, int, int, int]: ...
+    def update(
+        self,
+        maker: Decoder,
+        data: npt.NDArray[np.uint8],
+        records: npt.NDArray[np.uint8],
+        link_types: npt.NDArray[np.int32],
+        numbers: npt.NDArray[np.uint64],
+        packets: npt.NDArray[np.uint8],
+        assembled: npt.NDArray[np.uint8],
+        datagrams: npt.NDArray[np.uint8],
+        tunnels: npt.NDArray[np.uint8],
+        start: bool,
+    ) -> tuple[bool, int, int, int]: ...
+    def save(self) -> tuple[bytes, bytes]: ...
+    def load(self, fragments: bytes, data: bytes, counters: Sequence[int]) -> None: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +12,14 @@ from spanline import _decode
 from spanline.chunk import Chunk
 from spanline.errors import UsageError
 from spanline.pool import Pool
-from spanline.schema import LAYER_DTYPE, PACKET_DTYPE, TUNNEL_DTYPE, fields_by_name
+from spanline.schema import DATAGRAM_DTYPE, LAYER_DTYPE, PACKET_DTYPE, PACKET_FLAGS, TUNNEL_DTYPE, fields_by_name
 
 Bytes = npt.NDArray[np.uint8]
 
 PROTOCOLS: tuple[str, ...] = _decode.PROTOCOLS
 """Names of the protocols by their number in `layers` and `verdict_layer`; as tshark's."""
+
+IS_FRAGMENT = 1 << PACKET_FLAGS.index("is-fragment")
 
 
 class Batch:
@@ -25,7 +28,9 @@ class Batch:
     packets       structured array (schema.PACKET), one row a frame, describing its innermost decoded IP layer
     tunnels       structured array (schema.TUNNEL), one row for each encapsulation crossed, by packet and level
     paths         the distinct protocol stacks of the capture; a packet's `path` is an index into it
-    buffers       the bytes, uint8: 0 is the chunk's
+    buffers       the bytes, uint8: 0 is the chunk's, 1 what was put together from fragments, where there is any
+    datagrams     structured array (schema.DATAGRAM), what in buffers[1] is whose
+    fragments     how many rows stopped at a fragment that no Reassemble has seen yet
     numbers       the frames' numbers in the capture, from 1, uint64
     first_frame   the first of them; 0 when there are no rows
 
@@ -33,11 +38,13 @@ class Batch:
     """
 
     def __init__(self, chunk: Chunk, packets: npt.NDArray[np.void], tunnels: npt.NDArray[np.void], decode: Decode,
-                 numbers: npt.NDArray[np.uint64]) -> None:  # fmt: skip
+                 numbers: npt.NDArray[np.uint64], fragments: int = 0) -> None:  # fmt: skip
         self.packets = packets
         self.tunnels = tunnels
         self.numbers = numbers
         self.buffers: list[Bytes] = [chunk.buffer]
+        self.datagrams = np.empty(0, DATAGRAM_DTYPE)
+        self.fragments = fragments
         self._chunk = chunk
         self._decode = decode
 
@@ -50,11 +57,40 @@ class Batch:
 
     def select(self, rows: npt.NDArray[np.bool_]) -> Batch:
         """The batch of only some of its frames, in the same order: `rows` is a mask, bool[n]. The bytes are shared."""
-        kept = rows[self.tunnels["packet"]]
-        tunnels = self.tunnels[kept]
-        tunnels["packet"] = (np.cumsum(rows) - 1)[tunnels["packet"]]
+        place = np.cumsum(rows) - 1
+        tunnels, datagrams = (part[rows[part["packet"]]] for part in (self.tunnels, self.datagrams))
+        for part in tunnels, datagrams:
+            part["packet"] = place[part["packet"]]
         chunk = Chunk(self._chunk.buffer, self._chunk.records[rows], self._chunk.interfaces)
-        return Batch(chunk, self.packets[rows], tunnels, self._decode, self.numbers[rows])
+        some = Batch(chunk, self.packets[rows], tunnels, self._decode, self.numbers[rows])
+        some.buffers, some.datagrams = self.buffers, datagrams
+        if self.fragments:
+            some.fragments = int(np.count_nonzero(some.packets["flags"] & IS_FRAGMENT))
+        return some
+
+    def reassemble(self, table: _decode.Reassembly, pool: Pool) -> None:
+        """Gives the fragments to `table`, and changes the rows of frames that complete a datagram: see Reassemble."""
+        self.fragments = 0
+        octets = pool.take(1 << 18)
+        datagrams, tunnels = np.empty(256, DATAGRAM_DTYPE), np.empty(256, TUNNEL_DTYPE)
+        done, start = False, True
+        while True:
+            done, used, datagram_count, tunnel_count = self._decode.go_on(
+                self._chunk, table, self.numbers, self.packets, octets, datagrams, tunnels, start
+            )
+            if done:
+                break
+            start = False
+            octets = _twice(octets, pool.take(2 * len(octets))) if used + 65535 > len(octets) else octets
+            datagrams = _twice(datagrams, np.empty(2 * len(datagrams), DATAGRAM_DTYPE))
+            tunnels = _twice(tunnels, np.empty(2 * len(tunnels), TUNNEL_DTYPE))
+        if datagram_count:
+            self.datagrams = datagrams[:datagram_count]
+            self.buffers = [self.buffers[0], octets[:used]]
+            self.__dict__.pop("layers", None)
+        if tunnel_count:
+            both = np.concatenate([self.tunnels, tunnels[:tunnel_count]])
+            self.tunnels = both[np.argsort(both["packet"], kind="stable")]
 
     @property
     def paths(self) -> _decode.Paths:
@@ -66,7 +102,7 @@ class Batch:
 
         Optional parts of headers (a GRE key, a TCP option) follow their header as layers of their own.
         """
-        return self._decode.layers(self._chunk)
+        return self._decode.layers(self._chunk, self.buffers[-1], self.datagrams)
 
     def field(self, name: str) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.generic]]:
         """All occurrences of a display-filter field (schema.FIELDS), outermost first within a frame.
@@ -95,11 +131,19 @@ class Batch:
         return packet, value
 
 
-class Decode:
-    """Chunks in, batches out. One instance serves one capture: the list of protocol stacks is its own."""
+def _twice(rows: npt.NDArray[Any], larger: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    larger[: len(rows)] = rows
+    return larger
 
-    def __init__(self, *, vxlan_port: int = 4789, verify_checksums: bool = False) -> None:
-        self.decoder = _decode.Decoder(vxlan_port=vxlan_port, verify_checksums=verify_checksums)
+
+class Decode:
+    """Chunks in, batches out. One instance serves one capture: the list of protocol stacks is its own.
+
+    With `reassemble` rows stop at fragments that were captured whole, for a Reassemble to go on with.
+    """
+
+    def __init__(self, *, vxlan_port: int = 4789, verify_checksums: bool = False, reassemble: bool = False) -> None:
+        self.decoder = _decode.Decoder(vxlan_port=vxlan_port, verify_checksums=verify_checksums, reassemble=reassemble)
         self._packets = Pool()
         self._tunnels = Pool()
         self._frames = 0
@@ -110,7 +154,7 @@ class Decode:
         packets = self._packets.take_rows(PACKET_DTYPE, count)
         octets = packets.view(np.uint8)
         records = chunk.records.view(np.uint8)
-        done, capacity = 0, 1024 + count
+        done, capacity, fragments = 0, 1024 + count, self.decoder.fragments
         parts: list[npt.NDArray[np.void]] = []
         while True:
             tunnels = self._tunnels.take_rows(TUNNEL_DTYPE, capacity)
@@ -121,16 +165,32 @@ class Decode:
             if done == count:
                 break
         numbers = np.arange(first_frame, first_frame + count, dtype=np.uint64)
-        return Batch(chunk, packets, parts[0] if len(parts) == 1 else np.concatenate(parts), self, numbers)
+        tunnels = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return Batch(chunk, packets, tunnels, self, numbers, self.decoder.fragments - fragments)
 
-    def layers(self, chunk: Chunk) -> npt.NDArray[np.void]:
+    def go_on(self, chunk: Chunk, table: _decode.Reassembly, numbers: npt.NDArray[np.uint64],
+              packets: npt.NDArray[np.void], octets: Bytes, datagrams: npt.NDArray[np.void],
+              tunnels: npt.NDArray[np.void], start: bool) -> tuple[bool, int, int, int]:  # fmt: skip
+        """One step of Batch.reassemble()."""
+        return table.update(
+            self.decoder, chunk.buffer, chunk.records.view(np.uint8), chunk.interfaces.link_types, numbers,
+            packets.view(np.uint8), octets, datagrams.view(np.uint8), tunnels.view(np.uint8), start
+        )  # fmt: skip
+
+    def layers(self, chunk: Chunk, assembled: Bytes, datagrams: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
         records = chunk.records.view(np.uint8)
         parts: list[npt.NDArray[np.void]] = []
         done = 0
         while done < len(chunk.records):
             rows = np.empty(_decode.LAYERS_PER_FRAME + 8 * (len(chunk.records) - done), LAYER_DTYPE)
             done, written = self.decoder.layers(
-                chunk.buffer, records, chunk.interfaces.link_types, rows.view(np.uint8), done
+                chunk.buffer,
+                records,
+                chunk.interfaces.link_types,
+                assembled,
+                datagrams.view(np.uint8),
+                rows.view(np.uint8),
+                done,
             )
             parts.append(rows[:written].copy() if done < len(chunk.records) else rows[:written])
         return np.concatenate(parts) if parts else np.empty(0, LAYER_DTYPE)

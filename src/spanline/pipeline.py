@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from spanline._decode import MOST_TUNNELS
 from spanline.batch import Batch, Decode
-from spanline.chunk import Interfaces
+from spanline.chunk import Chunk, Interfaces
 from spanline.errors import CaptureError, Problem, UsageError
 from spanline.pool import Pool
 from spanline.schema import PACKET_DTYPE
@@ -21,6 +21,7 @@ from spanline.sources.capture_file import CaptureFile, FileInfo
 from spanline.sources.merge import merge
 from spanline.sources.paths import expand
 from spanline.sources.streams import is_regular_file
+from spanline.transforms.reassemble import Reassemble, ReassemblyCounters
 from spanline.workers import ahead
 
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ class Counters:
 class Capture:
     """Captured frames, from one or several files, as batches in order of time.
 
-    Iterating reads the files from their beginning each time (standard input only once). `problems`, `counters`, `files`
-    and `interfaces` tell of the latest iteration and are complete at its end.
+    Iterating reads the files from their beginning each time (standard input only once). `problems`, `counters`,
+    `files`, `interfaces` and `reassembly` tell of the latest iteration and are complete at its end.
     """
 
     def __init__(
@@ -85,12 +86,14 @@ class Capture:
         *,
         vxlan_port: int = 4789,
         verify_checksums: bool = False,
+        reassemble: bool = True,
         threads: int = 1,
     ) -> None:
         self._paths = expand(paths)
         self._threads = threads
         self._vxlan_port = vxlan_port
         self._verify_checksums = verify_checksums
+        self._reassemble = reassemble
         self._reading: list[CaptureFile] = []
         self._reset()
 
@@ -98,19 +101,28 @@ class Capture:
         self.problems: list[Problem] = []
         self.counters = Counters()
         self.interfaces = Interfaces()
+        self._datagrams: Reassemble | None = None
 
     def __iter__(self) -> Iterator[Batch]:
         """Raises CaptureError, at the end, when none of the files is a capture."""
         self._reset()
         pool = Pool()
-        decode = Decode(vxlan_port=self._vxlan_port, verify_checksums=self._verify_checksums)
+        decode = Decode(
+            vxlan_port=self._vxlan_port, verify_checksums=self._verify_checksums, reassemble=self._reassemble
+        )
+        datagrams = self._datagrams = Reassemble()
         self._reading = [CaptureFile(path, self.interfaces, self.problems, pool) for path, _ in self._paths]
         try:
-            batches = ahead(decode, merge(self._reading)) if self._threads > 1 else map(decode, merge(self._reading))
-            for batch in batches:
-                self.counters.read += len(batch)
-                self.counters.undecodable = decode.decoder.undecodable
-                yield batch
+
+            def decoded(chunk: Chunk) -> list[Batch]:
+                return list(datagrams.feed(decode(chunk)))
+
+            chunks = merge(self._reading)
+            for batches in ahead(decoded, chunks) if self._threads > 1 else map(decoded, chunks):
+                for batch in batches:
+                    self.counters.read += len(batch)
+                    self.counters.undecodable = decode.decoder.undecodable
+                    yield batch
         finally:
             for file in self._reading:
                 file.close()
@@ -143,6 +155,11 @@ class Capture:
             where = f"frame {first}" + (" of all" if len(self._reading) > 1 else "")
             hint = f"counted as the {MOST_TUNNELS}th's"
             self.problems.append(Problem(self._reading[0].name, "tunnels", what, where, hint))
+
+    @property
+    def reassembly(self) -> ReassemblyCounters:
+        """What became of fragmented datagrams. One that was never completed is no problem of the file."""
+        return self._datagrams.counters if self._datagrams else ReassemblyCounters()
 
     @property
     def files(self) -> list[FileInfo]:
@@ -199,12 +216,15 @@ def open(
     *,
     vxlan_port: int = 4789,
     verify_checksums: bool = False,
+    reassemble: bool = True,
     threads: int = 1,
 ) -> Capture:
     """Opens a capture: a file, a pattern, a folder, "-" for standard input, or a list of these.
 
     vxlan_port        UDP destination port that carries VXLAN
     verify_checksums  compute TCP, UDP and ICMP checksums; off, because offloading makes them wrong at the sender
+    reassemble        put fragmented IP datagrams together (transforms.reassemble.Reassemble); without, each frame is
+                      shown by itself, and only the first fragment of a datagram has ports
     threads           with more than one, the next chunk is read while one is decoded
 
     Returns a Capture, to be iterated as batches. Raises CaptureError when a folder or pattern has no files; what is
@@ -213,4 +233,6 @@ def open(
     names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not names:
         raise UsageError("no capture is named", hint="give a file, a folder or a pattern")
-    return Capture(names, vxlan_port=vxlan_port, verify_checksums=verify_checksums, threads=threads)
+    return Capture(
+        names, vxlan_port=vxlan_port, verify_checksums=verify_checksums, reassemble=reassemble, threads=threads
+    )

@@ -21,6 +21,22 @@ VERDICTS = ("ok", "truncated", "malformed", "unsupported")
 TUNNEL_KINDS = ("", "vxlan", "gre", "ip-in-ip")
 END_REASONS = ("", "idle", "active", "closed", "forced", "evicted")
 CONN_STATES = ("S0", "S1", "SF", "REJ", "S2", "S3", "RSTO", "RSTR", "RSTOS0", "RSTRH", "SH", "SHR", "OTH")
+PACKET_FLAGS = (
+    "more-fragments",
+    "dont-fragment",
+    "bad-checksum",
+    "has-transport",
+    "is-outer",
+    "is-fragment",
+    "overlap",
+    "overlap-differs",
+)
+"""Bits of a packet's `flags`, lowest first.
+
+has-transport: the ports were read. is-outer: no IP layer was read inside the innermost tunnel. is-fragment: a fragment
+captured whole that did not complete its datagram. overlap: in the datagram that the frame completed fragments overlap;
+overlap-differs: and do not agree on the bytes.
+"""
 TCP_FLAGS = ("fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr")
 
 
@@ -95,7 +111,7 @@ PACKET = (
     Column("eth_source", "(6,)u1", "mac", "Source MAC", "", "innermost", "eth.src"),
     Column("eth_destination", "(6,)u1", "mac", "Destination MAC", "", "innermost", "eth.dst"),
     Column("transport_length", "u1", "uint8", "", "byte", "of the transport header, which ends at the payload"),
-    Column("flags", "u1", "uint8", "", "", "1 more fragments, 2 don't fragment, 4 bad checksum, 8 ports were read"),
+    Column("flags", "u1", "uint8", "", "", "bits, named by schema.PACKET_FLAGS"),
     Column("reserved", "(2,)u1", ""),
 )
 
@@ -121,6 +137,29 @@ LAYER = (
     Column("protocol", "u1", "uint8", "Protocol", "", "index into PROTOCOLS"),
     Column("buffer", "u1", "uint8", "Buffer", "", "index into the batch's buffers"),
     Column("reserved", "(2,)u1", ""),
+)
+
+DATAGRAM = (
+    Column("packet", "u4", "uint32", "Packet", "", "row in the batch's packets: the frame that completed it"),
+    Column("offset", "u4", "uint32", "Offset", "byte", "in the batch's buffers[1]"),
+    Column("length", "u4", "uint32", "Length", "byte", "of the datagram, without IP headers"),
+    Column("protocol", "u4", "uint32", "Protocol", "", "IP protocol number of what it begins with"),
+)
+
+FRAGMENT = (
+    Column("timestamp", "i8", "time", unit="ns", description="of the datagram's first fragment"),
+    Column("source", "(16,)u1", "address"),
+    Column("destination", "(16,)u1", "address"),
+    Column("identification", "u4", "uint32"),
+    Column("tunnel_id", "u4", "uint32"),
+    Column("vlan", "u2", "uint16"),
+    Column("ip_version", "u1", "uint8"),
+    Column("key_protocol", "u1", "uint8", description="IPv4: datagrams of other protocols have other identifications"),
+    Column("offset", "u2", "uint16", unit="byte"),
+    Column("length", "u2", "uint16", unit="byte"),
+    Column("protocol", "u1", "uint8"),
+    Column("more", "u1", "uint8"),
+    Column("reserved", "(6,)u1", ""),
 )
 
 
@@ -233,6 +272,8 @@ MARK_DTYPE = dtype(MARK)
 PACKET_DTYPE = dtype(PACKET)
 TUNNEL_DTYPE = dtype(TUNNEL)
 LAYER_DTYPE = dtype(LAYER)
+DATAGRAM_DTYPE = dtype(DATAGRAM)
+FRAGMENT_DTYPE = dtype(FRAGMENT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ class _Frame(NamedTuple):
     tcp_window: int
     transport_length: int
     payload_length: int
+    payload_buffer: int
     fragment_offset: int
     ip_id: int
     flags: int
@@ -122,7 +123,7 @@ def _information(frame: _Frame) -> str:
     text = ""
     if frame.flags & HAS_TRANSPORT:
         text = _transport(frame)
-    elif frame.fragment_offset or frame.flags & _MORE_FRAGMENTS:
+    elif (frame.fragment_offset or frame.flags & _MORE_FRAGMENTS) and not frame.payload_buffer:
         text = f"Fragment Offset={frame.fragment_offset} ID=0x{frame.ip_id:04x} Len={frame.payload_length}"
     if frame.flags & _BAD_CHECKSUM:
         text += " [bad checksum]"

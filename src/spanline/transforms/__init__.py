@@ -1,0 +1,1 @@
+"""What changes batches before the stages see them, one a file."""
