@@ -2,6 +2,8 @@
 # make test      everything CI runs: linters, types, C headers alone, tests on the built wheel
 # make sanitize  the tests on a core built with ASan and UBSan
 # make fuzz      every fuzz target for an hour; FUZZ_SECONDS=, FUZZ_RUNS= and FUZZ_TARGETS="decode flows" change that
+# make instructions         fixed jobs take no more instructions than expected.json says
+# make instructions-accept  what they take today is what is expected from now on
 # make bench     the benchmarks
 # make compare   spanline beside other programs: writes benchmarks/RESULTS.md
 # make clean     away with everything that make made
@@ -20,10 +22,10 @@ C_FLAGS := -std=c11 -Wall -Wextra -Wconversion -Werror -Iext -fsyntax-only -x c
 BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 WHEEL = $$(ls build/wheel/spanline-*.whl)
 
-.PHONY: demo test lint types headers pytest sanitize fuzz fuzz-short bench compare clean
+.PHONY: demo test lint types headers pytest sanitize fuzz fuzz-short instructions instructions-accept bench compare clean
 .DELETE_ON_ERROR:
 
-test: lint types headers pytest fuzz-short
+test: lint types headers pytest fuzz-short instructions
 
 # --- build and install: each step leaves a stamp and runs again only when its sources changed
 
@@ -122,6 +124,13 @@ fuzz: $(FUZZ_TARGETS:%=fuzz-%)
 fuzz-short:
 	@if command -v clang >/dev/null; then $(MAKE) --no-print-directory fuzz FUZZ_SECONDS=10; \
 	else echo "no clang: nothing is fuzzed"; test -z "$(CI)"; fi
+
+# --- how much work the core does, counted and not timed
+
+instructions instructions-accept:
+	@if command -v valgrind >/dev/null && command -v gcc >/dev/null; then \
+		$(PYTHON) benchmarks/instructions/count.py $(if $(filter %accept,$@),--accept); \
+	else echo "no valgrind or no gcc: nothing is counted"; test -z "$(CI)"; fi
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest benchmarks --benchmark-only $(BENCH_ARGS)
