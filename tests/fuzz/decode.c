@@ -27,6 +27,8 @@ static void check_row(const packet_row *row, const frame_record *record) {
     CHECK(row->verdict <= VERDICT_UNSUPPORTED && row->verdict_layer < PROTOCOL_COUNT);
     CHECK(row->ip_version == 0 || row->ip_version == 4 || row->ip_version == 6);
     CHECK(row->ip_version != 0 || row->flow_hash == 0);
+    CHECK(row->transport_length == 0 || (row->flags & PACKET_HAS_TRANSPORT));
+    CHECK(row->fragment_offset == 0 || !(row->flags & PACKET_HAS_TRANSPORT));
     CHECK(row->tunnel_count != 0 || row->inner_length == record->wire_length);
 }
 

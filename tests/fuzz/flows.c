@@ -50,6 +50,7 @@ static void run(tracked *k, const packet_row *rows, uint32_t count, const uint8_
     static const int64_t timeouts[] = {0, 1000000000, 120000000000, INT64_MAX - 1, INT64_MAX, 1, 1000, 1000000};
     flow_table *t = &k->table;
     memset(k, 0, sizeof *k);
+    k->ended = NOTHING;
     k->most = count;
     k->slab_limit = roomy ? 1 : 1 + (steering[0] & 1);
     k->dead = roomy || (steering[6] & 1) ? 0 : SLAB_RECORDS - 1 - (uint32_t)(steering[0] >> 4);
@@ -81,7 +82,7 @@ static void run(tracked *k, const packet_row *rows, uint32_t count, const uint8_
 
 /* The books: every row is in a flow, or decoded and without one, or undecodable. */
 static void check_books(const tracked *k, const packet_row *rows, uint32_t count) {
-    totals wanted = {0, 0, 0};
+    totals wanted = NOTHING;
     uint64_t others = 0;
     for (uint32_t n = 0; n < count; n++) {
         if (rows[n].ip_version) {
@@ -89,6 +90,8 @@ static void check_books(const tracked *k, const packet_row *rows, uint32_t count
             wanted.packets++;
             wanted.bytes += whole ? rows[n].wire_length : rows[n].inner_length;
             wanted.payload += rows[n].payload_length;
+            wanted.first_seen = rows[n].timestamp < wanted.first_seen ? rows[n].timestamp : wanted.first_seen;
+            wanted.last_seen = rows[n].timestamp > wanted.last_seen ? rows[n].timestamp : wanted.last_seen;
         } else {
             others += rows[n].verdict == VERDICT_OK;
         }
@@ -96,6 +99,7 @@ static void check_books(const tracked *k, const packet_row *rows, uint32_t count
     const totals sum = check_table(k);
     CHECK(k->table.live == 0 && k->table.flow_packets == wanted.packets && k->table.non_flow_packets == others);
     CHECK(sum.packets == wanted.packets && sum.bytes == wanted.bytes && sum.payload == wanted.payload);
+    CHECK(sum.first_seen == wanted.first_seen && sum.last_seen == wanted.last_seen);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

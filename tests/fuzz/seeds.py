@@ -94,6 +94,18 @@ def handshake() -> list[Record]:
     return records(ethernet() / packet for packet in packets)
 
 
+def many_letters() -> list[Record]:
+    """One connection with more to tell than its history has room for: every RST has a sequence number of its own."""
+    packet = ipv4("10.0.0.1", "10.0.0.2")
+    return records(ethernet() / packet / tcp(50123, 443, seq=n, flags="R") for n in range(50))
+
+
+def nested() -> list[Record]:
+    """Tunnels in tunnels: one, the most, two, the most, …"""
+    depths = (count for most in range(1, 9) for count in (most, 8))
+    return records(ethernet() / Frame(*(ipv4().layers * (depth + 1))) / udp() for depth in depths)
+
+
 def links() -> Iterator[tuple[int, Frame]]:
     """(link type, a frame of it)"""
     inside = ipv4() / tcp()
@@ -143,7 +155,8 @@ def crafted_lists() -> Iterator[bytes]:
         yield frame_list([(1, Record(START, bytes(record.frame)[:-9]))], missing=4)
     yield frame_list((1, record) for record in records(ethernet() / packet for packet in PACKETS.values()))
     yield frame_list((link_type, Record(START, frame)) for link_type, frame in links())
-    yield frame_list((1, record) for record in handshake())
+    for connection in (handshake(), many_letters(), nested()):
+        yield frame_list((1, record) for record in connection)
     pieces = fragments(ipv4() / udp() / bytes(90), 32) + fragments(ipv6() / tcp() / bytes(90), 32)
     yield frame_list((1, record) for record in records(ethernet() / piece for piece in pieces))
 

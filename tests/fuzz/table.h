@@ -14,7 +14,11 @@ typedef struct {
     uint64_t packets;
     uint64_t bytes;
     uint64_t payload;
+    int64_t first_seen;
+    int64_t last_seen;
 } totals;
+
+static const totals NOTHING = {0, 0, 0, INT64_MAX, INT64_MIN};
 
 typedef struct {
     flow_table table;
@@ -30,9 +34,12 @@ typedef struct {
 
 static inline void add_totals(totals *sum, const flow_record *flow) {
     for (int way = 0; way < 2; way++) {
-        sum->packets += flow->direction[way].packets;
-        sum->bytes += flow->direction[way].bytes;
-        sum->payload += flow->direction[way].payload_bytes;
+        const flow_direction *d = &flow->direction[way];
+        sum->packets += d->packets;
+        sum->bytes += d->bytes;
+        sum->payload += d->payload_bytes;
+        sum->first_seen = d->packets && d->first_seen < sum->first_seen ? d->first_seen : sum->first_seen;
+        sum->last_seen = d->packets && d->last_seen > sum->last_seen ? d->last_seen : sum->last_seen;
     }
 }
 
