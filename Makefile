@@ -1,5 +1,5 @@
 # make demo      a capture is made and analysed: see what spanline says
-# make test      everything CI runs: linters, types, C headers alone, tests on the built wheel
+# make test      everything CI runs: linters, types, C headers alone, tests on the built wheel, a little fuzzing, instruction counts
 # make sanitize  the tests on a core built with ASan and UBSan
 # make fuzz      every fuzz target for an hour; FUZZ_SECONDS=, FUZZ_RUNS= and FUZZ_TARGETS="decode flows" change that
 # make instructions         fixed jobs take no more instructions than expected.json says

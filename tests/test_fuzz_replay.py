@@ -40,8 +40,8 @@ def replay(program: Path, inputs: list[Path]) -> subprocess.CompletedProcess[str
 @pytest.mark.parametrize("target", TARGETS)
 def test_known_inputs(target: str, tmp_path: Path) -> None:
     """Each target has at least one crash, or an input made to be one."""
-    crashes = sorted((FOLDER / "crashes" / target).iterdir())
-    assert crashes
+    crashes = sorted((FOLDER / "crashes" / target).glob("*"))
+    assert crashes, f"tests/fuzz/crashes/{target}/ has no input"
     write(tmp_path / "seeds", own(target))
     inputs = [*crashes, *sorted((tmp_path / "seeds").iterdir())]
     result = replay(build(FOLDER / f"{target}.c", tmp_path / "program"), inputs)
