@@ -115,7 +115,7 @@ build/fuzz/seeds.stamp: $(wildcard tests/fuzz/*.py tests/fuzz/*.[ch] tests/craft
 # What a target finds out grows in build/fuzz/<target>/corpus; an input that breaks it is kept in build/fuzz/<target>/found.
 $(FUZZ_TARGETS:%=fuzz-%): fuzz-%: build/fuzz/%/$(FUZZ_PROGRAM) build/fuzz/seeds.stamp
 	cd build/fuzz/$* && ./$(FUZZ_PROGRAM) -max_total_time=$(FUZZ_SECONDS) -runs=$(FUZZ_RUNS) -max_len=4096 -timeout=60 \
-		-artifact_prefix=found/ -print_final_stats=1 corpus seeds ../../../tests/fuzz/crashes/$* >log.txt 2>&1 \
+		-artifact_prefix=found/ -print_final_stats=1 corpus seeds $(addprefix ../../../,$(wildcard tests/fuzz/crashes/$*)) >log.txt 2>&1 \
 		|| { tail -n 60 log.txt; echo "$*: see build/fuzz/$*/log.txt, and CONTRIBUTING.md on how to replay it"; exit 1; }
 	@echo "$*: $$(grep -E '^Done ' build/fuzz/$*/log.txt)"
 
