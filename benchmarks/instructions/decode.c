@@ -57,9 +57,10 @@ static void prepare_small(void) {
 
 static void decode(void) {
     static const int32_t link_types[] = {LINK_ETHERNET};
-    path_table paths = {path_next, path_parent, path_protocol, 1, 0};
-    decode_counters counters = {0, 0, 0, 0};
-    const decoder d = {{{1, 2, 3, 4}}, &paths, &counters, link_types, 1, 4789, 0};
+    path_table paths = {.next = path_next, .parent = path_parent, .protocol = path_protocol, .count = 1};
+    decode_counters counters = {.frames = 0};
+    const decoder d = {.seed = {{1, 2, 3, 4}}, .paths = &paths, .counters = &counters, .link_types = link_types,
+                       .interface_count = 1, .vxlan_port = 4789};
     tunnel_output tunnels = {tunnel_rows, 0, sizeof tunnel_rows / sizeof tunnel_rows[0]};
     done = decode_batch(&d, bytes, records, 0, FRAMES, rows, &tunnels);
 }

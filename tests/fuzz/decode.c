@@ -115,9 +115,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     take_frames(data, size, &list);
     /* Nearly full at times: what happens to the 65,536th stack is decided by who sends the frames. */
     const uint32_t first = steering[0] < 128 ? 1 : MAX_PATHS - steering[0] % 8U;
-    path_table paths = {path_next, path_parent, path_protocol, first, 0};
+    path_table paths = {.next = path_next, .parent = path_parent, .protocol = path_protocol, .count = first};
     memset(&counters, 0, sizeof counters);
-    decoder d = {{{1, 2, 3, 4}}, &paths, &counters, link_types, INTERFACES, 4789, steering[1] & 1};
+    decoder d = {.seed = {{1, 2, 3, 4}}, .paths = &paths, .counters = &counters, .link_types = link_types,
+                 .interface_count = INTERFACES, .vxlan_port = 4789, .verify_checksums = steering[1] & 1};
     packet_row *rows = room(list.count, sizeof *rows);
     tunnel_row *all = room(list.count * MAX_TUNNELS, sizeof *all);
     const uint32_t capacity = MAX_TUNNELS + steering[2] % 16U;

@@ -110,8 +110,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     take_frames(data, size, &list);
     const uint32_t count = list.count;
     packet_row *rows = room(count, sizeof *rows);
-    decode_counters counters = {0, 0, 0, 0};
-    const decoder d = {{{1, 2, 3, 4}}, NULL, &counters, link_types, INTERFACES, 4789, 1};
+    decode_counters counters = {.frames = 0};
+    const decoder d = {.seed = {{1, 2, 3, 4}}, .counters = &counters, .link_types = link_types,
+                       .interface_count = INTERFACES, .vxlan_port = 4789, .verify_checksums = 1};
     tunnel_output tunnels = {room((count + 1) * MAX_TUNNELS, sizeof *tunnels.rows), 0, (count + 1) * MAX_TUNNELS};
     CHECK(decode_batch(&d, list.bytes, list.records, 0, count, rows, &tunnels) == count);
     for (uint32_t n = 0; n < count; n++) {
