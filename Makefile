@@ -1,6 +1,9 @@
 # make demo      a capture is made and analysed: see what spanline says
-# make test      everything CI runs: linters, types, C headers alone, tests on the built wheel
+# make test      everything CI runs: linters, types, C headers alone, tests on the built wheel, a little fuzzing, instruction counts
 # make sanitize  the tests on a core built with ASan and UBSan
+# make fuzz      every fuzz target for an hour; FUZZ_SECONDS=, FUZZ_RUNS= and FUZZ_TARGETS="decode flows" change that
+# make instructions         fixed jobs take no more instructions than expected.json says
+# make instructions-accept  what they take today is what is expected from now on
 # make bench     the benchmarks
 # make compare   spanline beside other programs: writes benchmarks/RESULTS.md
 # make clean     away with everything that make made
@@ -19,10 +22,10 @@ C_FLAGS := -std=c11 -Wall -Wextra -Wconversion -Werror -Iext -fsyntax-only -x c
 BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 WHEEL = $$(ls build/wheel/spanline-*.whl)
 
-.PHONY: demo test lint types headers pytest sanitize bench compare clean
+.PHONY: demo test lint types headers pytest sanitize fuzz fuzz-short instructions instructions-accept bench compare clean
 .DELETE_ON_ERROR:
 
-test: lint types headers pytest
+test: lint types headers pytest fuzz-short instructions
 
 # --- build and install: each step leaves a stamp and runs again only when its sources changed
 
@@ -88,6 +91,46 @@ sanitize: $(VENV)/dev.stamp
 	SPANLINE_SANITIZE=1 $(PIP) install --no-deps --no-build-isolation --target build/sanitize/site .
 	PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=build/sanitize/site \
 		LD_PRELOAD=$$(gcc -print-file-name=libasan.so) $(BIN)/python -m pytest -p no:benchmark -p no:xdist --capture=sys
+
+# --- fuzz it: every tests/fuzz/*.c is a target, except what replays inputs without libFuzzer
+
+FUZZ_TARGETS ?= $(filter-out replay,$(basename $(notdir $(wildcard tests/fuzz/*.c))))
+FUZZ_SECONDS ?= 3600
+FUZZ_RUNS ?= -1
+FUZZ_SANITIZE ?= address,undefined
+FUZZ_CAPTURES ?= ../shared/captures
+comma := ,
+FUZZ_PROGRAM := fuzz$(patsubst %,-%,$(subst $(comma),-,$(FUZZ_SANITIZE)))
+FUZZ_FLAGS := $(filter-out -fsyntax-only -x c,$(C_FLAGS)) -g -O1 -fno-omit-frame-pointer \
+	-fsanitize=fuzzer$(FUZZ_SANITIZE:%=$(comma)%) -fno-sanitize-recover=all
+
+build/fuzz/%/$(FUZZ_PROGRAM): tests/fuzz/%.c $(wildcard tests/fuzz/*.h ext/*.h)
+	mkdir -p $(@D)/corpus $(@D)/found
+	clang $(FUZZ_FLAGS) $< -o $@
+
+build/fuzz/seeds.stamp: $(wildcard tests/fuzz/*.py tests/fuzz/*.[ch] tests/craft*.py benchmarks/traffic*.py) | $(VENV)/dev.stamp
+	PYTHONPATH=benchmarks $(BIN)/python -m tests.fuzz.seeds build/fuzz --captures $(FUZZ_CAPTURES)
+	touch $@
+
+# What a target finds out grows in build/fuzz/<target>/corpus; an input that breaks it is kept in build/fuzz/<target>/found.
+$(FUZZ_TARGETS:%=fuzz-%): fuzz-%: build/fuzz/%/$(FUZZ_PROGRAM) build/fuzz/seeds.stamp
+	cd build/fuzz/$* && ./$(FUZZ_PROGRAM) -max_total_time=$(FUZZ_SECONDS) -runs=$(FUZZ_RUNS) -max_len=4096 -timeout=60 \
+		-artifact_prefix=found/ -print_final_stats=1 corpus seeds $(addprefix ../../../,$(wildcard tests/fuzz/crashes/$*)) >log.txt 2>&1 \
+		|| { tail -n 60 log.txt; echo "$*: see build/fuzz/$*/log.txt, and CONTRIBUTING.md on how to replay it"; exit 1; }
+	@echo "$*: $$(grep -E '^Done ' build/fuzz/$*/log.txt)"
+
+fuzz: $(FUZZ_TARGETS:%=fuzz-%)
+
+fuzz-short:
+	@if command -v clang >/dev/null; then $(MAKE) --no-print-directory fuzz FUZZ_SECONDS=10; \
+	else echo "no clang: nothing is fuzzed"; test -z "$(CI)"; fi
+
+# --- how much work the core does, counted and not timed
+
+instructions instructions-accept:
+	@if command -v valgrind >/dev/null && command -v gcc >/dev/null; then \
+		$(PYTHON) benchmarks/instructions/count.py $(if $(filter %accept,$@),--accept); \
+	else echo "no valgrind or no gcc: nothing is counted"; test -z "$(CI)"; fi
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest benchmarks --benchmark-only $(BENCH_ARGS)

@@ -1,0 +1,249 @@
+"""Write the inputs that fuzzing starts from: `python -m tests.fuzz.seeds build/fuzz`, below it `<target>/seeds`.
+
+They come from crafted frames and files, a little of the benchmarks' traffic, and the shared captures where those are.
+`framing` reads capture files, every other target a list of frames; input.h draws both. PYTHONPATH must hold benchmarks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+import struct
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from traffic import generate
+
+from tests.craft import (
+    Frame,
+    arp,
+    authentication,
+    ethernet,
+    extension,
+    fragments,
+    icmp,
+    icmpv6,
+    ipv4,
+    ipv6,
+    ipv6_fragment,
+    llc,
+    null,
+    option,
+    sctp,
+    sctp_chunk,
+    sll,
+    sll2,
+    snap,
+    tcp,
+    udp,
+    vlan,
+)
+from tests.craft_files import START, Pcapng, Record, pcap, pcap_header, records
+from tests.craft_tunnels import erspan2, geneve, gre, gtp_u, mpls, pppoe, vxlan
+
+FOLDER = Path(__file__).resolve().parent
+TARGETS = sorted({path.stem for path in FOLDER.glob("*.c")} - {"replay"})
+LARGEST = 4096
+"""Bytes of an input: the targets are slower with more, and find no more."""
+SUFFIXES = {".pcap", ".pcapng", ".cap"}
+
+_LIST = re.search(r"link_types\[\] = \{([\d, ]+)\}", (FOLDER / "input.h").read_text())
+assert _LIST is not None
+LINK_TYPES = tuple(int(number) for number in _LIST[1].split(","))
+
+STEERINGS = (bytes(8), bytes([1, 0, 1, 1, 2, 3, 5, 8]), bytes([255, 1, 0, 3, 129, 60, 7, 200]))
+OPTIONS = option(2, b"\5\xb4") + option(4) + option(8, bytes(8)) + b"\1" + option(3, b"\7")
+PACKETS = {
+    "tcp": ipv4() / tcp(options=OPTIONS) / b"GET / HTTP/1.1\r\n",
+    "udp6": ipv6() / udp(53, 53) / bytes(20),
+    "chain": ipv6() / extension(0) / extension(60, bytes(30)) / ipv6_fragment() / authentication() / udp() / b"..",
+    "routed": ipv6() / extension(43, b"\0\1" + bytes(20)) / tcp(),
+    "icmp": ipv4() / icmp() / bytes(32),
+    "quoted": ipv4() / icmp(11, 0) / ipv4() / udp() / bytes(8),
+    "quoted6": ipv6() / icmpv6(1, 0) / ipv6() / extension(60) / tcp(options=OPTIONS),
+    "sctp": ipv4(options=b"\1" * 8) / sctp() / sctp_chunk(1),
+    "vxlan": ipv4() / udp(50000, 4789) / vxlan(7) / ethernet() / vlan(5) / ipv6() / tcp() / b"inner",
+    "gre": ipv4() / gre(key=1, sequence=2, with_checksum=True) / ethernet() / vlan(4) / ipv4() / udp(),
+    "ip-in-ip": ipv4() / ipv6() / ipv4(options=b"\1" * 40) / tcp(options=b"\1" * 40),
+    "erspan": ipv4() / gre(sequence=1) / erspan2(3) / ethernet() / ipv4() / tcp(),
+    "geneve": ipv4() / udp(50000, 6081) / geneve(9) / ethernet() / ipv4() / udp(),
+    "gtp-u": ipv4() / udp(2152, 2152) / gtp_u(5) / ipv4() / tcp(),
+    "deep": Frame(*(ipv4().layers * 10)) / udp(),
+}
+
+
+def handshake() -> list[Record]:
+    """A connection from SYN to FIN, with retransmissions, and the next one between the same ends."""
+    there, back = ipv4("10.0.0.1", "10.0.0.2"), ipv4("10.0.0.2", "10.0.0.1")
+    stamps = [option(8, struct.pack("!II", n, n and n + 50)) + b"\1\1" for n in range(3)]
+    packets = [
+        there / tcp(50123, 443, seq=7, flags="S", options=stamps[1]),
+        there / tcp(50123, 443, seq=7, flags="S", options=stamps[2]),
+        back / tcp(443, 50123, seq=70, ack=8, flags="SA", options=option(8, struct.pack("!II", 9, 2)) + b"\1\1"),
+        there / tcp(50123, 443, seq=8, ack=71),
+        there / tcp(50123, 443, seq=8, ack=71, flags="PA") / b"question",
+        there / tcp(50123, 443, seq=8, ack=71, flags="PA") / b"question",
+        back / tcp(443, 50123, seq=80, ack=16, flags="A", window=0) / b"after a hole",
+        there / tcp(50123, 443, seq=16, ack=92, flags="FA"),
+        back / tcp(443, 50123, seq=92, ack=17, flags="FA"),
+        there / tcp(50123, 443, seq=5000, flags="S"),
+        back / tcp(443, 50123, seq=0, ack=5001, flags="RA"),
+    ]
+    return records(ethernet() / packet for packet in packets)
+
+
+def many_letters() -> list[Record]:
+    """One connection with more to tell than its history has room for: every RST has a sequence number of its own."""
+    packet = ipv4("10.0.0.1", "10.0.0.2")
+    return records(ethernet() / packet / tcp(50123, 443, seq=n, flags="R") for n in range(50))
+
+
+def nested() -> list[Record]:
+    """Tunnels in tunnels: one, the most, two, the most, …"""
+    depths = (count for most in range(1, 9) for count in (most, 8))
+    return records(ethernet() / Frame(*(ipv4().layers * (depth + 1))) / udp() for depth in depths)
+
+
+def links() -> Iterator[tuple[int, Frame]]:
+    """(link type, a frame of it)"""
+    inside = ipv4() / tcp()
+    on_ethernet = arp(), llc() / b"..", snap() / inside, vlan(1) / vlan(2) / inside, vlan(1, tpid=0x88A8) / inside
+    yield from ((1, ethernet() / frame) for frame in (*on_ethernet, mpls(3) / inside, pppoe() / inside))
+    yield from ((number, inside) for number in (12, 14, 101, 228))
+    yield from [(229, ipv6() / udp()), (113, sll() / inside), (276, sll2() / inside), (147, inside)]
+    yield from [(0, null() / inside), (108, null(order=">") / inside)]
+
+
+def frame_list(frames: Iterable[tuple[int, Record]], missing: int = 0) -> bytes:
+    """An input of the targets that read frames: (link type, frame with its time) → see take_frames() in input.h."""
+    found, before = b"", START
+    for link_type, record in frames:
+        data = bytes(record.frame)[:1500]
+        step = max(-(2**31), min((record.time - before) // 1000, 2**31 - 1))
+        found += struct.pack("<BBHi", LINK_TYPES.index(link_type), missing, len(data), step) + data
+        before = record.time
+    return found[: LARGEST - 8]
+
+
+def pcap_records(data: bytes) -> list[Record]:
+    """The records of a little-endian pcap file with nanoseconds, as benchmarks/traffic.py writes them."""
+    found, at = [], 24
+    while at < len(data):
+        seconds, fraction, captured, wire = struct.unpack_from("<IIII", data, at)
+        found.append(Record(seconds * 10**9 + fraction, data[at + 16 : at + 16 + captured], wire))
+        at += 16 + captured
+    return found
+
+
+def traffic() -> Iterator[bytes]:
+    """Small captures of each kind of synthetic traffic."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "traffic.pcap"
+        for kind, transport in (("mix", "udp"), ("small", "udp"), ("small", "tcp"), ("vxlan", "udp")):
+            for seed in range(3):
+                generate(kind, path, packets=40, flows=4, seed=seed, seconds=20.0, transport=transport)
+                yield path.read_bytes()
+
+
+def crafted_lists() -> Iterator[bytes]:
+    """Lists of frames: each packet alone and cut short, all of them, every link type, a connection, fragments."""
+    for packet in PACKETS.values():
+        record = Record(START, ethernet() / packet)
+        yield frame_list([(1, record)])
+        yield frame_list([(1, Record(START, bytes(record.frame)[:-9]))], missing=4)
+    yield frame_list((1, record) for record in records(ethernet() / packet for packet in PACKETS.values()))
+    yield frame_list((link_type, Record(START, frame)) for link_type, frame in links())
+    for connection in (handshake(), many_letters(), nested()):
+        yield frame_list((1, record) for record in connection)
+    pieces = fragments(ipv4() / udp() / bytes(90), 32) + fragments(ipv6() / tcp() / bytes(90), 32)
+    yield frame_list((1, record) for record in records(ethernet() / piece for piece in pieces))
+
+
+def crafted_files() -> Iterator[bytes]:
+    """Capture files of both formats and byte orders, with every block, clock and oddity that is read."""
+    frames = [bytes(ethernet() / packet) for packet in PACKETS.values()]
+    for big_endian in (False, True):
+        order = Pcapng(big_endian=big_endian)
+        for nanoseconds in (False, True):
+            yield pcap(frames[:6], nanoseconds=nanoseconds, big_endian=big_endian)
+        blocks = [order.section(comment="c" * 9), order.interface(snaplen=40, tsresol=6)]
+        blocks += [order.interface(101, tsresol=0x8A)]
+        blocks += [order.enhanced(frames[0], comment="text"), order.simple(frames[1]), order.obsolete(frames[2])]
+        blocks += [order.names([(bytes(4), "host")]), order.secrets(b"key"), order.custom(b"....")]
+        blocks += [order.statistics(received=5, dropped=1), order.enhanced(frames[3], 5, interface=7)]
+        blocks += [order.section(), order.interface(tsoffset=-3600, tsresol=19), order.enhanced(frames[4], 2**63)]
+        yield b"".join(blocks)
+        yield b"".join(blocks + [order.block(6, b"too short")])
+        yield b"".join(blocks[:3] + [order.block(9, bytes(40), trailing_length=9), order.enhanced(frames[0])])
+        yield b"".join(blocks[:2] + [order.block(6, bytes(40), trailing_length=9)])
+    yield pcap_header() + struct.pack("<IIII", 0, 0, 262145, 0)
+
+
+def shared_captures(folder: Path) -> Iterator[bytes]:
+    """The beginnings of the shared captures that are not compressed."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix in SUFFIXES:
+            with path.open("rb") as file:
+                yield file.read(LARGEST - 8)
+
+
+def shared_lists(folder: Path) -> Iterator[bytes]:
+    """The first frames of the shared captures, of the link types that are known."""
+    import spanline  # only here: the seeds of our own need no built core
+
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file() or path.suffix not in SUFFIXES:
+            continue
+        capture = spanline.open(path)
+        try:
+            batch = next(iter(capture))
+        except (spanline.SpanlineError, StopIteration):
+            continue
+        found = []
+        for row in batch.packets[:30]:
+            interface, at = int(row["interface"]), int(row["frame_offset"])
+            link_type = capture.interfaces[interface].link_type if interface < len(capture.interfaces) else -1
+            if link_type in LINK_TYPES:
+                frame = batch.buffers[0][at : at + int(row["captured_length"])].tobytes()
+                found.append((link_type, Record(int(row["timestamp"]), frame)))
+        yield frame_list(found)
+
+
+def own(target: str) -> list[bytes]:
+    """The inputs that need nothing but this repository."""
+    if target == "framing":
+        bodies = [*crafted_files(), *(data[: LARGEST - 8] for data in traffic())]
+    else:
+        bodies = [*crafted_lists(), *(frame_list((1, record) for record in pcap_records(data)) for data in traffic())]
+    return [body + steering for body in bodies for steering in STEERINGS]
+
+
+def write(folder: Path, inputs: Iterable[bytes]) -> int:
+    """One file for each, named by its content."""
+    folder.mkdir(parents=True, exist_ok=True)
+    count = 0
+    for data in inputs:
+        (folder / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
+        count += 1
+    return count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write the inputs that fuzzing starts from.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--targets", nargs="*", default=TARGETS)
+    parser.add_argument("--captures", type=Path, help="a folder of captures to take beginnings of")
+    arguments = parser.parse_args()
+    shared: Path | None = arguments.captures if arguments.captures and arguments.captures.is_dir() else None
+    for target in arguments.targets:
+        inputs = own(target)
+        if shared:
+            bodies = shared_captures(shared) if target == "framing" else shared_lists(shared)
+            inputs += [body + STEERINGS[n % len(STEERINGS)] for n, body in enumerate(bodies)]
+        print(f"{target}: {write(arguments.folder / target / 'seeds', inputs)} seeds")
+
+
+if __name__ == "__main__":
+    main()
