@@ -17,7 +17,7 @@ from spanline.chunk import Interfaces
 from spanline.errors import CaptureError, Problem, UsageError
 from spanline.pool import Pool
 from spanline.schema import PACKET_DTYPE
-from spanline.sources.capture_file import CaptureFile, FileInfo
+from spanline.sources.capture_file import CaptureFile, FileInfo, OnWait
 from spanline.sources.merge import merge
 from spanline.sources.paths import expand
 from spanline.sources.streams import is_regular_file
@@ -74,6 +74,8 @@ class Capture:
         self._vxlan_port = vxlan_port
         self._verify_checksums = verify_checksums
         self._reading: list[CaptureFile] = []
+        self.on_wait: OnWait | None = None
+        """Called every moment while a pipe gives nothing, with its name and for how many seconds that has lasted."""
         self._reset()
 
     def _reset(self) -> None:
@@ -86,7 +88,8 @@ class Capture:
         self._reset()
         pool = Pool()
         decode = Decode(vxlan_port=self._vxlan_port, verify_checksums=self._verify_checksums)
-        self._reading = [CaptureFile(path, self.interfaces, self.problems, pool) for path, _ in self._paths]
+        common = self.interfaces, self.problems, pool, self.on_wait
+        self._reading = [CaptureFile(path, *common) for path, _ in self._paths]
         try:
             for chunk in merge(self._reading):
                 batch = decode(chunk, self.counters.read + 1)

@@ -168,7 +168,8 @@ class CaptureFile:
                     data, records.view(np.uint8), marks.view(np.uint8)
                 )
                 numbers = self._number_interfaces(framer, numbers)
-                self._read_marks(data, marks[:mark_count], numbers)
+                if mark_count:
+                    self._read_marks(data, marks[:mark_count], numbers)
                 if record_count:
                     records = records[:record_count]
                     if stream.compression:
@@ -253,13 +254,11 @@ class CaptureFile:
         self.info.frames = framer.frames
         where = f"byte {framer.position}" + (" of the uncompressed data" if stream.compression else "")
         read = f"{framer.frames} whole frame{'' if framer.frames == 1 else 's'} before it were read"
-        cut = "truncated in the middle of a record"
-        if stream.is_growing:
-            cut += ", which the file's writer has not finished"
+        unfinished = ", which the file's writer has not finished" if stream.is_growing else ""
         if self._bomb:
             self.problem("bomb", self._bomb, where, f"{read}; if you trust it, unpack it first")
         elif stream.fault:
-            self.problem(stream.fault_kind, stream.fault, where, read)
+            self.problem(stream.fault_kind, stream.fault + unfinished * (stream.fault_kind == "truncated"), where, read)
         elif status == _framing.DAMAGED:
             number, value = framer.fault
             kind = "not-a-capture" if number == _NOT_A_CAPTURE else "damaged"
@@ -272,7 +271,7 @@ class CaptureFile:
         elif not framer.format or (framer.position == 0 and rest):
             self.problem("truncated", "truncated inside the file header", f"byte {len(rest)}")
         elif _is_incomplete(framer, rest):
-            self.problem("truncated", cut, where, read)
+            self.problem("truncated", f"truncated in the middle of a record{unfinished}", where, read)
         elif not framer.frames:
             self.problem("empty", "the file has no frames", hint="was there any traffic while it was captured?")
         self._report_oddities(framer)

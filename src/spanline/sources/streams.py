@@ -16,8 +16,8 @@ _READ = 256 * 1024
 # Most decompressors give nothing of a call that meets corrupt data: a step is what may be lost.
 _STEP = 16 * 1024
 _MOMENT_MS = 200
-# Seconds that the writer of a growing file gets for the rest of what it has begun to write.
-_PATIENCE = 0.25
+# Seconds that a writer gets for the rest of what it has begun to write, if it was at work in the last _LATELY.
+_PATIENCE, _LATELY = 0.25, 1.0
 # Joined files may have an empty one among them; this many in a row only take time.
 _MOST_EMPTY = 10_000
 
@@ -99,8 +99,11 @@ class ByteStream:
         return data
 
     def grew(self) -> bool:
-        """Whether a plain file that has grown since it was opened has more to read; its writer is given a moment."""
-        if not self._is_plain or self.fault or os.fstat(self._descriptor).st_size <= self._first_size:
+        """Whether a plain file has more to read by now; one that is being written to is given a moment."""
+        if not self._is_plain or self.fault:
+            return False
+        written = os.fstat(self._descriptor).st_mtime
+        if not (self.is_growing or abs(time.time() - written) < _LATELY):
             return False
         deadline = time.monotonic() + _PATIENCE
         while os.fstat(self._descriptor).st_size <= os.lseek(self._descriptor, 0, os.SEEK_CUR):
