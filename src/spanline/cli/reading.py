@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from spanline.cli import signals
 from spanline.cli.group import FAILED, complain
 from spanline.cli.options import Inputs
 from spanline.cli.text import plural, printable, quantity, size
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # Seconds until the progress bar shows, and between two pictures of it.
 _AFTER, _EVERY = 0.3, 0.1
+# Clears the line of the bar, and shows the cursor, which was hidden.
+_CLEAR_LINE = b"\r\x1b[2K\x1b[?25h"
 # Seconds without anything from a pipe that are worth a line.
 _SILENCE = 5
 
@@ -111,6 +114,7 @@ class _Screen:
         done, seconds = self._capture.bytes_read, now - self._started
         rates = f"{size(done / seconds)}/s  {quantity(round(self._capture.counters.read / seconds))} frames/s"
         self._progress.update(self._progress.task_ids[0], completed=done, rates=waits_for or rates)
+        signals.last_words = _CLEAR_LINE
         self._progress.start()
         self._progress.refresh()
 
@@ -120,6 +124,7 @@ class _Screen:
     def close(self) -> None:
         if self._progress is not None:
             self._progress.stop()
+            signals.last_words = b""
 
 
 def _with_progress(capture: Capture, batches: Iterator[Batch]) -> Iterator[Batch]:
