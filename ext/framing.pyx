@@ -31,6 +31,8 @@ cdef extern from "framing.h" nogil:
         uint64_t backwards_count
         uint64_t backwards_first
         int64_t backwards_worst
+        uint64_t far_count
+        uint64_t far_first
         uint64_t longer_count
         uint64_t longer_first
         uint64_t undeclared_count
@@ -147,6 +149,11 @@ cdef class Framer:
     def backwards(self):
         """Frames older than one before them: (how many, the first one's number, the largest step in ns)."""
         return self.state.backwards_count, self.state.backwards_first, self.state.backwards_worst
+
+    @property
+    def far(self):
+        """Frames of a time that int64 ns do not hold, and that was brought back to the limit: (how many, the first)."""
+        return self.state.far_count, self.state.far_first
 
     @property
     def longer(self):

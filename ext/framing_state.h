@@ -80,6 +80,7 @@ typedef struct {
     /* What is odd, but not wrong enough to stop. `first` is a frame number from 1. */
     uint64_t backwards_count, backwards_first;
     int64_t backwards_worst; /* ns behind the newest timestamp before it */
+    uint64_t far_count, far_first;               /* times that 64 bits of ns do not hold */
     uint64_t longer_count, longer_first;         /* captured length > wire length */
     uint64_t undeclared_count, undeclared_first; /* interface that was never declared */
     uint64_t options_count, options_first;       /* interface blocks whose options do not end; a place in the file */
@@ -188,6 +189,9 @@ ALWAYS_INLINE void framing_emit(framing *f, framing_output *out, int64_t timesta
     f->frames++;
     if (UNLIKELY(captured > wire) && f->longer_count++ == 0) {
         f->longer_first = f->frames;
+    }
+    if (UNLIKELY(timestamp == INT64_MAX || timestamp <= -INT64_MAX) && f->far_count++ == 0) {
+        f->far_first = f->frames;
     }
     f->last_timestamp = timestamp;
     if (LIKELY(timestamp >= f->newest_timestamp)) {

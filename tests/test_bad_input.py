@@ -47,7 +47,7 @@ class Bad(NamedTuple):
 def option_without_end() -> bytes:
     """An option of an interface that says it is longer than its block."""
     body = NG.pack("HHI", 1, 0, 65535) + NG.pack("HH", 2, 40) + b"eth0"
-    return NG.section() + NG.block(1, body) + NG.enhanced(ONE) + NG.enhanced(ONE)
+    return NG.section() + NG.block(1, body) + NG.enhanced(ONE, START // 1000) + NG.enhanced(ONE, START // 1000)
 
 
 def nested(levels: int) -> Frame:

@@ -130,14 +130,13 @@ def test_long_work_shows_progress_that_vanishes(tmp_path: Path) -> None:
 
     def feed() -> None:
         pieces = pcap([question(0)]), *(pcap([question(n)])[24:] for n in range(1, 4))
-        # Open for reading too: so that opening does not wait for the other side.
-        descriptor = os.open(source, os.O_RDWR)
+        descriptor = os.open(source, os.O_WRONLY)  # which waits for the other side, and then time counts
         for piece in pieces:
             os.write(descriptor, piece)
             time.sleep(0.5)
         os.close(descriptor)
 
-    feeder = threading.Thread(target=feed)
+    feeder = threading.Thread(target=feed, daemon=True)
     feeder.start()
     code, shown = on_a_terminal("crunch", source, "-o", tmp_path / "flows.csv")
     feeder.join()

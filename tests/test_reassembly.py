@@ -109,7 +109,7 @@ def test_a_datagram_goes_on_in_the_next_batch() -> None:
     frames = in_ethernet(pieces(V4, 16))
     table, decode = Reassemble(), Decode(reassemble=True)
     for number, frame in enumerate(frames, 1):
-        [batch] = table.feed(decode(chunk_of([frame]), number))
+        [batch] = table.feed(decode(chunk_of([frame])))
         assert table.counters == ReassemblyCounters(completed=number == len(frames), pending=number != len(frames))
     assert payload(batch, -1) == DATA
     assert list(table.flush()) == []

@@ -61,7 +61,7 @@ def through(frames: list[Record], sizes: list[int]) -> tuple[list[Batch], Reasse
     flows = Flows()
     while at < len(frames):
         size = sizes[len(batches) % len(sizes)]
-        for batch in table.feed(decode(chunk_of(frames[at : at + size]), at + 1)):
+        for batch in table.feed(decode(chunk_of(frames[at : at + size]))):
             flows.update(batch)
             batches.append(batch)
         at += size

@@ -1,12 +1,15 @@
 """spanline: mirrored network traffic in, flows and round-trip times out."""
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
-from spanline.errors import CaptureError, OutputError, Problem, SpanlineError, UsageError
+TYPE_CHECKING = False  # typing's own would have to be imported
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from spanline.analyses import flows
     from spanline.batch import Batch
+    from spanline.errors import CaptureError, OutputError, Problem, SpanlineError, UsageError
     from spanline.pipeline import Capture, open
 
     __version__: str
@@ -24,8 +27,10 @@ __all__ = [
     "open",
 ]
 
-# What takes long to import is imported when it is first used: `spanline --help` must not wait for it.
+# Nothing is imported before it is used: `spanline --help` must not wait for it, and the first thing that the program
+# does is to see to signals.
 _LAZY = {
+    **dict.fromkeys(("CaptureError", "OutputError", "Problem", "SpanlineError", "UsageError"), "spanline.errors"),
     "Batch": "spanline.batch",
     "Capture": "spanline.pipeline",
     "open": "spanline.pipeline",

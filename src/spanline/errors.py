@@ -42,8 +42,8 @@ class Problem:
     """Something wrong with an input. What was whole has been read all the same.
 
     `path` is the file, `where` the place in it (a byte or a frame, "" for the whole file), `what` the fault and `hint`
-    what to do. `kind` is one word for programs: unreadable, not-a-capture, empty, truncated, damaged, backwards,
-    caplen, interface, tunnels.
+    what to do. `kind` is one word for programs: unreadable, not-a-capture, empty, truncated, damaged, bomb, backwards,
+    clock, caplen, interface, texts, tunnels.
     """
 
     path: str

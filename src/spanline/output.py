@@ -30,6 +30,16 @@ _ROW_GROUP = 1 << 16
 _NOT_PLAIN = r"[^ !#-\[\]-~]"
 
 
+_unfinished: set[Path] = set()
+
+
+def discard_unfinished() -> None:
+    """Removes files that are being written, when the process is about to end without any more ado."""
+    for path in tuple(_unfinished):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
 class Writer(Protocol):
     """Takes Tables of one schema; addresses and labels in them become text."""
 
@@ -226,8 +236,15 @@ def open_stream(path: str | None) -> Iterator[Stream]:
     place = Path(os.path.realpath(path))
     special = place.exists() and not place.is_file()
     unfinished = None if special else place.with_name(f".{place.name}.{os.getpid()}.part")
-    with _told(path):
-        raw = unfinished.open("xb") if unfinished else place.open("wb")
+    if unfinished:
+        _unfinished.add(unfinished)
+    try:
+        with _told(path):
+            raw = unfinished.open("xb") if unfinished else place.open("wb")
+    except BaseException:
+        if unfinished:
+            _unfinished.discard(unfinished)
+        raise
     try:
         yield Stream(raw, path)
         with _told(path):
@@ -241,6 +258,7 @@ def open_stream(path: str | None) -> Iterator[Stream]:
             raw.close()
         if unfinished:
             unfinished.unlink(missing_ok=True)
+            _unfinished.discard(unfinished)
 
 
 @contextlib.contextmanager

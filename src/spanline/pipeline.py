@@ -17,7 +17,7 @@ from spanline.chunk import Chunk, Interfaces
 from spanline.errors import CaptureError, Problem, UsageError
 from spanline.pool import Pool
 from spanline.schema import PACKET_DTYPE
-from spanline.sources.capture_file import CaptureFile, FileInfo
+from spanline.sources.capture_file import CaptureFile, FileInfo, OnWait
 from spanline.sources.merge import merge
 from spanline.sources.paths import expand
 from spanline.sources.streams import is_regular_file
@@ -95,6 +95,8 @@ class Capture:
         self._verify_checksums = verify_checksums
         self._reassemble = reassemble
         self._reading: list[CaptureFile] = []
+        self.on_wait: OnWait | None = None
+        """Called every moment while a pipe gives nothing, with its name and for how many seconds that has lasted."""
         self._reset()
 
     def _reset(self) -> None:
@@ -111,14 +113,17 @@ class Capture:
             vxlan_port=self._vxlan_port, verify_checksums=self._verify_checksums, reassemble=self._reassemble
         )
         datagrams = self._datagrams = Reassemble()
-        self._reading = [CaptureFile(path, self.interfaces, self.problems, pool) for path, _ in self._paths]
+        common = self.interfaces, self.problems, pool, self.on_wait
+        self._reading = [CaptureFile(path, *common) for path, _ in self._paths]
         try:
 
             def decoded(chunk: Chunk) -> list[Batch]:
                 return list(datagrams.feed(decode(chunk)))
 
             chunks = merge(self._reading)
-            for batches in ahead(decoded, chunks) if self._threads > 1 else map(decoded, chunks):
+            # What comes through a pipe is shown at once, and not when the next chunk has come.
+            several = self._threads > 1 and self.bytes_total is not None
+            for batches in ahead(decoded, chunks) if several else map(decoded, chunks):
                 for batch in batches:
                     self.counters.read += len(batch)
                     self.counters.undecodable = decode.decoder.undecodable

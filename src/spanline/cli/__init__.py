@@ -1,15 +1,11 @@
 """The command line. One command a file, without logic: that is in analyses.py, stages/ and output.py."""
 
-from __future__ import annotations
-
-import sys
-
 
 def main() -> None:
     """Runs `spanline` and ends the process; cli/group.py has the exit codes."""
-    try:
-        from spanline.cli.group import run
+    from spanline.cli.signals import end_on_signals
 
-        run()
-    except KeyboardInterrupt:  # as early as during the imports
-        sys.exit(130)
+    end_on_signals()  # before the imports, which take most of the time of a short run
+    from spanline.cli.group import run
+
+    run()

@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -30,7 +29,7 @@ Exit codes:
     0  everything was read
     2  wrong usage, nothing could be read or written, or an input had a fault:
        a line on stderr for each, after the results of what could be read
-  130  interrupted (Ctrl-C)
+  130  interrupted (Ctrl-C); 143 after SIGTERM, 129 after SIGHUP
   141  whoever read the output went away
 """
 
@@ -64,7 +63,7 @@ def _told() -> Iterator[None]:
     """Turns exceptions into one line at most, and an exit code."""
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # of callers that do without cli/signals.py
         raise click.exceptions.Exit(INTERRUPTED) from None
     except SpanlineError as error:
         complain(str(error))
@@ -102,16 +101,7 @@ def spanline() -> None:
 
 def run() -> NoReturn:
     """Runs the command that sys.argv asks for, and exits."""
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _terminate)
     for stream in (sys.stdout, sys.stderr):
         # A locale without arrows and Greek letters is no reason to fail.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     sys.exit(spanline.main(prog_name="spanline"))
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    """Ends as the signal would, but gives unfinished output files the time to vanish."""
-    sys.exit(128 + number)

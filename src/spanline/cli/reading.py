@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
+from spanline.cli import signals
 from spanline.cli.group import FAILED, complain
 from spanline.cli.options import Inputs
-from spanline.cli.text import plural, quantity, size
+from spanline.cli.text import plural, printable, quantity, size
 from spanline.errors import CaptureError, Problem
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 # Seconds until the progress bar shows, and between two pictures of it.
 _AFTER, _EVERY = 0.3, 0.1
+# Clears the line of the bar, and shows the cursor, which was hidden.
+_CLEAR_LINE = b"\r\x1b[2K\x1b[?25h"
+# Seconds without anything from a pipe that are worth a line.
+_SILENCE = 5
 
 
 def open_capture(inputs: Inputs, paths: Sequence[str] | None = None) -> Capture:
@@ -41,7 +46,12 @@ def open_capture(inputs: Inputs, paths: Sequence[str] | None = None) -> Capture:
 def watch(capture: Capture, *stages: Stage, quiet: bool = False) -> Iterator[Batch]:
     """Takes all of `capture` through `stages`, and shows progress where somebody can see it."""
     batches = capture.run(*stages)
-    return batches if quiet or not sys.stderr.isatty() else _with_progress(capture, batches)
+    if quiet:
+        return batches
+    if sys.stderr.isatty():
+        return _with_progress(capture, batches)
+    capture.on_wait = _say_once()
+    return batches
 
 
 def follow(capture: Capture, *stages: Stage, quiet: bool = False) -> Iterator[Batch]:
@@ -74,29 +84,62 @@ def warn_of_evicted(evicted: int) -> None:
         complain(f"{plural(evicted, 'flow')} ended early to stay within --memory, and may be in several records")
 
 
+def _say_once() -> Callable[[str, float], None]:
+    """Tells of each pipe that it has been silent for long, when nobody sees a progress bar."""
+    told = set()
+
+    def on_wait(name: str, seconds: float) -> None:
+        if seconds >= _SILENCE and name not in told:
+            told.add(name)
+            complain(f"{name}: nothing came for {_SILENCE} s, still waiting (Ctrl-C ends it)")
+
+    return on_wait
+
+
+class _Screen:
+    """The progress bar, which shows after a moment."""
+
+    def __init__(self, capture: Capture) -> None:
+        self._capture = capture
+        self._progress: Progress | None = None
+        self._started = time.monotonic()
+        self._due = self._started + _AFTER
+
+    def update(self, waits_for: str = "") -> None:
+        """Draws, if that is due; `waits_for` says what does not go on."""
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._due = now + _EVERY
+        if self._progress is None:
+            self._progress = _progress_bar()
+            self._progress.add_task("", total=self._capture.bytes_total, rates="")
+        done, seconds = self._capture.bytes_read, now - self._started
+        rates = f"{size(done / seconds)}/s  {quantity(round(self._capture.counters.read / seconds))} frames/s"
+        self._progress.update(self._progress.task_ids[0], completed=done, rates=waits_for or rates)
+        signals.last_words = _CLEAR_LINE
+        self._progress.start()
+        self._progress.refresh()
+
+    def on_wait(self, name: str, seconds: float) -> None:
+        self.update(f"waiting for {printable(name)}, {seconds:.0f} s" if seconds >= 1 else "")
+
+    def close(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            signals.last_words = b""
+
+
 def _with_progress(capture: Capture, batches: Iterator[Batch]) -> Iterator[Batch]:
     """Draws from the loop itself: a thread of its own would take the interpreter away from the analysis."""
-    progress: Progress | None = None
-    started = time.monotonic()
-    due = started + _AFTER
+    screen = _Screen(capture)
+    capture.on_wait = screen.on_wait
     try:
         for batch in batches:
             yield batch
-            now = time.monotonic()
-            if now < due:
-                continue
-            due = now + _EVERY
-            if progress is None:
-                progress = _progress_bar()
-                progress.add_task("", total=capture.bytes_total, rates="")
-            done, seconds = capture.bytes_read, now - started
-            rates = f"{size(done / seconds)}/s  {quantity(round(capture.counters.read / seconds))} frames/s"
-            progress.update(progress.task_ids[0], completed=done, rates=rates)
-            progress.start()
-            progress.refresh()
+            screen.update()
     finally:
-        if progress is not None:
-            progress.stop()
+        screen.close()
 
 
 def _progress_bar() -> Progress:

@@ -85,6 +85,7 @@ def show_packets(capture: Capture, batches: Iterator[Batch], count: int | None, 
             if lines is None:
                 lines = Lines(9 if capture.interfaces and capture.interfaces[0].resolution < 1e-6 else 6)
             stream.write("".join(f"{line}\n" for line in lines.of(batch, here)).encode())
+            stream.flush()  # of a pipe, the next frames may be a long time coming
 
 
 def _first(batches: Iterator[Batch], count: int | None) -> Iterator[tuple[Batch, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,7 @@ from spanline.errors import Problem
 from spanline.pool import Pool
 from spanline.schema import MARK_DTYPE, RECORD_DTYPE
 from spanline.sources import pcapng_blocks
+from spanline.sources.expansion import bomb
 from spanline.sources.streams import ByteStream, is_regular_file
 
 CHUNK_BYTES = 1 << 19
@@ -23,6 +24,14 @@ CHUNK_BYTES = 1 << 19
 
 BACKWARDS_TOLERANCE = 10_000_000
 """ns. Packets from several queues or a load balancer arrive out of order by a few ms: that is no fault of a file."""
+
+_MOST_OFFSET = 9_223_372_035
+"""Seconds, 292 years: more is brought back to what int64 ns hold."""
+
+_MOST_TEXT = 1 << 22
+"""Characters kept of what all interfaces and sections of a file say about themselves; nobody reads more."""
+
+OnWait = Callable[[str, float], None]
 
 _FAULTS = {
     1: "this is not a capture file: it starts with 0x{value:08x}",
@@ -66,16 +75,27 @@ class FileInfo:
 class CaptureFile:
     """A capture file, or standard input for "-".
 
-    What is wrong with it goes to `problems`; whole records before the fault come out all the same.
+    What is wrong with it goes to `problems`; whole records before the fault come out all the same. `on_wait` is called
+    every moment while a pipe gives nothing, with its name and the seconds that this has lasted.
     """
 
-    def __init__(self, path: str, interfaces: Interfaces, problems: list[Problem], pool: Pool) -> None:
+    def __init__(
+        self,
+        path: str,
+        interfaces: Interfaces,
+        problems: list[Problem],
+        pool: Pool,
+        on_wait: OnWait | None = None,
+    ) -> None:
         self.path = path
         self.name = "standard input" if path == "-" else path
         self.info = FileInfo(self.name)
         self._interfaces = interfaces
         self._problems = problems
         self._pool = pool
+        self._on_wait = on_wait
+        self._text_left = _MOST_TEXT
+        self._bomb = ""
         self._stream: ByteStream | None = None
         self._opened: Iterator[Chunk] | None = None
 
@@ -115,7 +135,7 @@ class CaptureFile:
 
     def _read(self) -> Iterator[Chunk]:
         try:
-            self._stream = ByteStream(self.path)
+            self._stream = ByteStream(self.path, self._waits)
             self.info.compression = self._stream.compression
             yield from self._frame(self._stream)
         except OSError as error:
@@ -124,13 +144,17 @@ class CaptureFile:
         finally:
             self.close()
 
+    def _waits(self, seconds: float) -> None:
+        if self._on_wait:
+            self._on_wait(self.name, seconds)
+
     def _frame(self, stream: ByteStream) -> Iterator[Chunk]:
         framer = _framing.Framer()
         numbers = np.empty(0, np.uint16)
         size = CHUNK_BYTES
         rest: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
         marks = np.empty(1024, MARK_DTYPE)
-        self.info.uncompressed_size = 0
+        self.info.uncompressed_size = in_frames = 0
         while True:
             buffer = self._pool.take(size)
             kept = rest.size
@@ -145,15 +169,24 @@ class CaptureFile:
                     data, records.view(np.uint8), marks.view(np.uint8)
                 )
                 numbers = self._number_interfaces(framer, numbers)
-                self._read_marks(data, marks[:mark_count], numbers)
+                if mark_count:
+                    self._read_marks(data, marks[:mark_count], numbers)
                 if record_count:
                     records = records[:record_count]
+                    if stream.compression:
+                        in_frames += int(records["captured_length"].sum(dtype=np.int64))
                     self._renumber(records, numbers)
                     yield Chunk(data, records, self._interfaces)
                 data = data[consumed:]
             rest = data
-            if status == _framing.DAMAGED or count == 0:
+            if status == _framing.DAMAGED:
                 break
+            if count == 0 and not (_is_incomplete(framer, rest) and stream.grew()):
+                break
+            if stream.compression:
+                self._bomb = bomb(stream.used_bytes, self.info.uncompressed_size, in_frames)
+                if self._bomb:
+                    break
             # A block larger than the buffer; framing bounds it.
             size = 2 * size if rest.size == size else max(CHUNK_BYTES, 2 * rest.size)
         self._conclude(framer, stream, rest.tobytes(), status)
@@ -173,25 +206,41 @@ class CaptureFile:
     def _read_marks(
         self, data: npt.NDArray[np.uint8], marks: npt.NDArray[np.void], numbers: npt.NDArray[np.uint16]
     ) -> None:
-        # Of many statistics blocks in one piece the last one counts.
-        last = {int(mark["interface"]): n for n, mark in enumerate(marks) if mark["type"] == pcapng_blocks.STATISTICS}
-        for n, mark in enumerate(marks):
-            if mark["type"] == pcapng_blocks.STATISTICS and last[int(mark["interface"])] != n:
-                continue
+        for mark in marks[self._worth_reading(marks)]:
             body = data[mark["offset"] : mark["offset"] + mark["length"]].tobytes()
             order = "<" if (sys.byteorder == "little") != bool(mark["swapped"]) else ">"
             if mark["type"] == pcapng_blocks.SECTION:
-                if len(self.info.sections) < Interfaces.LIMIT:
-                    self.info.sections.append(pcapng_blocks.section_texts(body, order))
+                self.info.sections.append(self._kept(pcapng_blocks.section_texts(body, order)))
                 continue
             number = int(numbers[mark["interface"]])
             if number == Interfaces.LIMIT:
                 continue
             if mark["type"] == pcapng_blocks.INTERFACE:
-                for name, text in pcapng_blocks.interface_texts(body, order).items():
+                for name, text in self._kept(pcapng_blocks.interface_texts(body, order)).items():
                     setattr(self._interfaces[number], name, text)
             else:
                 self._interfaces[number].statistics = pcapng_blocks.statistics(body, order)
+
+    def _worth_reading(self, marks: npt.NDArray[np.void]) -> npt.NDArray[np.intp]:
+        """Which of `marks` a person may want to know of: a file can have millions of them."""
+        types = marks["type"]
+        sections = np.flatnonzero(types == pcapng_blocks.SECTION)[: Interfaces.LIMIT - len(self.info.sections)]
+        # Of statistics of an interface the last counts.
+        counters = np.flatnonzero((types == pcapng_blocks.STATISTICS) & (marks["length"] > pcapng_blocks.NO_STATISTICS))
+        _, last = np.unique(marks["interface"][counters][::-1], return_index=True)
+        interfaces = np.flatnonzero(types == pcapng_blocks.INTERFACE)
+        return np.sort(np.concatenate([sections, interfaces, counters[::-1][last]]))
+
+    def _kept(self, texts: dict[str, str]) -> dict[str, str]:
+        """`texts`, or nothing when there have been too many."""
+        length = sum(map(len, texts.values()))
+        if not length:
+            return texts
+        if 0 <= self._text_left < length:
+            what = f"interfaces and sections say more than {_MOST_TEXT:,} characters about themselves"
+            self.problem("texts", what, hint="the rest is left out")
+        self._text_left -= length
+        return texts if self._text_left >= 0 else {}
 
     def _renumber(self, records: npt.NDArray[np.void], numbers: npt.NDArray[np.uint16]) -> None:
         if len(numbers) and numbers[-1] != len(numbers) - 1:
@@ -206,8 +255,11 @@ class CaptureFile:
         self.info.frames = framer.frames
         where = f"byte {framer.position}" + (" of the uncompressed data" if stream.compression else "")
         read = f"{framer.frames} whole frame{'' if framer.frames == 1 else 's'} before it were read"
-        if stream.fault:
-            self.problem("truncated" if "cut short" in stream.fault else "damaged", stream.fault, where, read)
+        unfinished = ", which the file's writer has not finished" if stream.is_growing else ""
+        if self._bomb:
+            self.problem("bomb", self._bomb, where, f"{read}; if you trust it, unpack it first")
+        elif stream.fault:
+            self.problem(stream.fault_kind, stream.fault + unfinished * (stream.fault_kind == "truncated"), where, read)
         elif status == _framing.DAMAGED:
             number, value = framer.fault
             kind = "not-a-capture" if number == _NOT_A_CAPTURE else "damaged"
@@ -219,8 +271,8 @@ class CaptureFile:
             self.problem("not-a-capture", f"this is not a capture file: it is {rest!r}", hint=_READ)
         elif not framer.format or (framer.position == 0 and rest):
             self.problem("truncated", "truncated inside the file header", f"byte {len(rest)}")
-        elif rest or framer.skipping:
-            self.problem("truncated", "truncated in the middle of a record", where, read)
+        elif _is_incomplete(framer, rest):
+            self.problem("truncated", f"truncated in the middle of a record{unfinished}", where, read)
         elif not framer.frames:
             self.problem("empty", "the file has no frames", hint="was there any traffic while it was captured?")
         self._report_oddities(framer)
@@ -239,10 +291,21 @@ class CaptureFile:
         if count:
             what = "an interface has an option that does not end"
             self.problem("damaged", what, f"byte {first}", "the option is ignored")
+        count, first = framer.far
+        # An offset that does not fit makes all times of its interface false, few of which are the limit itself.
+        if count or any(abs(self._interfaces[n].offset) > _MOST_OFFSET for n in self.info.interfaces):
+            where = f"frame {first}" if count else ""
+            what = "there are times before the year 1678 or after 2262"
+            self.problem("clock", what, where, "they are shown as the nearest that 64 bits of nanoseconds hold")
         count, first, worst = framer.backwards
         if worst > BACKWARDS_TOLERANCE:
             what = f"timestamps go backwards {count} time{'s' if count > 1 else ''}, by up to {worst / 1e9:.6g} s"
             self.problem("backwards", what, f"frame {first}", "the order of the file was kept")
+
+
+def _is_incomplete(framer: _framing.Framer, rest: bytes | npt.NDArray[np.uint8]) -> bool:
+    """Whether a record or block was begun."""
+    return bool(len(rest) or framer.skipping or not framer.format)
 
 
 def _put_back(chunk: Chunk, chunks: Iterator[Chunk]) -> Iterator[Chunk]:

@@ -10,8 +10,14 @@ from collections.abc import Iterator
 
 SECTION, INTERFACE, STATISTICS = 0x0A0D0D0A, 1, 5
 
+NO_STATISTICS = 12
+"""Length of the body of a statistics block that says nothing."""
+
+# A block can have millions of empty options.
+_MOST_OPTIONS = 1000
+
 # Where the options begin in a block's body.
-_OPTIONS_AT = {SECTION: 16, INTERFACE: 8, STATISTICS: 12}
+_OPTIONS_AT = {SECTION: 16, INTERFACE: 8, STATISTICS: NO_STATISTICS}
 _SECTION_TEXTS = {1: "comment", 2: "hardware", 3: "os", 4: "application"}
 _INTERFACE_TEXTS = {2: "name", 3: "description", 11: "filter", 12: "os"}
 _COUNTERS = {4: "received", 5: "dropped", 6: "accepted", 7: "os_dropped", 8: "delivered"}
@@ -19,7 +25,9 @@ _COUNTERS = {4: "received", 5: "dropped", 6: "accepted", 7: "os_dropped", 8: "de
 
 def _options(block_type: int, body: bytes, order: str) -> Iterator[tuple[int, bytes]]:
     at = _OPTIONS_AT[block_type]
-    while at + 4 <= len(body):
+    for _ in range(_MOST_OPTIONS):
+        if at + 4 > len(body):
+            return
         code, length = struct.unpack_from(f"{order}HH", body, at)
         value = body[at + 4 : at + 4 + length]
         if code == 0 or len(value) < length:

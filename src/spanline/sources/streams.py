@@ -2,128 +2,58 @@
 
 from __future__ import annotations
 
-import bz2
-import contextlib
-import lzma
 import os
 import select
 import stat
 import sys
-import zlib
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+
+from spanline.sources.compression import COMPRESSIONS, MAGIC_BYTES, Decompressor, skippable
 
 _READ = 256 * 1024
 # Most decompressors give nothing of a call that meets corrupt data: a step is what may be lost.
 _STEP = 16 * 1024
-_MAGIC_BYTES = 8
 _MOMENT_MS = 200
-# Bytes 2 to 4 of a skippable frame, whose first is 0x50 to 0x5F and whose length follows (RFC 8878 section 3.1.2).
-_SKIPPABLE = b"\x2a\x4d\x18"
+# Seconds that a writer gets for the rest of what it has begun to write, if it was at work in the last _LATELY.
+_PATIENCE, _LATELY = 0.25, 1.0
+# Joined files may have an empty one among them; this many in a row only take time.
+_MOST_EMPTY = 10_000
 
-
-class _Decompressor(Protocol):
-    """What bz2, lzma, lz4.frame and zstd objects have in common."""
-
-    @property
-    def eof(self) -> bool: ...
-
-    @property
-    def needs_input(self) -> bool: ...
-
-    @property
-    def unused_data(self) -> bytes | None: ...
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
-
-
-class _Gzip:
-    """zlib's object in the shape of the others. What comes before corrupt data is given out first."""
-
-    def __init__(self) -> None:
-        self._object = zlib.decompressobj(wbits=31)
-        self._error: zlib.error | None = None
-        self.needs_input = True
-
-    @property
-    def eof(self) -> bool:
-        return self._object.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._object.unused_data
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        if self._error is not None:
-            raise self._error
-        data = self._object.unconsumed_tail + data
-        before = self._object.copy()
-        try:
-            out = self._object.decompress(data, max(max_length, 0))
-        except zlib.error as error:
-            self._error, self.needs_input = error, False
-            return self._up_to_the_error(before, data)
-        self.needs_input = not self._object.unconsumed_tail and len(out) < max_length
-        return out
-
-    def _up_to_the_error(self, decompressor: zlib._Decompress, data: bytes) -> bytes:
-        """Once more, a byte at a time; zlib gives nothing of a call that fails."""
-        out = bytearray()
-        with contextlib.suppress(zlib.error):
-            for at in range(len(data)):
-                out += decompressor.decompress(data[at : at + 1])
-        return bytes(out)
-
-
-def _zstd() -> _Decompressor:
-    if sys.version_info >= (3, 14):
-        from compression import zstd
-    else:
-        from backports import zstd
-    return zstd.ZstdDecompressor()
-
-
-def _lz4() -> _Decompressor:
-    import lz4.frame
-
-    made: _Decompressor = lz4.frame.LZ4FrameDecompressor()
-    return made
-
-
-_COMPRESSIONS: tuple[tuple[bytes, str, Callable[[], _Decompressor]], ...] = (
-    (b"\x1f\x8b", "gzip", _Gzip),
-    (b"\x28\xb5\x2f\xfd", "zstd", _zstd),
-    (b"\x04\x22\x4d\x18", "lz4", _lz4),
-    (b"\xfd7zXZ\x00", "xz", lzma.LZMADecompressor),
-    (b"BZh", "bzip2", bz2.BZ2Decompressor),
-)
+OnWait = Callable[[float], None]
 
 
 class ByteStream:
     """A capture file opened for reading once, from its beginning.
 
     `compression` is "" or the name of it. `fault` is "" until the end is reached, and then says what is wrong with the
-    compressed data; everything before the fault has been given out.
+    compressed data, and `fault_kind` of which kind that is (errors.Problem); everything before has been given out.
+
+    on_wait  is called every moment while a pipe gives nothing, with the seconds that this has lasted
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, on_wait: OnWait | None = None) -> None:
         """Opens `path`; "-" is standard input. Raises OSError."""
-        self._descriptor = os.dup(sys.stdin.fileno()) if path == "-" else os.open(path, os.O_RDONLY | _BINARY)
-        self._may_block = os.name == "posix" and not stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+        self._descriptor = os.dup(sys.stdin.fileno()) if path == "-" else _open(path)
+        self._on_wait = on_wait
+        status = os.fstat(self._descriptor)
+        self._is_plain = stat.S_ISREG(status.st_mode)
+        self._first_size = status.st_size
         self.raw_bytes = 0
-        self.fault = ""
-        self._pending = b""
+        self.fault = self.fault_kind = ""
+        self._buffer, self._at = memoryview(b""), 0
         self._ended = False
+        self._ends_without_data = 0
         try:
-            self._pending = self._beginning(b"")
+            self._seek_beginning()
         except BaseException:
             self.close()
             raise
         self.compression = ""
-        self._decompressor: _Decompressor | None = None
-        for magic, name, make in _COMPRESSIONS:
-            if self._pending.startswith(magic):
+        self._decompressor: Decompressor | None = None
+        for magic, name, make in COMPRESSIONS:
+            if self._begins(magic):
                 self.compression, self._make, self._magic = name, make, magic
                 self._decompressor = make()
 
@@ -132,46 +62,85 @@ class ByteStream:
             os.close(self._descriptor)
             self._descriptor = -1
 
+    @property
+    def used_bytes(self) -> int:
+        """Compressed bytes that were needed for what was given out, up to a step."""
+        return self.raw_bytes - self._left
+
+    @property
+    def _left(self) -> int:
+        return len(self._buffer) - self._at
+
+    def _begins(self, magic: bytes) -> bool:
+        return self._buffer[self._at : self._at + len(magic)] == magic
+
     def _wait(self) -> None:
         """Until a pipe has something to read or has ended.
 
         A signal that comes just before a read blocks would not be noticed before the other side writes again; here it
         is within a moment.
         """
-        if self._may_block:
-            poll = select.poll()
-            poll.register(self._descriptor, select.POLLIN)
-            while not poll.poll(_MOMENT_MS):
-                pass
+        if self._is_plain or os.name != "posix":
+            return
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        started = time.monotonic()
+        while not poll.poll(_MOMENT_MS):
+            if self._on_wait:
+                self._on_wait(time.monotonic() - started)
 
-    def _read_raw(self) -> bytes:
+    def _read_raw(self, *, midway: bool = False) -> bytes:
+        """What there is; `midway` when what was read so far is of no use without more."""
         self._wait()
         data = os.read(self._descriptor, _READ)
+        if not data and midway and self.grew():
+            data = os.read(self._descriptor, _READ)
         self.raw_bytes += len(data)
         return data
 
-    def _beginning(self, data: bytes) -> bytes:
-        """`data` and what follows, enough to recognise a format; skippable frames of zstd and lz4 are passed over."""
+    def grew(self) -> bool:
+        """Whether a plain file has more to read by now; one that is being written to is given a moment."""
+        if not self._is_plain or self.fault:
+            return False
+        written = os.fstat(self._descriptor).st_mtime
+        if not (self.is_growing or abs(time.time() - written) < _LATELY):
+            return False
+        deadline = time.monotonic() + _PATIENCE
+        while os.fstat(self._descriptor).st_size <= os.lseek(self._descriptor, 0, os.SEEK_CUR):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_PATIENCE / 50)
+        self._ended = False
+        return True
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether somebody has been writing to the file since it was opened."""
+        return self._is_plain and os.fstat(self._descriptor).st_size > self._first_size
+
+    def _seek_beginning(self) -> None:
+        """Makes what is pending enough to recognise a format; skippable frames of zstd and lz4 are passed over."""
         while True:
-            while len(data) < _MAGIC_BYTES and (more := self._read_raw()):
-                data += more
-            if len(data) < _MAGIC_BYTES or data[1:4] != _SKIPPABLE or data[0] >> 4 != 5:
-                return data
-            skip = 8 + int.from_bytes(data[4:8], "little")
-            while len(data) <= skip and (more := self._read_raw()):
-                skip, data = skip - len(data), more
-            data = data[skip:]
+            while self._left < MAGIC_BYTES and (more := self._read_raw(midway=self._left > 0)):
+                self._buffer, self._at = memoryview(bytes(self._buffer[self._at :]) + more), 0
+            skip = skippable(bytes(self._buffer[self._at : self._at + MAGIC_BYTES]))
+            if not skip:
+                return
+            while self._left < skip and (more := self._read_raw(midway=True)):
+                skip -= self._left
+                self._buffer, self._at = memoryview(more), 0
+            self._at += min(skip, self._left)
 
     def readinto(self, view: memoryview) -> int:
-        """Fills the start of `view`, as much as one read gives; 0 at the end. Raises OSError."""
+        """Fills the start of `view`, as much as there is without waiting; 0 at the end. Raises OSError."""
         if self._ended:
             return 0
         if self._decompressor is not None:
-            return self._decompress_into(self._decompressor, view)
-        if self._pending:
-            count = min(len(self._pending), len(view))
-            view[:count] = self._pending[:count]
-            self._pending = self._pending[count:]
+            return self._decompress_into(view)
+        if self._left:
+            count = min(self._left, len(view))
+            view[:count] = self._buffer[self._at : self._at + count]
+            self._at += count
             return count
         self._wait()
         count = os.readv(self._descriptor, [view]) if hasattr(os, "readv") else self._read_copy(view)
@@ -183,46 +152,75 @@ class ByteStream:
         view[: len(data)] = data
         return len(data)
 
-    def _decompress_into(self, decompressor: _Decompressor, view: memoryview) -> int:
-        while True:
-            if decompressor.eof:
-                following = self._next_member(decompressor)
-                if following is None:
-                    return 0
-                self._decompressor = decompressor = following
-            data = b""
-            if decompressor.needs_input:
-                data = self._pending or self._read_raw()
-                data, self._pending = data[:_STEP], data[_STEP:]
-                if not data:
-                    self._end(f"the {self.compression} data is cut short")
-                    return 0
-            try:
-                out = decompressor.decompress(data, len(view))
-            except Exception as error:  # each library raises its own, and the file's bytes are all they depend on
-                if isinstance(error, MemoryError):
-                    raise
-                self._end(f"the {self.compression} data is corrupt ({error})")
-                return 0
+    def _decompress_into(self, view: memoryview) -> int:
+        """Goes on over the ends of members: a file may consist of very small ones."""
+        filled = 0
+        while filled < len(view) and not self._ended:
+            assert self._decompressor is not None
+            if self._decompressor.eof:
+                if filled and self._left < MAGIC_BYTES:
+                    break  # what follows may have to be waited for
+                self._next_member()
+                continue
+            if self._decompressor.needs_input and not self._left:
+                if filled:
+                    break
+                self._buffer, self._at = memoryview(self._read_raw(midway=True)), 0
+                if not self._left:
+                    self._end(f"the {self.compression} data is cut short", "truncated")
+                    break
+            out = self._decompress(self._decompressor, len(view) - filled)
             if out:
-                view[: len(out)] = out
-                return len(out)
+                view[filled : filled + len(out)] = out
+                filled += len(out)
+                self._ends_without_data = 0
+        return filled
 
-    def _next_member(self, decompressor: _Decompressor) -> _Decompressor | None:
+    def _decompress(self, decompressor: Decompressor, most: int) -> bytes:
+        step = self._buffer[self._at : self._at + (_STEP if decompressor.needs_input else 0)]
+        try:
+            out = decompressor.decompress(step, most)
+        except Exception as error:  # each library raises its own, and the file's bytes are all they depend on
+            if isinstance(error, MemoryError):
+                raise
+            too_much = "memory" in str(error).lower()
+            what = "needs too much memory to unpack" if too_much else "is corrupt"
+            self._end(f"the {self.compression} data {what} ({error})", "damaged")
+            return b""
+        self._at += len(step)
+        if decompressor.eof:  # what is unused is of the last step that it was given, so it stands in the buffer still
+            self._at -= len(decompressor.unused_data or b"")
+        return out
+
+    def _next_member(self) -> None:
         """Files that were compressed apart and then joined go on with another header."""
-        rest = self._beginning((decompressor.unused_data or b"") + self._pending)
-        if rest.startswith(self._magic):
-            self._pending = rest
-            return self._make()
-        self._end(f"something that is not {self.compression} data follows it" if rest.strip(b"\0") else "")
-        return None
+        self._ends_without_data += 1
+        if self._ends_without_data > _MOST_EMPTY:
+            self._end(f"{_MOST_EMPTY:,} {self.compression} parts in a row are empty, and reading stopped", "bomb")
+            return
+        self._seek_beginning()
+        if self._begins(self._magic):
+            self._decompressor = self._make()
+        elif bytes(self._buffer[self._at :]).strip(b"\0"):
+            self._end(f"something that is not {self.compression} data follows it", "damaged")
+        else:
+            self._end("", "")
 
-    def _end(self, fault: str) -> None:
-        self.fault = fault
+    def _end(self, fault: str, kind: str) -> None:
+        self.fault, self.fault_kind = fault, kind
         self._ended = True
 
 
 _BINARY = getattr(os, "O_BINARY", 0)
+
+
+def _open(path: str) -> int:
+    if sys.platform != "linux" or not stat.S_ISFIFO(Path(path).stat().st_mode):
+        return os.open(path, os.O_RDONLY | _BINARY)
+    # Opening a FIFO would wait for its writer where nobody can tell; here _wait() does, if the file may be polled.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def is_regular_file(path: str) -> bool:

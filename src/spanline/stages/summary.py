@@ -131,8 +131,8 @@ class Summary:
 
     @property
     def duration(self) -> int | None:
-        """ns between the earliest and the latest frame."""
-        return None if self.first is None or self.last is None else self.last - self.first
+        """ns between the earliest and the latest frame, up to what int64 holds: clocks can be further apart."""
+        return None if self.first is None or self.last is None else min(self.last - self.first, 2**63 - 1)
 
     def drain(self) -> Mapping[str, pa.Table]:
         """Nothing: counts are known at the end."""
