@@ -2,7 +2,7 @@
 # make test      everything CI runs: linters, types, C headers alone, tests on the built wheel
 # make sanitize  the tests on a core built with ASan and UBSan
 # make bench     the benchmarks
-# make compare   spanline beside other programs: writes benchmarks/RESULTS.md
+# make compare   spanline beside other programs: writes benchmarks/RESULTS.md; a small look with COMPARE_ARGS=--quick
 # make clean     away with everything that make made
 
 PYTHON ?= python3

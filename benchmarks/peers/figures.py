@@ -80,11 +80,10 @@ def draw(measured: Measured, folder: Path) -> list[str]:
     }
     python, path = python_with("matplotlib"), FOLDER / "figures.json"
     path.write_text(json.dumps(figures), encoding="utf-8")
-    before = {name: (folder / name).stat().st_mtime_ns if (folder / name).exists() else 0 for name in PLOTS}
+    # What is not drawn this time shall not stay beside figures of another day.
+    for name in PLOTS:
+        (folder / name).unlink(missing_ok=True)
     program = Path(__file__).with_name("plots.py")
     if not python.exists() or subprocess.run([python, program, path, folder]).returncode:
-        print("no plots were drawn")
-        return []
-    return [
-        name for name, then in before.items() if (folder / name).exists() and (folder / name).stat().st_mtime_ns > then
-    ]
+        print("not all plots were drawn")
+    return [name for name in PLOTS if (folder / name).exists()]

@@ -67,7 +67,7 @@ def _growth(measured: Measured) -> Row:
     if len(results) < 2:
         return _missing("peak memory, a capture of ten times the size", wanted)
     before, after = results[-2:]
-    what = f"peak memory of crunch, {after.size / 1e9:.3g} GB against {before.size / 1e9:.3g} GB"
+    what = f"peak memory of crunch, {after.size / 1e9:.2g} GB against {before.size / 1e9:.2g} GB"
     ratio = max(after.peak) / max(before.peak)
     return what, wanted, f"{ratio:.0%}", "", _reached(ratio <= 1.05)
 

@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 import subprocess
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,13 +18,11 @@ from peers.measure import CORES, Result, Tool
 from peers.sessions import Measured
 
 INTRODUCTION = """\
-# Side by side
-
 Written by `make compare`, which installs the programs, generates the captures, runs every program and writes this file;
 nothing here was put in by hand. Every program reads the same file, pinned to the same core (`taskset -c {core}`), in
-turn: up to {rounds} rounds, fewer for a program that would take more than {patience:.0f} s for all of them. The median
-is given; in brackets the lowest and the highest, and how many runs there were. Before each run the program reads a tiny
-capture and the file is read once, so that both are in the page cache.
+turn: up to {rounds} rounds, fewer for a program that would take more than {patience:.0f} s for all of them (less where
+there are many captures). The median is given; in brackets the lowest and the highest, and how many runs there were.
+Before each run the program reads a tiny capture and the file is read once, so that both are in the page cache.
 
 Seconds are those of the whole process, its start included, and so are the rates: Mpps are 10⁶ packets a second, MB/s
 10⁶ bytes of the file a second. "Loop alone" leaves out the start of the process, where the program tells. Peak is the
@@ -68,12 +67,17 @@ def named(rows: dict[str, str]) -> str:
     return table(("", ""), rows.items())
 
 
+def size(octets: int) -> str:
+    """4.69 GB, 80 MB."""
+    return f"{octets / 1e9:.3g} GB" if octets >= 1e9 else f"{octets / 1e6:.3g} MB"
+
+
 def describe(result: Result) -> str:
     """The capture of a result, in a line."""
     traffic = result.traffic
     mean = result.size / traffic.packets - 16
     flows = f"{traffic.flows:,} flows" if traffic.flows > 1 else "1 flow"
-    what = f"{traffic.packets:,} packets in {flows}, mean frame {mean:.0f} bytes, {result.size / 1e9:.2f} GB"
+    what = f"{traffic.packets:,} packets in {flows}, mean frame {mean:.0f} bytes, {size(result.size)}"
     return f"`{traffic.kind}` ({KINDS[traffic.kind]}): {what}"
 
 
@@ -149,9 +153,9 @@ def memory(results: Sequence[Result], floor: float) -> str:
     """Peak memory of crunch, a row a capture."""
     heads = ("capture", "packets", "live flows", "flows written", "evicted", "seconds", "Mpps", "peak MB")
     rows = [
-        (f"{r.size / 1e9:.2f} GB", f"{r.traffic.packets:,}", f"{r.traffic.flows:,}", f"{r.flows:,}",
+        (size(r.size), f"{r.traffic.packets:,}", f"{r.traffic.flows:,}", f"{r.flows:,}",
          f"{goals.evicted(r):,}", f"{r.median:.2f}", f"{r.mpps:.3g}", _peak(r, floor))
-        if not r.failure else (f"{r.size / 1e9:.2f} GB", f"{r.traffic.packets:,}", r.failure, *["–"] * 5)
+        if not r.failure else (size(r.size), f"{r.traffic.packets:,}", r.failure, *["–"] * 5)
         for r in results
     ]  # fmt: skip
     return table(heads, rows)
@@ -210,9 +214,10 @@ def document(
 ) -> str:
     """The whole file."""
     scale = measured.scale
-    introduction = INTRODUCTION.format(
+    told = INTRODUCTION.format(
         core=CORES[0], rounds=scale.rounds, patience=scale.patience, floor=floor, minutes=seconds / 60
     )
-    parts = [introduction, machine(), named(versions)]
+    introduction = "\n\n".join(textwrap.fill(paragraph, 120) for paragraph in told.split("\n\n"))
+    parts = ["# Side by side\n", f"{introduction}\n", machine(), named(versions)]
     parts += [f"## {title}\n\n{body}" for title, body in sections]
     return "\n".join(parts)

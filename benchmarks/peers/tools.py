@@ -49,6 +49,7 @@ CRUNCH = Tool(
     "spanline crunch",
     (f"{Path(sys.executable).with_name('spanline')}", "crunch", "{capture}", "-o", "flows.parquet"),
     "bidirectional flows with RTTs, history and conn_state, of the innermost packets, to Parquet",
+    "application recognition",
     loop=r"frames? in ([\d.]+) s ",
     summed=True,
 )
