@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pickle
 import time
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from peers.measure import Tool, smallest_peak
 from peers.sessions import THREADS, Measured, Scale, measure_all
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
+LAST = FOLDER / "compare.pickle"
 PACKETS, QUICK_PACKETS = 10_000_000, 400_000
 
 SMALL_LOOK = """\
@@ -125,7 +127,8 @@ def main() -> None:
     parser.add_argument("--packets", type=int, help=f"of the mix, {PACKETS:,} by default; all else follows from it")
     parser.add_argument("--rounds", type=int, help="5 by default")
     parser.add_argument("--patience", type=float, help="seconds for all runs of a tool on a capture, 25 by default")
-    parser.add_argument("--keep", action="store_true", help="leave the captures in build/bench: some 30 GB")
+    parser.add_argument("--keep", action="store_true", help="leave the captures in build/bench: some 36 GB")
+    parser.add_argument("--again", action="store_true", help="measure nothing: write up the last run once more")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the file to write; the plots go beside it")
     arguments = parser.parse_args()
     quick = arguments.quick
@@ -136,6 +139,18 @@ def main() -> None:
         keep=arguments.keep,
     )
 
+    if not arguments.again:
+        run(scale)
+    load, floor, seconds, measured, found = pickle.loads(LAST.read_bytes())
+    results = arguments.results.resolve()
+    plots = draw(measured, results.parent)
+    text = report.document(sections(measured, floor, plots, load), measured, floor, seconds, found)
+    results.write_text(text, encoding="utf-8")
+    print(f"wrote {arguments.results}; measuring took {seconds / 60:.1f} minutes")
+
+
+def run(scale: Scale) -> None:
+    """Install, measure, and keep the figures."""
     missing = install_programs()
     if missing:
         print(f"not installed, so their rows will say so: {', '.join(missing)}")
@@ -146,12 +161,7 @@ def main() -> None:
     measured = measure_all(scale)
     load.append(os.getloadavg()[0])
     seconds = time.monotonic() - begin
-
-    results = arguments.results.resolve()
-    plots = draw(measured, results.parent)
-    text = report.document(sections(measured, floor, plots, load), measured, floor, seconds, versions())
-    results.write_text(text, encoding="utf-8")
-    print(f"wrote {arguments.results} after {seconds / 60:.1f} minutes")
+    LAST.write_bytes(pickle.dumps((load, floor, seconds, measured, versions())))
 
 
 if __name__ == "__main__":

@@ -34,13 +34,13 @@ def _faster(what: str, least: float, ours: Result | None, peer: Result | None, n
 
 
 def _share(what: str, least: float, ours: Result | None, whole: Result | None) -> Row:
-    """How much of another rate of our own, in packets a second, is kept."""
+    """How much of another rate of our own, in packets a second, is kept: of the loops too, as the start hides much."""
     wanted = f"≥ {least:.0%}"
     if not ours or not whole:
         return _missing(what, wanted)
     share = ours.mpps / whole.mpps
-    loop = f"{ours.loop_mpps / whole.loop_mpps:.0%}" if ours.loop else ""
-    return what, wanted, f"{share:.0%}", loop, _reached(share >= least)
+    loops = ours.loop_mpps / whole.loop_mpps if ours.loop and whole.loop else share
+    return what, wanted, f"{share:.0%}", f"{loops:.0%}" if ours.loop else "", _reached(min(share, loops) >= least)
 
 
 def _start(measured: Measured) -> Row:

@@ -138,7 +138,9 @@ def run_once(result: Result) -> None:
             result.failure = f"stopped after {LONGEST} s"
             return
         if process.returncode:
-            result.failure = f"failed with exit code {process.returncode}: {last[:100]}"
+            result.failure = ": ".join(
+                filter(None, (f"failed with exit code {process.returncode}", last.strip()[:100]))
+            )
             return
         told = json.loads(last) if last.startswith("{") else {}
         read = told.get("packets", traffic.packets)
@@ -182,7 +184,9 @@ print(file.metadata.num_rows, packets)
 
 def _written(folder: Path) -> tuple[int, int]:
     """Flows in the Parquet file that was written there, and their packets. Read elsewhere: this process stays small."""
-    path = next(folder.glob("*.parquet"))
+    path = next(folder.glob("*.parquet"), None)
+    if path is None:
+        return 0, 0
     flows, packets = subprocess.check_output([sys.executable, "-c", _SUM, path], text=True).split()
     return int(flows), int(packets)
 
@@ -203,8 +207,12 @@ def interleaved(pairs: Iterable[tuple[Tool, Traffic]], rounds: int, patience: fl
     TINY.make()
     results = []
     for tool, traffic in pairs:
-        traffic.make()
-        results.append(Result(tool, traffic, traffic.size))
+        try:
+            traffic.make()
+            results.append(Result(tool, traffic, traffic.size))
+        except (OSError, subprocess.CalledProcessError):
+            # A full disk, most of the time: what follows may need less.
+            results.append(Result(tool, traffic, 0, failure="not run: its capture could not be made"))
     for number in range(rounds):
         for result in results:
             taken = sum(result.seconds)

@@ -20,7 +20,7 @@ from peers.sessions import Measured
 INTRODUCTION = """\
 Written by `make compare`, which installs the programs, generates the captures, runs every program and writes this file;
 nothing here was put in by hand. Every program reads the same file, pinned to the same core (`taskset -c {core}`), in
-turn: up to {rounds} rounds, fewer for a program that would take more than {patience:.0f} s for all of them (less where
+turn: {rounds}, fewer for a program that would take more than {patience:.0f} s for all of them (less where
 there are many captures). The median is given; in brackets the lowest and the highest, and how many runs there were.
 Before each run the program reads a tiny capture and the file is read once, so that both are in the page cache.
 
@@ -40,7 +40,7 @@ KINDS = {
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table whose first column is text and whose others are numbers, as far as their names do not say otherwise."""
-    left = {"", "does not", "reached", "what", "command", "capture"}
+    left = {"", "lacks", "reached", "what", "command", "capture"}
     lines = [heads, ["---:" if place and head not in left else "---" for place, head in enumerate(heads)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
@@ -75,7 +75,7 @@ def size(octets: int) -> str:
 def describe(result: Result) -> str:
     """The capture of a result, in a line."""
     traffic = result.traffic
-    mean = result.size / traffic.packets - 16
+    mean = max(0, result.size / traffic.packets - 16)
     flows = f"{traffic.flows:,} flows" if traffic.flows > 1 else "1 flow"
     what = f"{traffic.packets:,} packets in {flows}, mean frame {mean:.0f} bytes, {size(result.size)}"
     return f"`{traffic.kind}` ({KINDS[traffic.kind]}): {what}"
@@ -111,7 +111,7 @@ def _row(result: Result, reference: Result, floor: float) -> list[str]:
 
 def comparison(results: Sequence[Result], floor: float) -> str:
     """A table of tools on one capture; ratios are to the first."""
-    heads = ["", "Mpps", "MB/s", "seconds", "loop alone, Mpps", "peak MB", "flows", "time", "does not"]
+    heads = ["", "Mpps", "MB/s", "seconds", "loop alone, Mpps", "peak MB", "flows", "time", "lacks"]
     rows = [_row(result, results[0], floor) for result in results]
     drop = {6} if all(result.flows is None for result in results) else set()
     drop |= {4} if not any(result.loop for result in results) else set()
@@ -215,7 +215,11 @@ def document(
     """The whole file."""
     scale = measured.scale
     told = INTRODUCTION.format(
-        core=CORES[0], rounds=scale.rounds, patience=scale.patience, floor=floor, minutes=seconds / 60
+        core=CORES[0],
+        rounds=f"up to {scale.rounds} rounds" if scale.rounds > 1 else "one round",
+        patience=scale.patience,
+        floor=floor,
+        minutes=seconds / 60,
     )
     introduction = "\n\n".join(textwrap.fill(paragraph, 120) for paragraph in told.split("\n\n"))
     parts = ["# Side by side\n", f"{introduction}\n", machine(), named(versions)]

@@ -20,14 +20,12 @@ DECODE = Tool(
     (sys.executable, f"{HERE / 'run_decode.py'}", "{capture}"),
     "structured arrays of 128 bytes a packet, every header checked, in Python",
 )
-TCPDUMP = Tool(
-    "tcpdump -w /dev/null", ("tcpdump", "-r", "{capture}", "-w", "/dev/null"), "copies records", "decode any header"
-)
+TCPDUMP = Tool("tcpdump -w /dev/null", ("tcpdump", "-r", "{capture}", "-w", "/dev/null"), "copies records", "decoding")
 CAPINFOS = Tool(
     "capinfos",
     ("capinfos", "-csduaeyizxo", "{capture}"),
     "counts, sizes, times and rates; without its checksums of the file",
-    "decode any header",
+    "decoding",
 )
 LIBTINS = Tool(
     "libtins",
@@ -39,7 +37,7 @@ PCAPY = Tool(
     "pcapy-ng, loop",
     (f"{python_with('pcapy-ng')}", f"{HERE / 'run_pcapy.py'}", "{capture}"),
     "libpcap's loop with a callback in Python that adds up lengths",
-    "decode any header",
+    "decoding",
 )
 DECODERS = (DECODE, TCPDUMP, CAPINFOS, LIBTINS, PCAPY)
 
@@ -75,7 +73,7 @@ NFPCAPD = Tool(
     "nfpcapd",
     ("nfpcapd", "-r", "{capture}", "-w", "."),
     "unidirectional flows to nfdump's files",
-    f"{OUTER}; both directions as one; RTT; history; conn_state",
+    f"{OUTER}; bidirectional flows; RTT (without -o fat); history; conn_state",
     r"Flows: (\d+)",
 )
 ARGUS = Tool(
@@ -88,13 +86,13 @@ TCPTRACE = Tool(
     "tcptrace",
     ("tcptrace", "-q", "-n", "{capture}"),
     "connections with all of tcptrace's counters, none of them printed",
-    f"UDP and ICMP; {OUTER}; any output in this mode",
+    f"UDP and ICMP; {OUTER}; output (in this mode)",
 )
 NDPI = Tool(
     "ndpiReader",
     ("ndpiReader", "-i", "{capture}"),
     "bidirectional flows with the application of each, and a summary",
-    f"{OUTER}; RTT; a file of flows in this mode",
+    f"{OUTER}; a file of flows (in this mode)",
     r"Unique flows: +(\d+)",
 )
 NFSTREAM = Tool(
@@ -126,7 +124,7 @@ DPKT = Tool(
     "dpkt",
     (f"{python_with('dpkt')}", f"{HERE / 'run_dpkt.py'}", "{capture}"),
     "a loop of one's own (run_dpkt.py) that counts packets and bytes by five-tuple",
-    f"{OUTER}; timeouts; RTT; all else is left to write",
+    f"{OUTER}; timeouts; RTT; all else",
 )
 SCAPY = Tool(
     "scapy",
