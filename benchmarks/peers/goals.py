@@ -33,6 +33,16 @@ def _faster(what: str, least: float, ours: Result | None, peer: Result | None, n
     return what, wanted, f"{ratio:.2f}×" + (f" ({peer.tool.name})" if named else ""), loop, _reached(ratio >= least)
 
 
+def _scales(what: str, least: float, ours: Result | None, single: Result | None) -> Row:
+    """How many times as fast as with one thread."""
+    wanted = f"≥ {least:g}×"
+    if not ours or not single:
+        return _missing(what, wanted)
+    ratio = ours.mpps / single.mpps
+    loop = f"{ours.loop_mpps / single.loop_mpps:.2f}×" if ours.loop and single.loop else ""
+    return what, wanted, f"{ratio:.2f}×", loop, _reached(ratio >= least)
+
+
 def _share(what: str, least: float, ours: Result | None, whole: Result | None) -> Row:
     """How much of another rate of our own, in packets a second, is kept: of the loops too, as the start hides much."""
     wanted = f"≥ {least:.0%}"
@@ -121,8 +131,8 @@ def goals(measured: Measured) -> list[Row]:
         _faster("crunch against the fastest of softflowd, nfpcapd and argus, 64-byte frames", 6, crunch_small,
                 measured.fastest("small", makers), named=True),
         _start(measured),
-        _faster(f"decode with {THREADS} threads against one, mix", 1.8, find("mix", decode_both), mix),
-        _faster(f"crunch with {THREADS} threads against one, mix", 1.8, find("mix", crunch_both), crunch),
+        _scales(f"decode with {THREADS} threads against one, mix", 1.8, find("mix", decode_both), mix),
+        _scales(f"crunch with {THREADS} threads against one, mix", 1.8, find("mix", crunch_both), crunch),
         _share("decode inside VXLAN, of the packets/s of the same packets bare", 0.6,
                find("vxlan", tools.DECODE, vxlan), find("vxlan", tools.DECODE, bare)),
         _share("crunch inside VXLAN, of the packets/s of the same packets bare", 0.6,

@@ -142,7 +142,8 @@ def by_capture(results: Sequence[Result], floor: float, names: dict[str, str]) -
     rows = []
     for result in results:
         reference = next(r for r in results if r.tool == result.tool)
-        share = "–" if result.failure or reference.failure else f"{result.mpps / reference.mpps:.0%}"
+        share = "–" if reference.failure or result.failure else f"{result.mpps / reference.mpps:.0%}"
+        share = f"**{result.failure}**" if result.failure else share
         rows.append([result.tool.name, names[result.traffic.kind], *_row(result, reference, floor)[1:6], share])
     kinds = {result.traffic.kind: result for result in results}
     captures = "".join(f"- {describe(result)}\n" for result in kinds.values())
