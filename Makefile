@@ -5,7 +5,7 @@
 # make instructions         fixed jobs take no more instructions than expected.json says
 # make instructions-accept  what they take today is what is expected from now on
 # make bench     the benchmarks
-# make compare   spanline beside other programs: writes benchmarks/RESULTS.md
+# make compare   spanline beside other programs: writes benchmarks/RESULTS.md; a small look with COMPARE_ARGS=--quick
 # make clean     away with everything that make made
 
 PYTHON ?= python3

@@ -7,8 +7,11 @@ Kinds:
 - `mix`: an internet mix, mean frame about 454 bytes: TCP (TLS, HTTP, others), UDP (DNS, QUIC-like), ICMP echo; 5 % of
   the flows are IPv6. Flow sizes are heavy-tailed and the flows overlap in time. Every TCP flow has a handshake; some
   lose the SYN or the SYN-ACK, some are refused or never answered; they end by FIN, by RST, or not at all.
-- `small`: frames of exactly 64 captured bytes (no FCS), flows in random order, IPv4, UDP or TCP without handshakes.
-- `vxlan`: the mix with every frame in Ethernet/IPv4/UDP/VXLAN, several VNIs, some five-tuples in two of them.
+- `small`: frames of exactly 64 captured bytes (no FCS), or of --frame bytes, flows in random order, IPv4, UDP or TCP
+  without handshakes.
+- `colliding`: the same, with five-tuples that collide under hashes without a secret (traffic_colliding.py).
+- `vxlan`: the mix with every frame in Ethernet/IPv4/UDP/VXLAN, several VNIs, some five-tuples in two of them; but for
+  those five-tuples its inner packets are those of the mix with the same arguments.
 
 The truth is computed from the generator's plan, never from the frames: one row per flow, in order of first packet. No
 capture lasts 120 s, so that no flow is idle for 120 s or active for 1800 s and the usual timeouts split none. All IPv4,
@@ -22,10 +25,12 @@ import struct
 from os import PathLike
 
 import numpy as np
+from traffic_colliding import make_collide
 from traffic_frames import TCP, UDP, Array, Assembler, frame_bytes
 from traffic_plan import HANDSHAKES, Plan, plan_mix, plan_small
 
-KINDS = ("mix", "small", "vxlan")
+KINDS = ("mix", "small", "colliding", "vxlan")
+SHORTEST, LONGEST_FRAME = 64, 1514
 VNIS = (100, 200, 300)
 LONGEST = 100
 """Longest `seconds`. A flow begins in the first 35 % and takes at most half, plus the few seconds of a handshake."""
@@ -106,22 +111,27 @@ def generate(
     microseconds: bool = False,
     transport: str = "udp",
     vnis: tuple[int, ...] = VNIS,
+    frame: int = 64,
 ) -> Array:
     """Write a capture of exactly `packets` packets in `flows` flows to `path` and return its truth, of dtype TRUTH.
 
     `seconds` (1 to 100) stretches the capture; it lasts at most 0.85 of them plus 5 s for late handshakes. With
-    `microseconds` the file has µs timestamps and the truth whole µs, in ns. `transport` ("udp", "tcp") counts for
-    `small` only, `vnis` for `vxlan` only.
+    `microseconds` the file has µs timestamps and the truth whole µs, in ns. `transport` ("udp", "tcp") and `frame`
+    (bytes of each, 64 to 1514) count for `small` and `colliding` only, `vnis` for `vxlan` only.
     """
     if kind not in KINDS:
         raise ValueError(f"no kind of traffic is called {kind!r}: choose one of {', '.join(KINDS)}")
     if not 1 <= seconds <= LONGEST:
         raise ValueError(f"seconds must be 1 to {LONGEST}, so that no flow reaches an idle timeout of 120 s")
+    if not SHORTEST <= frame <= LONGEST_FRAME:
+        raise ValueError(f"a frame must have {SHORTEST} to {LONGEST_FRAME} bytes")
     rng = np.random.default_rng(seed)
     tick = 1000 if microseconds else 1
-    if kind == "small":
+    if kind in ("small", "colliding"):
         protocol = {"udp": UDP, "tcp": TCP}[transport]
-        plan = plan_small(rng, packets=packets, flows=flows, seconds=seconds, tick=tick, protocol=protocol)
+        plan = plan_small(rng, packets=packets, flows=flows, seconds=seconds, tick=tick, protocol=protocol, frame=frame)
+        if kind == "colliding":
+            make_collide(plan.flows, rng.spawn(1)[0])
     else:
         chosen = vnis if kind == "vxlan" else ()
         plan = plan_mix(rng, packets=packets, flows=flows, seconds=seconds, tick=tick, vnis=chosen)
@@ -142,14 +152,16 @@ def main() -> None:
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("path", help="the pcap file to write")
     parser.add_argument("--packets", type=int, default=1_000_000)
-    parser.add_argument("--flows", type=int, help="default: packets / 40; small: 100000, at most one per packet")
+    parser.add_argument("--flows", type=int, help="default: packets / 40; small, colliding: 100000")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=60.0, help=f"stretch of the capture, 1 to {LONGEST}")
     parser.add_argument("--microseconds", action="store_true", help="µs timestamps instead of ns")
-    parser.add_argument("--transport", choices=("udp", "tcp"), default="udp", help="for the kind small")
+    parser.add_argument("--transport", choices=("udp", "tcp"), default="udp", help="for small and colliding")
+    parser.add_argument("--frame", type=int, default=64, help="bytes of a frame, for the kinds small and colliding")
     parser.add_argument("--truth", help="the .npy file to write the truth to")
     arguments = parser.parse_args()
-    default_flows = min(100_000, arguments.packets) if arguments.kind == "small" else max(1, arguments.packets // 40)
+    many = arguments.kind in ("small", "colliding")
+    default_flows = min(100_000, arguments.packets) if many else max(1, arguments.packets // 40)
     truth = generate(
         arguments.kind,
         arguments.path,
@@ -159,6 +171,7 @@ def main() -> None:
         seconds=arguments.seconds,
         microseconds=arguments.microseconds,
         transport=arguments.transport,
+        frame=arguments.frame,
     )
     if arguments.truth:
         np.save(arguments.truth, truth)

@@ -17,14 +17,17 @@ import numpy as np
 from traffic_frames import (
     ACK,
     EPOCH,
+    ETHERNET_BYTES,
     FIN,
     HEAD_BYTES,
     ICMP,
+    IPV4_BYTES,
     NONE,
     PSH,
     RST,
     SYN,
     TCP,
+    TRANSPORT_BYTES,
     UDP,
     Array,
     Flows,
@@ -133,7 +136,8 @@ def _plan_flows(rng: np.random.Generator, service: Array, vnis: tuple[int, ...],
         initial_sequence=rng.integers(0, 1 << 32, (count, 2), np.uint32),
     )
     if vnis:
-        chosen = rng.integers(0, len(vnis), count)
+        # Drawn aside, so that with and without tunnels the packets of a seed are the same.
+        chosen = rng.spawn(1)[0].integers(0, len(vnis), count)
         alike = np.flatnonzero((service == TLS) & ~is_ipv6)[: 2 * max(2, count // 200)]
         pairs = alike[: len(alike) // 2 * 2].reshape(-1, 2) if len(vnis) > 1 else alike[:0].reshape(-1, 2)
         one, other = pairs[:, 0], pairs[:, 1]
@@ -315,8 +319,10 @@ def plan_mix(
     return Plan(table, planned, np.where(is_tcp, handshake.astype(np.int64), -1), conn_state)
 
 
-def plan_small(rng: np.random.Generator, *, packets: int, flows: int, seconds: float, tick: int, protocol: int) -> Plan:
-    """`packets` frames of 64 bytes, in random order of flows: UDP, or TCP segments with data and no handshake."""
+def plan_small(
+    rng: np.random.Generator, *, packets: int, flows: int, seconds: float, tick: int, protocol: int, frame: int
+) -> Plan:
+    """Frames of `frame` bytes each, in random order of flows: UDP, or TCP segments with data and no handshake."""
     if packets < flows:
         raise ValueError(f"{packets} packets are too few for {flows} flows: give one packet per flow or more")
     service = np.full(flows, OTHER)
@@ -331,7 +337,7 @@ def plan_small(rng: np.random.Generator, *, packets: int, flows: int, seconds: f
     reverse = rng.random(packets) < 0.5
     reverse[starts[:-1]] = False
     planned = _finish(table, starts, flow, time, reverse, np.full(packets, PSH | ACK, np.uint8))
-    planned.payload[:] = 10 if protocol == TCP else 22
+    planned.payload[:] = frame - ETHERNET_BYTES - IPV4_BYTES - TRANSPORT_BYTES[protocol]
     _number(table, planned)
     answered = np.add.reduceat(reverse, starts[:-1], dtype=np.int64) > 0
     if protocol == TCP:

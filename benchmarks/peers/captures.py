@@ -10,20 +10,26 @@ from pathlib import Path
 
 BENCHMARKS = Path(__file__).resolve().parent.parent
 FOLDER = BENCHMARKS.parent / "build" / "bench"
-GENERATOR = tuple(BENCHMARKS / name for name in ("traffic.py", "traffic_frames.py", "traffic_plan.py"))
+GENERATOR_PROGRAM = BENCHMARKS / "traffic.py"
+GENERATOR = tuple(BENCHMARKS.glob("traffic*.py"))
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What traffic.py shall make: `kind` is one of its kinds; `packets` and `flows` are in all."""
+    """What traffic.py shall make: `kind` is one of its kinds; `packets` and `flows` are in all.
+
+    `frame` is the size of each frame in bytes, 0 for what the kind has by itself.
+    """
 
     kind: str
     packets: int
     flows: int
+    frame: int = 0
 
     @property
     def path(self) -> Path:
-        return FOLDER / f"{self.kind}-{self.packets}-{self.flows}.pcap"
+        frame = f"-{self.frame}" if self.frame else ""
+        return FOLDER / f"{self.kind}-{self.packets}-{self.flows}{frame}.pcap"
 
     @property
     def size(self) -> int:
@@ -37,9 +43,14 @@ class Traffic:
             FOLDER.mkdir(parents=True, exist_ok=True)
             unfinished = self.path.with_suffix(".unfinished")
             options = [f"--packets={self.packets}", f"--flows={self.flows}"]
-            subprocess.run([sys.executable, GENERATOR[0], self.kind, unfinished, *options], check=True)
+            options += [f"--frame={self.frame}"] if self.frame else []
+            subprocess.run([sys.executable, GENERATOR_PROGRAM, self.kind, unfinished, *options], check=True)
             unfinished.replace(self.path)
         return self.path
+
+    def remove(self) -> None:
+        """Give its disk back."""
+        self.path.unlink(missing_ok=True)
 
 
 Measure = Callable[[Traffic, Callable[[], int]], None]
