@@ -120,7 +120,7 @@ static inline void count_events(flow_events *e, uint32_t flags) {
 }
 
 ALWAYS_INLINE void flow_count(const flow_table *t, flow_record *flow, int way, const packet_row *row,
-                              const uint8_t *buffer) {
+                              bytes_view buffer) {
     flow_direction *d = &flow->direction[way];
     const int64_t now = row->timestamp;
     if (UNLIKELY(d->packets == 0)) {
@@ -272,7 +272,7 @@ ALWAYS_INLINE int flows_tick(flow_table *t, const packet_row *row, uint32_t *swe
 }
 
 /* Adds one packet. */
-ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, flow_hint hint, const uint8_t *buffer,
+ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, flow_hint hint, bytes_view buffer,
                             uint32_t *sweep_from) {
     int wants = flows_tick(t, row, sweep_from);
     if (UNLIKELY(wants != FLOWS_DONE)) {
@@ -320,7 +320,7 @@ ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, flow_hint hint
 }
 
 /* Adds rows[*from…count) and says what it needs, with *from where it stopped. */
-static inline int flows_update(flow_table *t, const packet_row *rows, uint32_t count, const uint8_t *const *buffers,
+static inline int flows_update(flow_table *t, const packet_row *rows, uint32_t count, const bytes_view *buffers,
                                uint32_t buffer_count, uint32_t *from, uint32_t *sweep_from) {
     enum { RING = 32, INDEX_AHEAD = 24, RECORD_AHEAD = 12 };
     flow_hint hints[RING];
@@ -339,8 +339,9 @@ static inline int flows_update(flow_table *t, const packet_row *rows, uint32_t c
         if (LIKELY(n + RECORD_AHEAD < count)) {
             hint_record(t, row + RECORD_AHEAD, &hints[(n + RECORD_AHEAD) % RING]);
         }
-        const uint8_t *buffer = buffers[row->payload_buffer < buffer_count ? row->payload_buffer : 0];
-        int wants = flows_add(t, row, hints[n % RING], buffer, sweep_from);
+        const bytes_view none = {NULL, 0};
+        int wants = flows_add(t, row, hints[n % RING],
+                              LIKELY(row->payload_buffer < buffer_count) ? buffers[row->payload_buffer] : none, sweep_from);
         if (UNLIKELY(wants != FLOWS_DONE)) {
             return wants;
         }

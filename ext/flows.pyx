@@ -9,6 +9,9 @@ from libc.string cimport memcpy, memset
 
 
 cdef extern from "flows.h" nogil:
+    ctypedef struct bytes_view:
+        const uint8_t *data
+        uint32_t length
     ctypedef struct packet_row:
         pass
     ctypedef struct flow_record:
@@ -43,7 +46,7 @@ cdef extern from "flows.h" nogil:
         uint8_t whole_frames
     flow_record *flow_at(const flow_table *t, uint32_t number) noexcept
     void index_replace(flow_table *t, uint64_t *index, uint32_t mask) noexcept
-    int flows_update(flow_table *t, const packet_row *rows, uint32_t count, const uint8_t **buffers,
+    int flows_update(flow_table *t, const packet_row *rows, uint32_t count, const bytes_view *buffers,
                      uint32_t buffer_count, uint32_t *start, uint32_t *sweep_from) noexcept
     int flows_end(flow_table *t, int64_t until, uint32_t reason, uint32_t *start, uint32_t stop) noexcept
     int in_shard(const flow_table *t, uint64_t hash) noexcept
@@ -203,7 +206,7 @@ cdef class FlowTable:
     def update(self, const uint8_t[::1] packets, list buffers):
         """Adds the rows of a batch. `packets` is the bytes of an array of schema.PACKET, `buffers` the batch's."""
         cdef uint32_t count = <uint32_t>(packets.shape[0] // <Py_ssize_t>sizeof(packet_row))
-        cdef const uint8_t *pointers[MAX_BUFFERS]
+        cdef bytes_view views[MAX_BUFFERS]
         cdef const uint8_t[::1] buffer
         cdef uint32_t start = 0
         cdef uint32_t buffer_count = 0
@@ -211,11 +214,12 @@ cdef class FlowTable:
         cdef int wants = FLOWS_WANT_RECORDS
         for item in buffers[:MAX_BUFFERS]:
             buffer = item
-            pointers[buffer_count] = &buffer[0] if buffer.shape[0] else NULL
+            views[buffer_count].data = &buffer[0] if buffer.shape[0] else NULL
+            views[buffer_count].length = <uint32_t>min(buffer.shape[0], 0xFFFFFFFF)
             buffer_count += 1
         while count:
             with nogil:
-                wants = flows_update(&self.table, rows, count, pointers, buffer_count, &start, &self.sweep_from)
+                wants = flows_update(&self.table, rows, count, views, buffer_count, &start, &self.sweep_from)
             if wants == FLOWS_WANT_OUTPUT:
                 self._new_output()
             elif wants == FLOWS_WANT_RECORDS:

@@ -284,15 +284,18 @@ ALWAYS_INLINE void tcp_track(flow_record *flow, int way, const packet_row *row) 
 }
 
 /* The TCP timestamps option of a segment: TSval and TSecr. specification: RFC 7323 section 3 */
-static inline int tcp_timestamps(const packet_row *row, const uint8_t *buffer, uint32_t *value, uint32_t *echo) {
+static inline int tcp_timestamps(const packet_row *row, bytes_view buffer, uint32_t *value, uint32_t *echo) {
     if (row->transport_length < 20 || row->transport_length > row->payload_offset) {
         return 0;
     }
-    uint32_t frame_end = row->frame_offset + row->captured_length; /* which may come before the end of the header */
-    cursor c = {buffer, row->payload_offset - row->transport_length + 20, row->payload_offset};
+    uint64_t frame_end = (uint64_t)row->frame_offset + row->captured_length; /* maybe before the end of the header */
+    cursor c = {buffer.data, row->payload_offset - row->transport_length + 20, row->payload_offset};
     bytes_view option;
     if (row->payload_buffer == 0 && c.end > frame_end) {
-        c.end = frame_end;
+        c.end = (uint32_t)frame_end;
+    }
+    if (c.end > buffer.length) { /* a row that no decoder made */
+        c.end = buffer.length;
     }
     while (cursor_peek(&c, 1, &option) && view_u8(option, 0) != 0) {
         uint32_t kind = view_u8(option, 0), length = 1;
@@ -314,7 +317,7 @@ static inline int tcp_timestamps(const packet_row *row, const uint8_t *buffer, u
     return 0;
 }
 
-static inline void rtt_syn(flow_record *flow, int way, const packet_row *row, const uint8_t *buffer) {
+static inline void rtt_syn(flow_record *flow, int way, const packet_row *row, bytes_view buffer) {
     uint32_t value = 0, echo;
     if (way == 0 && !(flow->flags & FLOW_SYNACK)) {
         tcp_timestamps(row, buffer, &value, &echo);
@@ -337,7 +340,7 @@ static inline void rtt_syn(flow_record *flow, int way, const packet_row *row, co
 
 /* The SYN-ACK minus the SYN it answers. Which of several that is, TCP timestamps tell; without them, the last. The times
  * of the first and the last are known; what one between them took is not. */
-static inline void rtt_syn_ack(flow_record *flow, const packet_row *row, const uint8_t *buffer) {
+static inline void rtt_syn_ack(flow_record *flow, const packet_row *row, bytes_view buffer) {
     if (flow->flags & FLOW_SYNACK) {
         flow->synack_retransmissions =
             (uint16_t)(flow->synack_retransmissions + (flow->synack_retransmissions != UINT16_MAX));
@@ -362,7 +365,7 @@ static inline void rtt_syn_ack(flow_record *flow, const packet_row *row, const u
 }
 
 /* Round-trip times. Called after tcp_track(), which knows where the sequence numbers start. */
-ALWAYS_INLINE void tcp_round_trips(flow_record *flow, int way, const packet_row *row, const uint8_t *buffer) {
+ALWAYS_INLINE void tcp_round_trips(flow_record *flow, int way, const packet_row *row, bytes_view buffer) {
     const uint32_t flags = row->tcp_flags;
     if (UNLIKELY(flags & TCP_SYN)) {
         if (!(flags & TCP_ACK)) {

@@ -211,9 +211,7 @@ def test_empty_members_without_end(tmp_path: Path, compression: str) -> None:
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
-def test_some_empty_members_are_no_harm(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str
-) -> None:
+def test_some_empty_members_are_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str) -> None:
     """bgzip ends with one; joined rotations of a quiet night may have many. Also where a read ends among them."""
     make = COMPRESSIONS[compression]
     data = pcap([FRAME] * 9)

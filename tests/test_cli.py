@@ -182,7 +182,7 @@ def test_what_a_file_says_never_acts_on_the_terminal(tmp_path: Path) -> None:
 
 
 def test_memory_that_is_too_small_is_told(tmp_path: Path) -> None:
-    path = many_flows(tmp_path, 6000)
+    path = many_flows(tmp_path, 40_000)
     result = run("flows", path, "--memory", "1M", "-n", "1")
     assert "flows ended early to stay within --memory" in result.stderr
     assert "evicted 0 flows" in run("crunch", path, "-o", tmp_path / "a.csv").stderr

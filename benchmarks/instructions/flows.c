@@ -85,7 +85,7 @@ static void round_trips(void) { add(rows, FLOWS * HANDSHAKE); }
 
 static void end(void) {
     uint32_t from = 0;
-    flows_end(&table, INT64_MAX, END_FORCED, &from);
+    flows_end(&table, INT64_MAX, END_FORCED, &from, table.record_count);
 }
 
 static int is_updated(void) { return table.live == FLOWS && table.flow_packets == PACKETS; }

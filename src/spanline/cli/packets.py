@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from spanline.cli.options import Inputs, Output, reads_captures, writes
@@ -21,7 +23,8 @@ def command(inputs: Inputs, output: Output, count: int | None) -> None:
     from spanline.cli.reading import conclude, follow, open_capture
     from spanline.cli.show import show_packets
 
-    capture = open_capture(inputs)
+    # Whoever asks for the first few wants to hear of nothing behind them.
+    capture = open_capture(replace(inputs, threads=1) if count else inputs)
     # A progress bar between lines would only be in their way.
     quiet = inputs.quiet or output.path is None
     show_packets(capture, follow(capture, quiet=quiet), count or None, output)
