@@ -2,8 +2,7 @@
 #ifndef SPANLINE_DECODE_H
 #define SPANLINE_DECODE_H
 
-#include "hash.h"
-#include "tunnel.h"
+#include "plain.h"
 
 typedef struct {
     hash_seed seed;
@@ -82,6 +81,10 @@ ALWAYS_INLINE void frame_prepare(frame *f, const decoder *d, const uint8_t *data
     f->reassemble = d->reassemble;
 }
 
+ALWAYS_INLINE int32_t link_type_of(const decoder *d, const frame_record *record) {
+    return record->interface_id < d->interface_count ? d->link_types[record->interface_id] : -1;
+}
+
 ALWAYS_INLINE void decode_frame(const decoder *d, frame *f, const frame_record *record, uint32_t packet) {
     packet_row *row = f->row;
     memset(row, 0, sizeof *row);
@@ -104,7 +107,7 @@ ALWAYS_INLINE void decode_frame(const decoder *d, frame *f, const frame_record *
     f->path = 0;
     f->fragment = f->routed = f->too_deep = 0;
     f->paths = d->paths;
-    int32_t link_type = record->interface_id < d->interface_count ? d->link_types[record->interface_id] : -1;
+    const int32_t link_type = link_type_of(d, record);
     decode_rest(f, LIKELY(link_type == LINK_ETHERNET) ? PROTOCOL_ETHERNET : follow_link_type(f, link_type));
 }
 
@@ -124,10 +127,10 @@ static inline void continue_frame(frame *f, const uint8_t *data, const datagram_
                                       row->ip_version == 4 ? PROTOCOL_IPV4 : PROTOCOL_IPV6_FRAGMENT));
 }
 
-static inline void count_verdict(decode_counters *counters, const frame *f) {
+static inline void count_verdict(decode_counters *counters, const frame *f, uint64_t number) {
     counters->undecodable += f->row->ip_version == 0;
     if (f->too_deep && counters->too_deep++ == 0) {
-        counters->too_deep_first = counters->frames;
+        counters->too_deep_first = number;
     }
 }
 
@@ -156,26 +159,36 @@ ALWAYS_INLINE void finish_row(const decoder *d, const frame *f) {
 static inline uint32_t decode_batch(const decoder *d, const uint8_t *data, const frame_record *records, uint32_t from,
                                     uint32_t count, packet_row *rows, tunnel_output *tunnels) {
     enum { AHEAD = 8 };
-    uint32_t n;
+    const hash_seed seed = d->seed;
+    plain_paths plain;
+    uint32_t n, known = 0;
     frame f;
     frame_prepare(&f, d, data);
     f.tunnels = tunnels;
     for (n = from; n < count; n++) {
-        if (UNLIKELY(tunnels->capacity - tunnels->count < MAX_TUNNELS)) {
-            break;
-        }
         if (n + AHEAD < count) {
             PREFETCH(data + records[n + AHEAD].offset);
         }
+        if (UNLIKELY(known != d->paths->count)) {
+            plain_paths_find(&plain, d->paths);
+            known = d->paths->count;
+        }
+        if (LIKELY(link_type_of(d, &records[n]) == LINK_ETHERNET && !d->verify_checksums &&
+                   decode_plain(&seed, &plain, d->vxlan_port, data, &records[n], &rows[n]))) {
+            continue;
+        }
+        if (UNLIKELY(tunnels->capacity - tunnels->count < MAX_TUNNELS)) {
+            break;
+        }
         f.row = &rows[n];
         decode_frame(d, &f, &records[n], n);
-        d->counters->frames++;
         if (UNLIKELY(rows[n].verdict != VERDICT_OK)) {
-            count_verdict(d->counters, &f);
+            count_verdict(d->counters, &f, d->counters->frames + (n - from) + 1);
         }
         rows[n].inner_length = inner_length(&f, records[n].wire_length);
         finish_row(d, &f);
     }
+    d->counters->frames += n - from;
     d->counters->fragments += f.waiting;
     return n;
 }
