@@ -19,7 +19,7 @@ from spanline.sources import pcapng_blocks
 from spanline.sources.expansion import bomb
 from spanline.sources.streams import ByteStream, is_regular_file
 
-CHUNK_BYTES = 1 << 19
+CHUNK_BYTES = 1 << 20
 """A piece that is still in the cache when the last stage looks at it, and large enough for Python to cost little."""
 
 BACKWARDS_TOLERANCE = 10_000_000
