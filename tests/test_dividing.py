@@ -6,7 +6,9 @@ threads, and state taken at any packet and restored into a new stage.
 
 from __future__ import annotations
 
+import itertools
 import random
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from hypothesis import strategies as st
 import spanline
 from spanline.batch import Batch
 from spanline.errors import CaptureError
+from spanline.relay import relay
 from spanline.schema import PACKET_DTYPE
 from spanline.sources import capture_file
 from spanline.stages.flows import Flows, in_order
@@ -93,7 +96,7 @@ def assert_dividing_changes_nothing(path: Path, chunk: int, shards: int, threads
     """`restored_after` is a part of all packets."""
     expected, packets = whole(path)
     at = int(len(packets) * restored_after)
-    stages = [Flows(**OPTIONS, threads=threads, shard=(n, shards)) for n in range(shards)]
+    stages = [Flows(**OPTIONS, parts=threads, shard=(n, shards)) for n in range(shards)]
     seen, got, drained = 0, [packets[:0]], []
     for batch in batches(path, chunk, threads):
         parts = cut(batch, at - seen) if seen <= at < seen + len(batch) else [batch]
@@ -151,7 +154,7 @@ def test_dividing_every_capture(captures: Path, folder: str) -> None:
 
 
 def continued(stage: Flows, shard: tuple[int, int]) -> Flows:
-    later = Flows(**OPTIONS, threads=3, shard=shard)
+    later = Flows(**OPTIONS, parts=3, shard=shard)
     later.restore(stage.state())
     return later
 
@@ -180,3 +183,46 @@ def test_other_stages_merge(make: Any, own: list[Path], choice: int) -> None:
     for part in parts[1:]:
         parts[0].merge(part)
     assert parts[0].tables() == straight.tables()
+
+
+@pytest.mark.parametrize("threads", [2, 3, 8])
+@pytest.mark.parametrize("choice", range(3))
+def test_threads_change_nothing(own: list[Path], choice: int, threads: int) -> None:
+    """Through Capture.run(), which shares the work out, with flows drained while others are added."""
+    expected, packets = whole(own[choice])
+    stage, got, drained = Flows(**OPTIONS, parts=threads // 2), [packets[:0]], []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(capture_file, "CHUNK_BYTES", 5000)
+        for batch in spanline.open(own[choice], threads=threads).run(stage):
+            got.append(packets_of(batch))
+            drained.append(stage.drain()["flows"])
+    assert np.array_equal(without_places(np.concatenate(got)), without_places(packets))
+    assert flows_of(stage, drained) == expected
+
+
+def test_what_a_thread_raises_is_raised() -> None:
+    for where in range(3):
+
+        def fail(number: int, where: int = where) -> None:
+            if number == 5 and where:
+                raise ValueError(f"step {where}")
+
+        def numbers(where: int = where) -> Iterator[int]:
+            yield from range(6 if where else 4)
+            if not where:
+                raise ValueError("step 0")
+
+        seen: list[int] = []
+        with pytest.raises(ValueError, match=f"step {where}"):
+            seen.extend(relay(numbers(), [fail, seen_by_all.append], 3))
+        assert threading.active_count() == 1
+
+
+seen_by_all: list[int] = []
+
+
+def test_threads_end_when_nobody_listens_any_more() -> None:
+    items = relay(itertools.count(), [seen_by_all.append], 4)
+    assert [next(items), next(items)] == [0, 1]
+    items.close()
+    assert threading.active_count() == 1

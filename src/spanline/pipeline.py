@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -16,13 +16,13 @@ from spanline.batch import Batch, Decode
 from spanline.chunk import Chunk, Interfaces
 from spanline.errors import CaptureError, Problem, UsageError
 from spanline.pool import Pool
+from spanline.relay import Step, relay
 from spanline.schema import PACKET_DTYPE
 from spanline.sources.capture_file import CaptureFile, FileInfo, OnWait
 from spanline.sources.merge import merge
 from spanline.sources.paths import expand
 from spanline.sources.streams import is_regular_file
 from spanline.transforms.reassemble import Reassemble, ReassemblyCounters
-from spanline.workers import ahead
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,7 +39,11 @@ class Transform(Protocol):
 
 
 class Stage(Protocol):
-    """One analysis. It sees every batch once and gives Tables."""
+    """One analysis. It sees every batch once and gives Tables.
+
+    Several threads work on a stage at once when it has `steps`: functions of a batch that together do what update()
+    does. Each of them takes the batches one at a time, in their order.
+    """
 
     def update(self, batch: Batch) -> None:
         """Takes a batch in; nothing of it is kept."""
@@ -106,7 +110,14 @@ class Capture:
         self._datagrams: Reassemble | None = None
 
     def __iter__(self) -> Iterator[Batch]:
-        """Raises CaptureError, at the end, when none of the files is a capture."""
+        return self.run()
+
+    def run(self, *stages: Stage, transforms: Sequence[Transform] = ()) -> Iterator[Batch]:
+        """Takes every batch through the transforms, in their order, into all stages, and then gives it out.
+
+        Give each step of the iteration to drain() and progress; a stage's tables() follow when it is over. Raises
+        CaptureError, at the end, when none of the files is a capture.
+        """
         self._reset()
         pool = Pool()
         decode = Decode(
@@ -115,19 +126,21 @@ class Capture:
         datagrams = self._datagrams = Reassemble()
         common = self.interfaces, self.problems, pool, self.on_wait
         self._reading = [CaptureFile(path, *common) for path, _ in self._paths]
+        # What comes through a pipe is shown at once, and not when the next chunk has come.
+        threads = self._threads if self.bytes_total is not None else 1
         try:
-
-            def decoded(chunk: Chunk) -> list[Batch]:
-                return list(datagrams.feed(decode(chunk)))
-
-            chunks = merge(self._reading)
-            # What comes through a pipe is shown at once, and not when the next chunk has come.
-            several = self._threads > 1 and self.bytes_total is not None
-            for batches in ahead(decoded, chunks) if several else map(decoded, chunks):
-                for batch in batches:
+            works = map(_Work, merge(self._reading))
+            for work in relay(works, _steps(decode, [datagrams, *transforms], stages), threads):
+                for batch in work.batches:
                     self.counters.read += len(batch)
                     self.counters.undecodable = decode.decoder.undecodable
                     yield batch
+            for n, transform in enumerate(transforms):
+                for batch in transform.flush():
+                    for out in _through(batch, transforms[n + 1 :]):
+                        for stage in stages:
+                            stage.update(out)
+                        yield out
         finally:
             for file in self._reading:
                 file.close()
@@ -190,22 +203,30 @@ class Capture:
         parts = [batch.packets.copy() for batch in self]
         return np.concatenate(parts) if parts else np.empty(0, PACKET_DTYPE)
 
-    def run(self, *stages: Stage, transforms: Sequence[Transform] = ()) -> Iterator[Batch]:
-        """Takes every batch through the transforms, in their order, into all stages, and then gives it out.
 
-        Give each step of the iteration to drain() and progress; a stage's tables() follow when it is over.
-        """
-        for batch in self:
-            for out in _through(batch, transforms):
-                for stage in stages:
-                    stage.update(out)
-                yield out
-        for n, transform in enumerate(transforms):
-            for batch in transform.flush():
-                for out in _through(batch, transforms[n + 1 :]):
-                    for stage in stages:
-                        stage.update(out)
-                    yield out
+@dataclass(slots=True)
+class _Work:
+    """A chunk on its way through the steps."""
+
+    chunk: Chunk
+    batches: list[Batch] = field(default_factory=list)
+
+
+def _steps(decode: Decode, transforms: Sequence[Transform], stages: Sequence[Stage]) -> list[Step[_Work]]:
+    """What is done with each chunk, in parts of which each takes one chunk at a time."""
+
+    def decode_and_transform(work: _Work) -> None:
+        work.batches = list(_through(decode(work.chunk), transforms))
+
+    def into(part: Callable[[Batch], None]) -> Step[_Work]:
+        def update(work: _Work) -> None:
+            for batch in work.batches:
+                part(batch)
+
+        return update
+
+    parts = [part for stage in stages for part in getattr(stage, "steps", (stage.update,))]
+    return [decode_and_transform, *map(into, parts)]
 
 
 def _through(batch: Batch, transforms: Sequence[Transform]) -> Iterator[Batch]:
@@ -230,7 +251,7 @@ def open(
     verify_checksums  compute TCP, UDP and ICMP checksums; off, because offloading makes them wrong at the sender
     reassemble        put fragmented IP datagrams together (transforms.reassemble.Reassemble); without, each frame is
                       shown by itself, and only the first fragment of a datagram has ports
-    threads           with more than one, the next chunk is read while one is decoded
+    threads           that work on different chunks at the same time; what they find is the same as with one
 
     Returns a Capture, to be iterated as batches. Raises CaptureError when a folder or pattern has no files; what is
     wrong inside files is found in `problems` after reading.

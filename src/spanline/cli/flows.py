@@ -36,7 +36,7 @@ def command(inputs: Inputs, flow_options: dict[str, Any], output: Output, order:
 
     if limit is None:
         limit = 40 if output.format == "table" else 0
-    stage = SortedFlows(order, limit or None, **flow_options, threads=inputs.threads)
+    stage = SortedFlows(order, limit or None, **flow_options, parts=inputs.parts)
     capture = open_capture(inputs)
     for _ in follow(capture, stage, quiet=inputs.quiet):
         pass

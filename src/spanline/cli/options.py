@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from spanline.workers import cores
+from spanline.relay import cores
 
 Decorated = Callable[..., Any]
 
@@ -50,6 +50,11 @@ class Inputs:
     verify_checksums: bool
     threads: int
     quiet: bool
+
+    @property
+    def parts(self) -> int:
+        """Into how many tables flows are divided: two threads work best on one, while the other one reads."""
+        return max(1, self.threads // 2)
 
 
 @dataclass(frozen=True, slots=True)

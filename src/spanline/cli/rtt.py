@@ -43,7 +43,7 @@ def command(inputs: Inputs, flow_options: dict[str, Any], output: Output, metric
 
     if limit is None:
         limit = 40 if output.format == "table" else 0
-    stage = RoundTrips(metric, **flow_options, threads=inputs.threads)
+    stage = RoundTrips(metric, **flow_options, parts=inputs.parts)
     capture = open_capture(inputs)
     for _ in follow(capture, stage, quiet=inputs.quiet):
         pass

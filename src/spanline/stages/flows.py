@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -24,7 +25,6 @@ from spanline.schema import (
     NO_VLAN,
     TCP_FLAGS,
 )
-from spanline.workers import Workers
 
 IDLE_TIMEOUT = 120.0
 ACTIVE_TIMEOUT = 1800.0
@@ -53,7 +53,7 @@ class Flows:
     by_vni          frames of different tunnels (VNI or GRE key) are different flows
     whole_frames    count bytes of the whole frame, as tshark does, and not of the innermost one
     memory          bytes that live flows may take; beyond, the least recently used end as "evicted"
-    threads         tables that share the flows by their hash, each on a thread of its own
+    parts           tables that share the flows by their hash, so that several threads can work on them
     shard           (n, of): take only the flows of the n-th, from 0, of so many parts; merge() joins the parts
 
     Which end is the originator, when flows end and what the columns mean: docs/flows.md. However the work is divided,
@@ -69,7 +69,7 @@ class Flows:
         by_vni: bool = True,
         whole_frames: bool = False,
         memory: int = MEMORY,
-        threads: int = 1,
+        parts: int = 1,
         shard: tuple[int, int] = (0, 1),
     ) -> None:
         self._options: dict[str, Any] = {
@@ -80,39 +80,40 @@ class Flows:
             "whole_frames": whole_frames,
         }
         number, of = shard
-        if threads < 1 or not 0 <= number < of:
-            raise UsageError(f"{threads} threads, part {number} of {of}: there are no such flows")
+        if parts < 1 or not 0 <= number < of:
+            raise UsageError(f"{parts} parts, shard {number} of {of}: there are no such flows")
         self._tables = [
             _flows.FlowTable(
                 seed=_decode.SEED,
-                max_flows=memory // threads // _flows.BYTES_PER_FLOW,
-                shard=number * threads + n,
-                shards=of * threads,
+                max_flows=memory // parts // _flows.BYTES_PER_FLOW,
+                shard=number * parts + n,
+                shards=of * parts,
                 **self._options,
             )
-            for n in range(threads)
+            for n in range(parts)
         ]
-        self._workers = Workers(threads) if threads > 1 else None
+        # drain() may be called while other threads go on with update().
+        self._locks = [threading.Lock() for _ in self._tables]
+        self.steps = [functools.partial(self._update, n) for n in range(parts)]
+        """update() in parts, for several threads: each takes all batches in order."""
 
     def update(self, batch: Batch) -> None:
-        packets, buffers = batch.packets.view(np.uint8), batch.buffers
-        if self._workers is None:
-            self._tables[0].update(packets, buffers)
-        else:
-            self._workers.start([functools.partial(table.update, packets, buffers) for table in self._tables])
+        for step in self.steps:
+            step(batch)
 
-    def _settled(self) -> list[_flows.FlowTable]:
-        """The tables, when all that was given to them is in."""
-        if self._workers is not None:
-            self._workers.wait()
-        return self._tables
+    def _update(self, part: int, batch: Batch) -> None:
+        with self._locks[part]:
+            self._tables[part].update(batch.packets.view(np.uint8), batch.buffers)
 
     def drain(self) -> Mapping[str, pa.Table]:
         """Flows that ended since the last call, by time of their first packet."""
         return {"flows": flows_table(self._drained())}
 
     def _drained(self) -> npt.NDArray[np.void]:
-        parts = [table.drain() for table in self._settled()]
+        parts = []
+        for table, lock in zip(self._tables, self._locks, strict=True):
+            with lock:
+                parts.append(table.drain())
         return (parts[0] if len(parts) == 1 else np.concatenate(parts)).view(FLOW_RECORD_DTYPE)
 
     def tables(self) -> Mapping[str, pa.Table]:
@@ -120,15 +121,13 @@ class Flows:
 
     def rest(self) -> Iterator[pa.Table]:
         """tables() in parts, at least one: all that is live as one Table would take several times its memory."""
-        for n, table in enumerate(self._settled()):
+        for n, table in enumerate(self._tables):
             finished = False
             while not finished:
                 finished = table.finish(ROWS_AT_ONCE)
                 # Few flows of several tables become one Table.
                 if not finished or self.pending >= ROWS_AT_ONCE or n == len(self._tables) - 1:
                     yield self.drain()["flows"]
-        if self._workers is not None:
-            self._workers.close()
 
     def merge(self, other: Flows) -> None:
         """Joins the flows of another part of the same traffic, which saw the same time pass; `other` is over then.
@@ -137,13 +136,13 @@ class Flows:
         """
         if self._options != other._options:
             raise UsageError("these flows were made with other options", hint="merge parts of one analysis")
-        for table in other._settled():
+        for table in other._tables:
             self._take_over(table.records(), table.drain(), table.counts)
-        self._settled()[0].clock = max(table.clock for table in (*self._tables, *other._tables))
+        self._tables[0].clock = max(table.clock for table in (*self._tables, *other._tables))
 
     def state(self) -> dict[str, Any]:
         """All that is known, as plain values and bytes: restore() in another process goes on exactly from here."""
-        tables = self._settled()
+        tables = self._tables
         ended = [table.drain() for table in tables]
         for table, records in zip(tables, ended, strict=True):
             table.add_finished(records)
@@ -167,7 +166,7 @@ class Flows:
     def _take_over(
         self, live: npt.NDArray[np.uint8], ended: npt.NDArray[np.uint8], counts: tuple[int, int, int]
     ) -> None:
-        tables = self._settled()
+        tables = self._tables
         for table in tables:
             live = table.adopt(live)
         # What belongs to none of these tables was another part's; here it has to live all the same.
@@ -188,17 +187,17 @@ class Flows:
     @property
     def evicted(self) -> int:
         """Flows ended by the memory cap."""
-        return sum(table.counts[2] for table in self._settled())
+        return sum(table.counts[2] for table in self._tables)
 
     @property
     def flow_packets(self) -> int:
         """Frames that were counted into flows."""
-        return sum(table.counts[0] for table in self._settled())
+        return sum(table.counts[0] for table in self._tables)
 
     @property
     def non_flow_packets(self) -> int:
         """Frames that were decoded and have no IP layer."""
-        return sum(table.counts[1] for table in self._settled())
+        return sum(table.counts[1] for table in self._tables)
 
 
 def _sums(counts: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,15 @@ class RoundTrips:
         self._values: list[npt.NDArray[np.int64]] = []
 
     def update(self, batch: Batch) -> None:
-        self.flows.update(batch)
+        for step in self.steps:
+            step(batch)
+
+    @property
+    def steps(self) -> list[Callable[[Batch], None]]:
+        """update() in parts, for several threads."""
+        return [*self.flows.steps, self._collect]
+
+    def _collect(self, _: Batch) -> None:
         if self.flows.pending >= _WAITING:
             self._take(self.flows.drain()["flows"])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -45,7 +45,15 @@ class SortedFlows:
         self._kept: list[pa.Table] = []
 
     def update(self, batch: Batch) -> None:
-        self.flows.update(batch)
+        for step in self.steps:
+            step(batch)
+
+    @property
+    def steps(self) -> list[Callable[[Batch], None]]:
+        """update() in parts, for several threads."""
+        return [*self.flows.steps, self._collect]
+
+    def _collect(self, _: Batch) -> None:
         if self.flows.pending >= _WAITING:
             self._take(self.flows.drain()["flows"])
 
