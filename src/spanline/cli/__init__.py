@@ -3,9 +3,13 @@
 
 def main() -> None:
     """Runs `spanline` and ends the process; cli/group.py has the exit codes."""
+    import os
+
     from spanline.cli.signals import end_on_signals
 
     end_on_signals()  # before the imports, which take most of the time of a short run
+    # numpy would start a thread for each core that spins a while, for linear algebra that nobody does here.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from spanline.cli.group import run
 
     run()
