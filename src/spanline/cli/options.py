@@ -16,6 +16,8 @@ from spanline.relay import cores
 
 Decorated = Callable[..., Any]
 
+# What Python, Arrow, the pieces of the capture and of the output take beside the flows.
+_PROGRAM = 128 << 20
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -124,7 +126,7 @@ def makes_flows(function: Decorated) -> Decorated:
             "active_timeout": active_timeout,
             "by_vlan": by_vlan,
             "by_vni": not no_vni,
-            "memory": memory,
+            "memory": max(memory - _PROGRAM, 1),
         }
         return function(flow_options=flow_options, **others)
 
@@ -153,7 +155,7 @@ def makes_flows(function: Decorated) -> Decorated:
             default="1G",
             show_default=True,
             metavar="SIZE",
-            help="What live flows may take; beyond, the least recently used end early.",
+            help="What spanline may take; beyond, the least recently used flows end early. At least 160M.",
         ),
     )(command)
 
