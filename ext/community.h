@@ -50,9 +50,22 @@ ALWAYS_INLINE void community_base64(const uint8_t digest[SHA1_DIGEST], char text
     text[27] = '=';
 }
 
-/* Writes the COMMUNITY_ID letters of a flow between addresses of 16 bytes, IPv4 mapped; ICMP has types for ports. */
-static inline void community_id(const uint8_t *source, const uint8_t *destination, uint16_t source_port,
-                                uint16_t destination_port, uint8_t protocol, uint16_t seed, char *text) {
+/* Columns of flows: addresses of 16 bytes, IPv4 mapped, after one another; ICMP has types for ports. */
+typedef struct {
+    const uint8_t *source;
+    const uint8_t *destination;
+    const uint16_t *source_port;
+    const uint16_t *destination_port;
+    const uint8_t *protocol;
+} community_flows;
+
+/* The block that is hashed for flow n. */
+ALWAYS_INLINE void community_block(const community_flows *flows, size_t n, uint16_t seed, uint8_t block[SHA1_BLOCK]) {
+    const uint8_t *source = flows->source + 16 * n;
+    const uint8_t *destination = flows->destination + 16 * n;
+    const uint16_t source_port = flows->source_port[n];
+    const uint16_t destination_port = flows->destination_port[n];
+    const uint8_t protocol = flows->protocol[n];
     const int order = memcmp(source, destination, 16);
     const int is_icmp = protocol == COMMUNITY_ICMP || protocol == COMMUNITY_ICMPV6;
     const int turn = (order > 0 || (order == 0 && source_port > destination_port)) &&
@@ -62,8 +75,6 @@ static inline void community_id(const uint8_t *source, const uint8_t *destinatio
         swap16(turn ? destination_port : source_port),
         swap16(turn ? source_port : destination_port),
     };
-    uint8_t block[SHA1_BLOCK];
-    uint8_t digest[SHA1_DIGEST];
     uint32_t at = 2;
     block[0] = (uint8_t)(seed >> 8);
     block[1] = (uint8_t)seed;
@@ -77,10 +88,26 @@ static inline void community_id(const uint8_t *source, const uint8_t *destinatio
         memcpy(block + at, ports, sizeof ports);
         at += sizeof ports;
     }
-    sha1_of_block(block, at, digest);
-    text[0] = '1';
-    text[1] = ':';
-    community_base64(digest, text + 2);
+    sha1_pad(block, at);
+}
+
+/* Writes the COMMUNITY_ID letters of each of `count` flows, after one another. */
+static inline void community_ids(const community_flows *flows, size_t count, uint16_t seed, char *text) {
+    uint8_t blocks[SHA1_LANES][SHA1_BLOCK] = {{0}};
+    uint8_t digests[SHA1_LANES][SHA1_DIGEST];
+    for (size_t from = 0; from < count; from += SHA1_LANES) {
+        const size_t lanes = count - from < SHA1_LANES ? count - from : SHA1_LANES;
+        for (size_t lane = 0; lane < lanes; lane++) {
+            community_block(flows, from + lane, seed, blocks[lane]);
+        }
+        sha1_of_blocks(blocks, digests);
+        for (size_t lane = 0; lane < lanes; lane++) {
+            text[0] = '1';
+            text[1] = ':';
+            community_base64(digests[lane], text + 2);
+            text += COMMUNITY_ID;
+        }
+    }
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* SHA-1 of a message that fits into one block. Not for secrets: Community IDs are made of it.
+/* SHA-1 of messages that fit into one block. Not for secrets: Community IDs are made of it.
  *
  * specification: RFC 3174
  */
@@ -16,46 +16,69 @@ ALWAYS_INLINE uint32_t sha1_choice(uint32_t b, uint32_t c, uint32_t d) { return 
 ALWAYS_INLINE uint32_t sha1_parity(uint32_t b, uint32_t c, uint32_t d) { return b ^ c ^ d; }
 ALWAYS_INLINE uint32_t sha1_majority(uint32_t b, uint32_t c, uint32_t d) { return (b & c) | (d & (b | c)); }
 
+/* Of so many messages at once: each step is the same for all, and compilers make one vector instruction of four. */
+enum { SHA1_LANES = 4 };
+#define SHA1_EACH for (uint32_t lane = 0; lane < SHA1_LANES; lane++)
+
 /* A step; instead of moving five values on, the next one is given them in another order. */
 #define SHA1_STEP(function, constant, a, b, c, d, e, word)                                                             \
-    do {                                                                                                               \
-        e += sha1_rotated(a, 5) + function(b, c, d) + (constant) + (word);                                             \
-        b = sha1_rotated(b, 30);                                                                                       \
-    } while (0)
+    SHA1_EACH {                                                                                                        \
+        e[lane] += sha1_rotated(a[lane], 5) + function(b[lane], c[lane], d[lane]) + (constant) + (word)[lane];         \
+        b[lane] = sha1_rotated(b[lane], 30);                                                                           \
+    }
 #define SHA1_ROUND(function, constant, from)                                                                           \
     for (uint32_t t = (from); t < (from) + 20; t += 5) {                                                               \
-        SHA1_STEP(function, constant, a, b, c, d, e, words[t]);                                                        \
-        SHA1_STEP(function, constant, e, a, b, c, d, words[t + 1]);                                                    \
-        SHA1_STEP(function, constant, d, e, a, b, c, words[t + 2]);                                                    \
-        SHA1_STEP(function, constant, c, d, e, a, b, words[t + 3]);                                                    \
-        SHA1_STEP(function, constant, b, c, d, e, a, words[t + 4]);                                                    \
+        SHA1_STEP(function, constant, a, b, c, d, e, words[t])                                                         \
+        SHA1_STEP(function, constant, e, a, b, c, d, words[t + 1])                                                     \
+        SHA1_STEP(function, constant, d, e, a, b, c, words[t + 2])                                                     \
+        SHA1_STEP(function, constant, c, d, e, a, b, words[t + 3])                                                     \
+        SHA1_STEP(function, constant, b, c, d, e, a, words[t + 4])                                                     \
     }
 
-/* The digest of the first `length` bytes of `block`, at most SHA1_LONGEST; the rest of the block is overwritten. */
-static inline void sha1_of_block(uint8_t block[SHA1_BLOCK], uint32_t length, uint8_t digest[SHA1_DIGEST]) {
-    const bytes_view view = {block, SHA1_BLOCK};
-    uint32_t words[80];
-    uint32_t a = 0x67452301U, b = 0xEFCDAB89U, c = 0x98BADCFEU, d = 0x10325476U, e = 0xC3D2E1F0U;
+/* Makes a block of the message that is its first `length` bytes, at most SHA1_LONGEST (section 4). */
+ALWAYS_INLINE void sha1_pad(uint8_t block[SHA1_BLOCK], uint32_t length) {
     memset(block + length, 0, SHA1_BLOCK - length);
     block[length] = 0x80;
-    for (uint32_t t = 0; t < 15; t++) {
-        words[t] = view_be32(view, 4 * t);
+    block[SHA1_BLOCK - 2] = (uint8_t)(length >> 5);
+    block[SHA1_BLOCK - 1] = (uint8_t)(length << 3);
+}
+
+/* The digests of messages of one block each. */
+static inline void sha1_of_blocks(uint8_t (*blocks)[SHA1_BLOCK], uint8_t (*digests)[SHA1_DIGEST]) {
+    static const uint32_t begin[5] = {0x67452301U, 0xEFCDAB89U, 0x98BADCFEU, 0x10325476U, 0xC3D2E1F0U};
+    uint32_t words[80][SHA1_LANES];
+    uint32_t a[SHA1_LANES], b[SHA1_LANES], c[SHA1_LANES], d[SHA1_LANES], e[SHA1_LANES];
+    SHA1_EACH {
+        const bytes_view view = {blocks[lane], SHA1_BLOCK};
+        for (uint32_t t = 0; t < 16; t++) {
+            words[t][lane] = view_be32(view, 4 * t);
+        }
+        a[lane] = begin[0];
+        b[lane] = begin[1];
+        c[lane] = begin[2];
+        d[lane] = begin[3];
+        e[lane] = begin[4];
     }
-    words[15] = 8 * length;
     for (uint32_t t = 16; t < 80; t++) {
-        words[t] = sha1_rotated(words[t - 3] ^ words[t - 8] ^ words[t - 14] ^ words[t - 16], 1);
+        SHA1_EACH {
+            words[t][lane] =
+                sha1_rotated(words[t - 3][lane] ^ words[t - 8][lane] ^ words[t - 14][lane] ^ words[t - 16][lane], 1);
+        }
     }
     SHA1_ROUND(sha1_choice, 0x5A827999U, 0)
     SHA1_ROUND(sha1_parity, 0x6ED9EBA1U, 20)
     SHA1_ROUND(sha1_majority, 0x8F1BBCDCU, 40)
     SHA1_ROUND(sha1_parity, 0xCA62C1D6U, 60)
-    const uint32_t sums[5] = {
-        swap32(a + 0x67452301U), swap32(b + 0xEFCDAB89U), swap32(c + 0x98BADCFEU),
-        swap32(d + 0x10325476U), swap32(e + 0xC3D2E1F0U),
-    };
-    memcpy(digest, sums, sizeof sums);
+    SHA1_EACH {
+        const uint32_t sums[5] = {
+            swap32(a[lane] + begin[0]), swap32(b[lane] + begin[1]), swap32(c[lane] + begin[2]),
+            swap32(d[lane] + begin[3]), swap32(e[lane] + begin[4]),
+        };
+        memcpy(digests[lane], sums, sizeof sums);
+    }
 }
 #undef SHA1_ROUND
 #undef SHA1_STEP
+#undef SHA1_EACH
 
 #endif

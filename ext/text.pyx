@@ -17,8 +17,14 @@ cdef extern from "address_text.h" nogil:
 cdef extern from "community.h" nogil:
     enum:
         COMMUNITY_ID
-    void community_id(const uint8_t *source, const uint8_t *destination, uint16_t source_port,
-                      uint16_t destination_port, uint8_t protocol, uint16_t seed, char *text) noexcept
+    ctypedef struct community_flows:
+        const uint8_t *source
+        const uint8_t *destination
+        const uint16_t *source_port
+        const uint16_t *destination_port
+        const uint8_t *protocol
+    void write_community_ids "community_ids"(const community_flows *flows, size_t count, uint16_t seed,
+                                             char *text) noexcept
 
 # Texts of so many rows have offsets that fit into 32 bits.
 MOST_ROWS = 1 << 24
@@ -70,11 +76,15 @@ def community_ids(const uint8_t[:, ::1] source, const uint8_t[:, ::1] destinatio
         raise ValueError("not one number of addresses of 16 bytes, ports and protocols, or too many")
     text = np.empty(count * COMMUNITY_ID + 1, np.uint8)
     cdef uint8_t[::1] letters = text
-    cdef Py_ssize_t n
-    with nogil:
-        for n in range(count):
-            community_id(&source[n, 0], &destination[n, 0], source_port[n], destination_port[n], protocol[n], seed,
-                         <char *>&letters[n * COMMUNITY_ID])
+    cdef community_flows flows
+    if count:
+        flows.source = &source[0, 0]
+        flows.destination = &destination[0, 0]
+        flows.source_port = &source_port[0]
+        flows.destination_port = &destination_port[0]
+        flows.protocol = &protocol[0]
+        with nogil:
+            write_community_ids(&flows, <size_t>count, seed, <char *>&letters[0])
     return np.arange(0, count * COMMUNITY_ID + 1, COMMUNITY_ID, dtype=np.int32), text[:count * COMMUNITY_ID]
 
 
