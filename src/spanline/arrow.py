@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from spanline import _text
 from spanline.schema import Column
 
 ADDRESS = pa.binary(16)
@@ -47,6 +46,11 @@ def column(values: npt.NDArray[Any], missing: npt.NDArray[np.bool_] | None = Non
     return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(data)])
 
 
+def text(offsets: npt.NDArray[np.int32], letters: npt.NDArray[np.uint8]) -> pa.Array:
+    """Texts as an Arrow array: that of row n goes from offsets[n] to offsets[n + 1] of `letters`, ASCII."""
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(letters))
+
+
 def strings(texts: Sequence[str]) -> pa.Array:
     """Texts as an Arrow array."""
     encoded = [text.encode() for text in texts]
@@ -78,6 +82,8 @@ def _values_of(values: pa.ChunkedArray, width: int) -> npt.NDArray[np.uint8]:
         for chunk in values.chunks
         if len(chunk)
     ]
+    if len(parts) == 1:
+        return parts[0]
     return np.concatenate(parts) if parts else np.empty(0, np.uint8)
 
 
@@ -88,21 +94,52 @@ def labels(numbers: npt.NDArray[np.integer], names: Sequence[str]) -> pa.Array:
 
 def address_text(address: bytes) -> str:
     """192.0.2.1 for an IPv4 mapped address, else RFC 5952 text."""
-    if address.startswith(b"\0" * 10 + b"\xff\xff"):
-        return socket.inet_ntop(socket.AF_INET, address[12:])
-    return socket.inet_ntop(socket.AF_INET6, address)
+    _, letters = _text.addresses(np.frombuffer(address, np.uint8).reshape(1, -1))
+    return letters.tobytes().decode()
 
 
 def _texts(octets: pa.ChunkedArray) -> pa.ChunkedArray:
-    """16 bytes are an address, 6 a MAC. Each distinct one is formatted once."""
+    """16 bytes are an address, 6 a MAC."""
     width = octets.type.byte_width
-    # In one piece: the chunks of a longer column would all have the same dictionary, and each of them format it.
-    coded = pc.dictionary_encode(octets.combine_chunks())
-    chunks = []
-    for chunk in coded.chunks if isinstance(coded, pa.ChunkedArray) else [coded]:
-        texts = [address_text(v) if width == 16 else v.hex(":") for v in chunk.dictionary.to_pylist()]
-        chunks.append(pa.DictionaryArray.from_arrays(chunk.indices, strings(texts)).dictionary_decode())
-    return pa.chunked_array(chunks, pa.string())
+    made = _text.addresses if width == 16 else _text.macs
+    parts = []
+    for chunk in octets.chunks:
+        for at in range(0, len(chunk), _text.MOST_ROWS):
+            part = chunk.slice(at, _text.MOST_ROWS)
+            valid, data = part.buffers()
+            rows = np.frombuffer(data, np.uint8).reshape(-1, width)[part.offset : part.offset + len(part)]
+            offsets, letters = made(rows)
+            buffers = [_valid(valid, part.offset, len(part)), pa.py_buffer(offsets), pa.py_buffer(letters)]
+            parts.append(pa.Array.from_buffers(pa.string(), len(part), buffers))
+    return pa.chunked_array(parts, pa.string())
+
+
+def _bits(bits: pa.Buffer, offset: int, count: int) -> npt.NDArray[np.bool_]:
+    octets = np.frombuffer(bits, np.uint8)
+    return np.unpackbits(octets, count=offset + count, bitorder="little")[offset:].view(np.bool_)
+
+
+def _valid(bits: pa.Buffer | None, offset: int, count: int) -> pa.Buffer | None:
+    """Which values are valid, without the first `offset` of them."""
+    if bits is None or offset == 0:
+        return bits
+    return pa.py_buffer(np.packbits(_bits(bits, offset, count), bitorder="little"))
+
+
+def _label_texts(labels: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Labels as plain strings: by pyarrow that would need its compute module, which takes long to import."""
+    parts = []
+    for chunk in labels.chunks:
+        codes, names = chunk.indices, [name.encode() for name in chunk.dictionary.to_pylist()]
+        valid, data = codes.buffers()
+        rows = np.frombuffer(data, codes.type.to_pandas_dtype())[codes.offset : codes.offset + len(codes)]
+        if codes.null_count:
+            rows = np.where(_bits(valid, codes.offset, len(codes)), rows, 0)
+        starts = np.cumsum([0, *map(len, names)], dtype=np.int32)
+        offsets, letters = _text.labels(rows.astype(np.int32), starts, np.frombuffer(b"".join(names), np.uint8))
+        buffers = [_valid(valid, codes.offset, len(codes)), pa.py_buffer(offsets), pa.py_buffer(letters)]
+        parts.append(pa.Array.from_buffers(pa.string(), len(codes), buffers))
+    return pa.chunked_array(parts, pa.string())
 
 
 def _is_octets(kind: pa.DataType) -> bool:
@@ -116,12 +153,14 @@ def readable(table: pa.Table) -> pa.Table:
         if _is_octets(field.type):
             table = table.set_column(n, text, _texts(table.column(n)))
         elif pa.types.is_dictionary(field.type):
-            table = table.set_column(n, text, table.column(n).cast(pa.string()))
+            table = table.set_column(n, text, _label_texts(table.column(n)))
     return table
 
 
 def textual(table: pa.Table) -> pa.Table:
     """readable(), and for formats without types: times in RFC 3339 with nanoseconds, durations as integer ns."""
+    import pyarrow.compute as pc  # takes as long to import as many a capture to be read, and Parquet needs none of it
+
     table = readable(table)
     for n, field in enumerate(table.schema):
         if pa.types.is_timestamp(field.type):

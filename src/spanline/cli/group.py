@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 
 import click
 
-from spanline import __version__
 from spanline.cli.text import printable
 from spanline.errors import SpanlineError
 
@@ -90,7 +89,7 @@ def _forget_output() -> None:
 
 
 @click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.version_option(package_name="spanline", message="%(prog)s %(version)s")
 def spanline() -> None:
     """Mirrored network traffic in, flows and round-trip times out.
 

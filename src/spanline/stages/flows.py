@@ -12,19 +12,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spanline import _decode, _flows
-from spanline.arrow import column, fixed_binary, labels, table_of
 from spanline.batch import Batch
 from spanline.errors import UsageError
-from spanline.schema import (
-    CONN_STATES,
-    END_REASONS,
-    FLOW,
-    FLOW_RECORD_DTYPE,
-    NO_TIME,
-    NO_TUNNEL_ID,
-    NO_VLAN,
-    TCP_FLAGS,
-)
+from spanline.schema import FLOW_RECORD_DTYPE
+from spanline.stages.flow_table import flows_table
 
 IDLE_TIMEOUT = 120.0
 ACTIVE_TIMEOUT = 1800.0
@@ -35,13 +26,6 @@ ROWS_AT_ONCE = 1 << 16
 FLOW_ORDER = ("first_seen", "last_seen", "source", "destination", "source_port", "destination_port", "protocol", "vni")
 """Columns by which flows are sorted that are otherwise equal: the same capture gives the same Table, however the work
 is divided."""
-
-# flow_record.flags in ext/flow_record.h
-_SYNACK, _HANDSHAKE, _SYN_AMBIGUOUS = 0x08, 0x10, 0x20
-# Flags as flow_events.flag_counts has them; ACK and PSH, which most segments have, are counted elsewhere.
-_RARE_FLAGS = ("fin", "syn", "rst", "urg", "ece", "cwr")
-_PSH, _ACK = 0x08, 0x10
-_COLUMNS = tuple(one for one in FLOW if one.name != "community_id")
 
 
 class Flows:
@@ -216,67 +200,3 @@ def _nanoseconds(what: str, seconds: float | None) -> int:
     if not 0 < seconds < 1e9:
         raise UsageError(f"an {what} of {seconds} s makes no sense", hint="give seconds above 0, or none for never")
     return round(seconds * 1e9)
-
-
-def _direction_columns(records: npt.NDArray[np.void]) -> dict[str, pa.Array]:
-    columns = {}
-    for way, side in enumerate(("source", "destination")):
-        direction, events = records["direction"][:, way], records["events"][:, way]
-        silent = direction["packets"] == 0
-        ack, psh = direction["ack_packets"], direction["psh_packets"]
-        flags = events["tcp_flags"] | np.where(ack > 0, _ACK, 0) | np.where(psh > 0, _PSH, 0)
-        counts = {flag: events["flag_counts"][:, n] for n, flag in enumerate(_RARE_FLAGS)} | {"ack": ack, "psh": psh}
-        named = {
-            **{name: column(direction[name]) for name in ("packets", "bytes", "payload_bytes")},
-            "first_seen": column(records["started"][:, way], silent),
-            **{name: column(direction[name], silent) for name in ("last_seen", "ttl_min", "ttl_max")},
-            "tcp_flags": column(flags.astype(np.uint16)),
-            "retransmissions": column(events["retransmissions"]),
-            **{f"{flag}_packets": column(counts[flag]) for flag in TCP_FLAGS},
-        }
-        columns.update({f"{side}_{name}": values for name, values in named.items()})
-    return columns
-
-
-def _round_trips(records: npt.NDArray[np.void]) -> dict[str, pa.Array]:
-    flags, unknown = records["flags"], {}
-    syn_synack, synack_ack = records["syn_synack_rtt"], records["synack_ack_rtt"]
-    unknown["syn_synack_rtt"] = (flags & _SYNACK == 0) | (syn_synack == NO_TIME)
-    unknown["synack_ack_rtt"] = (flags & _HANDSHAKE == 0) | (synack_ack == NO_TIME)
-    unknown["handshake_rtt"] = unknown["syn_synack_rtt"] | unknown["synack_ack_rtt"]
-    unknown["initial_rtt"] = records["initial_rtt"] == NO_TIME
-    # Two times of centuries have no sum in 64 bits; only a false clock makes them.
-    handshake = np.where(unknown["handshake_rtt"], 0, syn_synack) + np.where(unknown["handshake_rtt"], 0, synack_ack)
-    unknown["handshake_rtt"] |= handshake < 0
-    values = {
-        "syn_synack_rtt": syn_synack,
-        "synack_ack_rtt": synack_ack,
-        "handshake_rtt": handshake,
-        "initial_rtt": records["initial_rtt"],
-    }
-    return {name: column(values[name], unknown[name]) for name in values}
-
-
-def flows_table(records: npt.NDArray[np.void]) -> pa.Table:
-    """Flow records (schema.FLOW_RECORD_DTYPE) as a Table, by time of their first packet."""
-    records = records[np.argsort(records["first_seen"], kind="stable")]
-    states, offsets, letters = _flows.describe(records.view(np.uint8))
-    columns: dict[str, pa.Array] = {
-        "first_seen": column(records["first_seen"]),
-        "last_seen": column(records["last_seen"]),
-        "source": fixed_binary(records["source"]),
-        "destination": fixed_binary(records["destination"]),
-        "vlan": column(records["vlan"], records["vlan"] == NO_VLAN),
-        "vni": column(records["vni"], records["vni"] == NO_TUNNEL_ID),
-        "syn_ambiguous": column(records["flags"] & _SYN_AMBIGUOUS != 0),
-        "conn_state": labels(states, CONN_STATES),
-        "end_reason": labels(records["end_reason"], END_REASONS),
-        "history": pa.StringArray.from_buffers(len(records), pa.py_buffer(offsets), pa.py_buffer(letters)),
-        **{
-            name: column(records[name])
-            for name in ("source_port", "destination_port", "protocol", "syn_retransmissions", "synack_retransmissions")
-        },
-        **_direction_columns(records),
-        **_round_trips(records),
-    }
-    return table_of(_COLUMNS, columns)
