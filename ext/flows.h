@@ -206,23 +206,13 @@ typedef struct {
     uint32_t candidate; /* the record that it probably belongs to, by number + 1 */
 } flow_hint;
 
-/* Whether a row belongs to a flow of this table: it has an IP layer. */
-ALWAYS_INLINE int is_flow_packet(const flow_table *t, const packet_row *row) {
-    return row->ip_version != 0 && (t->shards == 1 || in_shard(t, row->flow_hash));
-}
-
 ALWAYS_INLINE void hint_tag(const flow_table *t, const packet_row *row, flow_hint *hint) {
-    if (t->shards == 1 || in_shard(t, row->flow_hash)) {
-        hint->tag = flow_tag(t, row);
-        PREFETCH(&t->index[hint->tag & t->index_mask]);
-    }
+    hint->tag = flow_tag(t, row);
+    PREFETCH(&t->index[hint->tag & t->index_mask]);
 }
 
-ALWAYS_INLINE void hint_record(const flow_table *t, const packet_row *row, flow_hint *hint) {
+ALWAYS_INLINE void hint_record(const flow_table *t, flow_hint *hint) {
     hint->candidate = 0;
-    if (t->shards != 1 && !in_shard(t, row->flow_hash)) {
-        return;
-    }
     for (uint32_t at = hint->tag & t->index_mask; t->index[at]; at = (at + 1) & t->index_mask) {
         if (t->index[at] >> 32 == hint->tag) {
             hint->candidate = (uint32_t)t->index[at];
@@ -271,16 +261,10 @@ ALWAYS_INLINE int flows_tick(flow_table *t, const packet_row *row, uint32_t *swe
     return FLOWS_DONE;
 }
 
-/* Adds one packet. */
-ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, flow_hint hint, bytes_view buffer,
-                            uint32_t *sweep_from) {
-    int wants = flows_tick(t, row, sweep_from);
-    if (UNLIKELY(wants != FLOWS_DONE)) {
-        return wants;
-    }
-    if (UNLIKELY(!is_flow_packet(t, row))) {
-        t->previous_timestamp = row->timestamp;
-        t->non_flow_packets += row->ip_version == 0 && row->verdict == VERDICT_OK && t->shard == 0;
+/* Adds one packet of this table's shard. */
+ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, flow_hint hint, bytes_view buffer) {
+    if (UNLIKELY(row->ip_version == 0)) {
+        t->non_flow_packets += row->verdict == VERDICT_OK;
         return FLOWS_DONE;
     }
     if (UNLIKELY(t->output_count == t->output_capacity)) {
@@ -315,36 +299,85 @@ ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, flow_hint hint
     }
     flow_count(t, flow, way, row, buffer);
     t->flow_packets++;
-    t->previous_timestamp = row->timestamp;
     return FLOWS_DONE;
 }
 
-/* Adds rows[*from…count) and says what it needs, with *from where it stopped. */
-static inline int flows_update(flow_table *t, const packet_row *rows, uint32_t count, const bytes_view *buffers,
-                               uint32_t buffer_count, uint32_t *from, uint32_t *sweep_from) {
-    enum { RING = 32, INDEX_AHEAD = 24, RECORD_AHEAD = 12 };
-    flow_hint hints[RING];
-    for (uint32_t n = *from; n < count && n < *from + INDEX_AHEAD; n++) {
-        hint_tag(t, &rows[n], &hints[n % RING]);
-    }
-    for (uint32_t n = *from; n < count && n < *from + RECORD_AHEAD; n++) {
-        hint_record(t, &rows[n], &hints[n % RING]);
-    }
-    for (; *from < count; (*from)++) {
-        const uint32_t n = *from;
-        const packet_row *row = &rows[n];
-        if (LIKELY(n + INDEX_AHEAD < count)) {
-            hint_tag(t, row + INDEX_AHEAD, &hints[(n + INDEX_AHEAD) % RING]);
+typedef struct {
+    const bytes_view *buffers;
+    uint32_t count;
+} flow_buffers;
+
+ALWAYS_INLINE bytes_view buffer_of(const packet_row *row, flow_buffers b) {
+    const bytes_view none = {NULL, 0};
+    return LIKELY(row->payload_buffer < b.count) ? b.buffers[row->payload_buffer] : none;
+}
+
+/* Adds rows[*from…to) one by one, each after what time does. */
+static inline int flows_update_and_tick(flow_table *t, const packet_row *rows, uint32_t to, flow_buffers buffers,
+                                        uint32_t *from, uint32_t *sweep_from) {
+    for (; *from < to; (*from)++) {
+        const packet_row *row = &rows[*from];
+        int wants = flows_tick(t, row, sweep_from);
+        if (wants == FLOWS_DONE && in_shard(t, row->flow_hash)) {
+            const flow_hint hint = {flow_tag(t, row), 0};
+            wants = flows_add(t, row, hint, buffer_of(row, buffers));
         }
-        if (LIKELY(n + RECORD_AHEAD < count)) {
-            hint_record(t, row + RECORD_AHEAD, &hints[(n + RECORD_AHEAD) % RING]);
-        }
-        const bytes_view none = {NULL, 0};
-        int wants = flows_add(t, row, hints[n % RING],
-                              LIKELY(row->payload_buffer < buffer_count) ? buffers[row->payload_buffer] : none, sweep_from);
-        if (UNLIKELY(wants != FLOWS_DONE)) {
+        if (wants != FLOWS_DONE) {
             return wants;
         }
+        t->previous_timestamp = row->timestamp;
+    }
+    return FLOWS_DONE;
+}
+
+/* Adds rows[*from…count) and says what it needs, with *from where it stopped. Of another shard's rows only the time is
+ * looked at, and that only where it may end flows. */
+static inline int flows_update(flow_table *t, const packet_row *rows, uint32_t count, flow_buffers buffers,
+                               uint32_t *from, uint32_t *sweep_from) {
+    enum { BLOCK = 1024, RING = 32, INDEX_AHEAD = 24, RECORD_AHEAD = 12 };
+    uint16_t own[BLOCK];
+    flow_hint hints[RING];
+    while (*from < count) {
+        const packet_row *first = &rows[*from];
+        const uint32_t length = count - *from < BLOCK ? count - *from : BLOCK;
+        int64_t earliest = INT64_MAX, latest = INT64_MIN;
+        uint32_t mine = 0;
+        for (uint32_t n = 0; n < length; n++) {
+            earliest = first[n].timestamp < earliest ? first[n].timestamp : earliest;
+            latest = first[n].timestamp > latest ? first[n].timestamp : latest;
+            own[mine] = (uint16_t)n;
+            mine += (uint32_t)in_shard(t, first[n].flow_hash);
+        }
+        if (UNLIKELY((t->idle_timeout && latest >= t->next_sweep) || earliest < t->sweep_floor)) {
+            int wants = flows_update_and_tick(t, rows, *from + length, buffers, from, sweep_from);
+            if (wants != FLOWS_DONE) {
+                return wants;
+            }
+            continue;
+        }
+        for (uint32_t k = 0; k < mine && k < INDEX_AHEAD; k++) {
+            hint_tag(t, &first[own[k]], &hints[k % RING]);
+        }
+        for (uint32_t k = 0; k < mine && k < RECORD_AHEAD; k++) {
+            hint_record(t, &hints[k % RING]);
+        }
+        for (uint32_t k = 0; k < mine; k++) {
+            const packet_row *row = &first[own[k]];
+            if (LIKELY(k + INDEX_AHEAD < mine)) {
+                hint_tag(t, &first[own[k + INDEX_AHEAD]], &hints[(k + INDEX_AHEAD) % RING]);
+            }
+            if (LIKELY(k + RECORD_AHEAD < mine)) {
+                hint_record(t, &hints[(k + RECORD_AHEAD) % RING]);
+            }
+            int wants = flows_add(t, row, hints[k % RING], buffer_of(row, buffers));
+            if (UNLIKELY(wants != FLOWS_DONE)) {
+                t->previous_timestamp = own[k] ? row[-1].timestamp : t->previous_timestamp;
+                *from += own[k];
+                return wants;
+            }
+        }
+        t->previous_timestamp = first[length - 1].timestamp;
+        *from += length;
     }
     return FLOWS_DONE;
 }

@@ -46,8 +46,11 @@ cdef extern from "flows.h" nogil:
         uint8_t whole_frames
     flow_record *flow_at(const flow_table *t, uint32_t number) noexcept
     void index_replace(flow_table *t, uint64_t *index, uint32_t mask) noexcept
-    int flows_update(flow_table *t, const packet_row *rows, uint32_t count, const bytes_view *buffers,
-                     uint32_t buffer_count, uint32_t *start, uint32_t *sweep_from) noexcept
+    ctypedef struct flow_buffers:
+        const bytes_view *buffers
+        uint32_t count
+    int flows_update(flow_table *t, const packet_row *rows, uint32_t count, flow_buffers buffers, uint32_t *start,
+                     uint32_t *sweep_from) noexcept
     int flows_end(flow_table *t, int64_t until, uint32_t reason, uint32_t *start, uint32_t stop) noexcept
     int in_shard(const flow_table *t, uint64_t hash) noexcept
     uint64_t record_hash(const flow_table *t, const flow_record *flow) noexcept
@@ -207,19 +210,21 @@ cdef class FlowTable:
         """Adds the rows of a batch. `packets` is the bytes of an array of schema.PACKET, `buffers` the batch's."""
         cdef uint32_t count = <uint32_t>(packets.shape[0] // <Py_ssize_t>sizeof(packet_row))
         cdef bytes_view views[MAX_BUFFERS]
+        cdef flow_buffers known
         cdef const uint8_t[::1] buffer
         cdef uint32_t start = 0
-        cdef uint32_t buffer_count = 0
         cdef const packet_row *rows = <const packet_row *>(&packets[0] if packets.shape[0] else NULL)
         cdef int wants = FLOWS_WANT_RECORDS
+        known.buffers = views
+        known.count = 0
         for item in buffers[:MAX_BUFFERS]:
             buffer = item
-            views[buffer_count].data = &buffer[0] if buffer.shape[0] else NULL
-            views[buffer_count].length = <uint32_t>min(buffer.shape[0], 0xFFFFFFFF)
-            buffer_count += 1
+            views[known.count].data = &buffer[0] if buffer.shape[0] else NULL
+            views[known.count].length = <uint32_t>min(buffer.shape[0], 0xFFFFFFFF)
+            known.count += 1
         while count:
             with nogil:
-                wants = flows_update(&self.table, rows, count, views, buffer_count, &start, &self.sweep_from)
+                wants = flows_update(&self.table, rows, count, known, &start, &self.sweep_from)
             if wants == FLOWS_WANT_OUTPUT:
                 self._new_output()
             elif wants == FLOWS_WANT_RECORDS:

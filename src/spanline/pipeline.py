@@ -124,10 +124,10 @@ class Capture:
             vxlan_port=self._vxlan_port, verify_checksums=self._verify_checksums, reassemble=self._reassemble
         )
         datagrams = self._datagrams = Reassemble()
-        common = self.interfaces, self.problems, pool, self.on_wait
-        self._reading = [CaptureFile(path, *common) for path, _ in self._paths]
         # What comes through a pipe is shown at once, and not when the next chunk has come.
         threads = self._threads if self.bytes_total is not None else 1
+        common = self.interfaces, self.problems, pool, self.on_wait, threads > 1
+        self._reading = [CaptureFile(path, *common) for path, _ in self._paths]
         try:
             works = map(_Work, merge(self._reading))
             for work in relay(works, _steps(decode, [datagrams, *transforms], stages), threads):

@@ -15,8 +15,8 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Step = Callable[[Item], None]
 
-_WAITING = 4
-"""Items that may wait for the consumer."""
+_WAITING = 1
+"""Items that may wait for the consumer: each keeps its memory."""
 
 
 def cores() -> int:

@@ -27,5 +27,5 @@ def command(inputs: Inputs, flow_options: dict[str, Any], output: Output) -> Non
     from spanline.stages.flows import Flows
 
     capture = open_capture(inputs)
-    crunch(capture, Flows(**flow_options, parts=inputs.parts), output, inputs.quiet)
+    crunch(capture, Flows(**flow_options, parts=inputs.parts), output, inputs.quiet, inputs.threads)
     conclude(capture.problems)

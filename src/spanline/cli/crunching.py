@@ -11,6 +11,7 @@ from spanline.cli.reading import follow
 from spanline.cli.text import plural, size
 from spanline.community import with_community_id
 from spanline.output import open_output
+from spanline.relay import relay
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from spanline.stages.flows import Flows
 
 
-def crunch(capture: Capture, flows: Flows, output: Output, quiet: bool) -> None:
+def crunch(capture: Capture, flows: Flows, output: Output, quiet: bool, threads: int) -> None:
     """Writes the flows of `capture` as they end."""
     from spanline.stages.flows import ROWS_AT_ONCE
 
@@ -36,8 +37,8 @@ def crunch(capture: Capture, flows: Flows, output: Output, quiet: bool) -> None:
         for _ in follow(capture, flows, quiet=quiet or output.path is None):
             if flows.pending >= ROWS_AT_ONCE:
                 write(flows.drain()["flows"])
-        for ended in flows.rest():
-            write(ended)
+        for _ in relay(flows.rest(), [write], threads):
+            pass
     if not quiet:
         complain(account(capture, flows, written, time.monotonic() - started))
 

@@ -17,7 +17,7 @@ from spanline.relay import cores
 Decorated = Callable[..., Any]
 
 # What Python, Arrow, the pieces of the capture and of the output take beside the flows.
-_PROGRAM = 128 << 20
+_PROGRAM = 160 << 20
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -55,8 +55,8 @@ class Inputs:
 
     @property
     def parts(self) -> int:
-        """Into how many tables flows are divided: two threads work best on one, while the other one reads."""
-        return max(1, self.threads // 2)
+        """Into how many tables flows are divided: one for each thread that could be waiting for another's."""
+        return self.threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def makes_flows(function: Decorated) -> Decorated:
             default="1G",
             show_default=True,
             metavar="SIZE",
-            help="What spanline may take; beyond, the least recently used flows end early. At least 160M.",
+            help="What spanline may take; beyond, the least recently used flows end early. Less than 200M is not enough for it.",
         ),
     )(command)
 

@@ -86,6 +86,7 @@ class CaptureFile:
         problems: list[Problem],
         pool: Pool,
         on_wait: OnWait | None = None,
+        several_threads: bool = False,
     ) -> None:
         self.path = path
         self.name = "standard input" if path == "-" else path
@@ -94,6 +95,8 @@ class CaptureFile:
         self._problems = problems
         self._pool = pool
         self._on_wait = on_wait
+        # Each step of each thread waits for its turn: with fewer and larger chunks that happens less often.
+        self._chunk_bytes = 4 * CHUNK_BYTES if several_threads else CHUNK_BYTES
         self._text_left = _MOST_TEXT
         self._bomb = ""
         self._stream: ByteStream | None = None
@@ -151,7 +154,7 @@ class CaptureFile:
     def _frame(self, stream: ByteStream) -> Iterator[Chunk]:
         framer = _framing.Framer()
         numbers = np.empty(0, np.uint16)
-        size = CHUNK_BYTES
+        size = self._chunk_bytes
         rest: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
         marks = np.empty(1024, MARK_DTYPE)
         self.info.uncompressed_size = in_frames = 0
@@ -188,7 +191,7 @@ class CaptureFile:
                 if self._bomb:
                     break
             # A block larger than the buffer; framing bounds it.
-            size = 2 * size if rest.size == size else max(CHUNK_BYTES, 2 * rest.size)
+            size = 2 * size if rest.size == size else max(self._chunk_bytes, 2 * rest.size)
         self._conclude(framer, stream, rest.tobytes(), status)
 
     def _number_interfaces(self, framer: _framing.Framer, numbers: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:

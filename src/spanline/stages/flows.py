@@ -20,7 +20,7 @@ from spanline.stages.flow_table import flows_table
 IDLE_TIMEOUT = 120.0
 ACTIVE_TIMEOUT = 1800.0
 MEMORY = 1 << 30
-ROWS_AT_ONCE = 1 << 16
+ROWS_AT_ONCE = 1 << 15
 """Flows of which a Table is made at a time: few enough for memory, a row group that queries skip through well."""
 
 FLOW_ORDER = ("first_seen", "last_seen", "source", "destination", "source_port", "destination_port", "protocol", "vni")
