@@ -11,9 +11,10 @@ static uint64_t entries[ENTRIES];
 static flow_table table;
 
 static void add(const packet_row *first, uint32_t count) {
-    const uint8_t *const buffers[] = {buffer};
+    const bytes_view views[] = {{buffer, UINT32_MAX}};
+    const flow_buffers buffers = {views, 1};
     uint32_t from = 0, sweep_from = 0;
-    flows_update(&table, first, count, buffers, 1, &from, &sweep_from);
+    flows_update(&table, first, count, buffers, &from, &sweep_from);
 }
 
 /* One segment of a flow with 32 bytes of header: timestamps in `buffer`. */

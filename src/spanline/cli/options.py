@@ -155,7 +155,7 @@ def makes_flows(function: Decorated) -> Decorated:
             default="1G",
             show_default=True,
             metavar="SIZE",
-            help="What spanline may take; beyond, the least recently used flows end early. Less than 200M is not enough for it.",
+            help="What spanline may take, 200M or more; beyond, the least recently used flows end early.",
         ),
     )(command)
 
