@@ -1,8 +1,8 @@
-/* Reassembly in the plainest way, fragments in one list in order of arrival, to compare a defrag_table with; and what must
- * hold of that table's memory.
+/* Reassembly in the plainest way, fragments in one list in order of arrival, to compare a defrag_table with; and what
+ * must hold of that table's memory.
  *
- * `watched` says which table the model follows, where one does. fed() and taken() stand for defrag_add() and defrag_take(), also in
- * reassemble.h, so that datagrams inside datagrams are compared too.
+ * `watched` says which table the model follows, where one does. fed() and taken() stand for defrag_add() and
+ * defrag_take(), also in reassemble.h, so that datagrams inside datagrams are compared too.
  */
 #ifndef SPANLINE_FUZZ_DATAGRAMS_H
 #define SPANLINE_FUZZ_DATAGRAMS_H

@@ -1,5 +1,5 @@
 /* The input is a list of frames, some of which are overwritten by rows with whatever values they like. In small groups,
- * with an output of few records and small slabs, in several tables that share the flows, and with every live flow handed
+ * with an output of few records and small slabs, in several tables that share the flows, and with all live flows handed
  * over to other tables on the way, nothing may be lost or counted twice; and unless flows were evicted, the records are
  * those, byte for byte, of one table with room for all. */
 #include "decode.h"

@@ -71,7 +71,7 @@ static void save_and_load(defrag_table *t) {
     free(data);
 }
 
-/* |key 1|offset 1|length 1|flags 1|step 4|: a fragment that IP could bring, mostly small, with bytes that mostly agree. */
+/* |key 1|offset 1|length 1|flags 1|step 4|: a fragment IP could bring, mostly small, of bytes that mostly agree. */
 static void take_fragment(bytes_view h, int64_t *now, uint32_t most, fragment_row *x, bytes_view *bytes) {
     static uint8_t pattern[2 * LONGEST + 8];
     static int is_filled;
@@ -207,11 +207,12 @@ static void feed_batch(defrag_table *t, const decoder *d, const frame_list *list
         } else {
             out.datagrams = moved(out.datagrams, out.datagram_count, 1 + spare, sizeof *out.datagrams);
             out.datagram_capacity = out.datagram_count + 1 + spare;
-            out.tunnels.rows = moved(out.tunnels.rows, out.tunnels.count, MAX_TUNNELS + spare, sizeof *out.tunnels.rows);
-            out.tunnels.capacity = out.tunnels.count + MAX_TUNNELS + spare;
+            const uint32_t more = MAX_TUNNELS + spare;
+            out.tunnels.rows = moved(out.tunnels.rows, out.tunnels.count, more, sizeof *out.tunnels.rows);
+            out.tunnels.capacity = out.tunnels.count + more;
         }
     }
-    for (uint32_t n = MAX_REASSEMBLIES; n <= out.datagram_count; n++) { /* the fourth inside one another, and not the last */
+    for (uint32_t n = MAX_REASSEMBLIES; n <= out.datagram_count; n++) { /* four inside one another, not the last */
         const datagram_row *first = &out.datagrams[n - MAX_REASSEMBLIES], *last = &out.datagrams[n - 1];
         const packet_row *row = &all->rows[from + last->packet];
         watched.m.refused += t == watched.table && first->packet == last->packet && (row->flags & PACKET_IS_FRAGMENT);
@@ -351,7 +352,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                        .interface_count = INTERFACES, .vxlan_port = 4789, .verify_checksums = steering[6] >> 1 & 1,
                        .reassemble = 1};
     packet_row *rows = room(list.count, sizeof *rows);
-    tunnel_output tunnels = {room((list.count + 1) * MAX_TUNNELS, sizeof *tunnels.rows), 0, (list.count + 1) * MAX_TUNNELS};
+    const uint32_t capacity = (list.count + 1) * MAX_TUNNELS;
+    tunnel_output tunnels = {room(capacity, sizeof *tunnels.rows), 0, capacity};
     CHECK(decode_batch(&d, list.bytes, list.records, 0, list.count, rows, &tunnels) == list.count);
     uint32_t length = 0;
     for (uint32_t n = 0; n < list.count; n++) {
