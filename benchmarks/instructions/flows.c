@@ -1,4 +1,4 @@
-/* Adding packets to the flow table: established flows in turn, handshakes, and the end of all. */
+/* Adding packets to the flow table: established connections in turn, UDP, handshakes, and the end of all. */
 #include "flows.h"
 #include "jobs.h"
 
@@ -11,7 +11,7 @@ static uint64_t entries[ENTRIES];
 static flow_table table;
 
 static void add(const packet_row *first, uint32_t count) {
-    const bytes_view views[] = {{buffer, UINT32_MAX}};
+    const bytes_view views[] = {{buffer, sizeof buffer}};
     const flow_buffers buffers = {views, 1};
     uint32_t from = 0, sweep_from = 0;
     flows_update(&table, first, count, buffers, &from, &sweep_from);
@@ -47,12 +47,28 @@ static void prepare(void) {
     }
     table.slabs = slabs;
     table.slab_count = 1;
+    table.shards = 1;
     table.index = entries;
     table.index_mask = ENTRIES - 1;
     table.output = output;
     table.output_capacity = FLOWS;
     table.idle_timeout = 120000000000;
     table.next_sweep = table.sweep_floor = table.previous_timestamp = INT64_MIN;
+}
+
+/* A question there, an answer back. */
+static void prepare_udp(void) {
+    prepare();
+    for (uint32_t n = 0; n < PACKETS; n++) {
+        packet_row *row = &rows[n];
+        put_row(row, n % FLOWS, n / FLOWS & 1, 0, 0, 0);
+        row->ip_protocol = IP_UDP;
+        row->tcp_window = 0;
+        row->transport_length = 8;
+        row->payload_length = 100;
+        row->wire_length = row->inner_length = 142;
+        row->flow_hash = flow_hash(&table.seed, row);
+    }
 }
 
 /* Data there, an acknowledgment back, and that in every flow before the next of the first. */
@@ -103,6 +119,7 @@ static int has_round_trips(void) {
 int main(int arguments, char **names) {
     static const job jobs[] = {
         {"flows-update", PACKETS, prepare_update, update, is_updated},
+        {"flows-update-udp", PACKETS, prepare_udp, update, is_updated},
         {"flows-round-trips", FLOWS * HANDSHAKE, prepare_round_trips, round_trips, has_round_trips},
         {"flows-end", FLOWS, prepare_end, end, is_ended},
     };

@@ -1,6 +1,7 @@
 /* The input is a list of frames of many link types. Decoded together, with so few tunnel rows that it stops and goes on,
  * each must give what it gives alone in a buffer that ends where the frame does. Rows point into their frame, or behind
- * it where a header was cut; tunnel and layer rows agree with the packet rows; the tree of stacks is a tree. */
+ * it where a header was cut; tunnel and layer rows agree with the packet rows; the tree of stacks is a tree; fragments
+ * are left alone where reassembly is to take them, and counted. */
 #include "decode.h"
 #include "input.h"
 
@@ -8,7 +9,7 @@ static uint16_t path_next[MAX_PATHS * PATH_STRIDE], path_parent[MAX_PATHS];
 static uint8_t path_protocol[MAX_PATHS];
 static decode_counters counters;
 
-static void check_paths(const path_table *paths, uint32_t first) {
+UNCOVERED static void check_paths(const path_table *paths, uint32_t first) {
     CHECK(paths->count >= first && paths->count <= MAX_PATHS);
     for (uint32_t n = first; n < paths->count; n++) {
         const uint32_t parent = path_parent[n], protocol = path_protocol[n];
@@ -17,7 +18,7 @@ static void check_paths(const path_table *paths, uint32_t first) {
     }
 }
 
-static void check_row(const packet_row *row, const frame_record *record) {
+UNCOVERED static void check_row(const decoder *d, const packet_row *row, const frame_record *record) {
     const uint64_t begin = record->offset, end = begin + record->captured_length, payload = row->payload_offset;
     CHECK(row->frame_offset == begin && row->captured_length == record->captured_length);
     CHECK(row->timestamp == record->timestamp && row->wire_length == record->wire_length);
@@ -30,10 +31,15 @@ static void check_row(const packet_row *row, const frame_record *record) {
     CHECK(row->transport_length == 0 || (row->flags & PACKET_HAS_TRANSPORT));
     CHECK(row->fragment_offset == 0 || !(row->flags & PACKET_HAS_TRANSPORT));
     CHECK(row->tunnel_count != 0 || row->inner_length == record->wire_length);
+    if (row->flags & PACKET_IS_FRAGMENT) { /* all of it is there */
+        CHECK(d->reassemble && row->ip_version != 0 && !(row->flags & PACKET_HAS_TRANSPORT));
+        CHECK(row->payload_length != 0 && payload + row->payload_length <= end);
+        CHECK(row->fragment_offset != 0 || (row->flags & PACKET_MORE_FRAGMENTS));
+    }
 }
 
 /* The tunnels of one frame stand together, outermost first. */
-static void check_tunnels(const tunnel_row *tunnels, uint32_t count, const packet_row *row, uint32_t packet) {
+UNCOVERED static void check_tunnels(const tunnel_row *tunnels, uint32_t count, const packet_row *row, uint32_t packet) {
     CHECK(count == row->tunnel_count && count <= MAX_TUNNELS);
     uint32_t id = NO_TUNNEL_ID;
     for (uint32_t n = 0; n < count; n++) {
@@ -94,7 +100,8 @@ static void check_all_layers(const decoder *d, const frame_list *list, const pac
     without_paths.paths = NULL;
     for (uint32_t from = 0; from < list->count;) {
         out.count = 0;
-        uint32_t done = list_layers(&without_paths, list->bytes, list->records, from, list->count, &out), at = 0;
+        uint32_t done = list_layers(&without_paths, list->bytes, list->records, from, list->count, NULL, NULL, 0, &out);
+        uint32_t at = 0;
         CHECK(done > from && done <= list->count && out.count <= capacity);
         for (; from < done; from++) {
             uint32_t first = at;
@@ -118,12 +125,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     path_table paths = {.next = path_next, .parent = path_parent, .protocol = path_protocol, .count = first};
     memset(&counters, 0, sizeof counters);
     decoder d = {.seed = {{1, 2, 3, 4}}, .paths = &paths, .counters = &counters, .link_types = link_types,
-                 .interface_count = INTERFACES, .vxlan_port = 4789, .verify_checksums = steering[1] & 1};
+                 .interface_count = INTERFACES, .vxlan_port = 4789, .verify_checksums = steering[1] & 1,
+                 .reassemble = steering[1] >> 1 & 1};
     packet_row *rows = room(list.count, sizeof *rows);
     tunnel_row *all = room(list.count * MAX_TUNNELS, sizeof *all);
     const uint32_t capacity = MAX_TUNNELS + steering[2] % 16U;
     tunnel_output out = {room(capacity, sizeof *out.rows), 0, capacity};
-    uint32_t from = 0, tunnel_count = 0, undecodable = 0;
+    uint32_t from = 0, tunnel_count = 0, undecodable = 0, fragments = 0;
     while (from < list.count) {
         out.count = 0;
         uint32_t done = decode_batch(&d, list.bytes, list.records, from, list.count, rows, &out);
@@ -142,13 +150,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             count++;
         }
         CHECK(rows[n].path == 0 || (rows[n].path >= first && rows[n].path < paths.count));
-        check_row(&rows[n], &list.records[n]);
+        check_row(&d, &rows[n], &list.records[n]);
         check_tunnels(all + at, count, &rows[n], n);
         check_alone(d, &list, n, &rows[n], all + at);
+        fragments += (rows[n].flags & PACKET_IS_FRAGMENT) != 0;
         undecodable += rows[n].ip_version == 0 && rows[n].verdict != VERDICT_OK;
         at += count;
     }
-    CHECK(at == tunnel_count && seen.undecodable == undecodable && seen.too_deep <= list.count);
+    CHECK(at == tunnel_count && seen.undecodable == undecodable && seen.fragments == fragments);
+    CHECK(seen.too_deep <= list.count);
     CHECK(seen.too_deep == 0 || (seen.too_deep_first >= 1 && seen.too_deep_first <= list.count));
     check_all_layers(&d, &list, rows);
     memset(path_next, 0, PATH_STRIDE * sizeof *path_next);

@@ -24,6 +24,13 @@ static inline void check_failed(const char *condition, const char *file, int lin
     abort();
 }
 
+/* For models and checks, so that libFuzzer looks for what is new in the core and not in them. */
+#if defined(__clang__)
+#define UNCOVERED __attribute__((noinline, no_sanitize("coverage")))
+#else
+#define UNCOVERED
+#endif
+
 /* Room for `count` items and not one more, so that AddressSanitizer sees the first byte too many. Not zeroed. */
 static inline void *room(size_t count, size_t size) {
     void *memory = malloc(count ? count * size : 1);

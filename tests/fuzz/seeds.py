@@ -1,7 +1,8 @@
 """Write the inputs that fuzzing starts from: `python -m tests.fuzz.seeds build/fuzz`, below it `<target>/seeds`.
 
 They come from crafted frames and files, a little of the benchmarks' traffic, and the shared captures where those are.
-`framing` reads capture files, every other target a list of frames; input.h draws both. PYTHONPATH must hold benchmarks.
+`framing` reads capture files, every other target a list of frames, which input.h draws; `reassembly` also fragments as
+such. PYTHONPATH must hold benchmarks.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from tests.craft import (
     vlan,
 )
 from tests.craft_files import START, Pcapng, Record, pcap, pcap_header, records
+from tests.craft_fragments import piece, pieces
 from tests.craft_tunnels import erspan2, geneve, gre, gtp_u, mpls, pppoe, vxlan
 
 FOLDER = Path(__file__).resolve().parent
@@ -54,6 +56,13 @@ assert _LIST is not None
 LINK_TYPES = tuple(int(number) for number in _LIST[1].split(","))
 
 STEERINGS = (bytes(8), bytes([1, 0, 1, 1, 2, 3, 5, 8]), bytes([255, 1, 0, 3, 129, 60, 7, 200]))
+# Of reassembly.c: frames in one batch and in several, in large and small tables; fragments in all sizes of table.
+FRAME_STEERINGS = (bytes([0, 0, 0, 1, 0, 1, 0, 0]), bytes([6, 31, 8, 3, 0, 2, 2, 1]), bytes([60, 20, 5, 0, 0, 0, 1, 3]))
+DIRECT_STEERINGS = (
+    bytes([1, 31, 0, 0, 0, 3, 0, 0]),
+    bytes([57, 4, 5, 0, 2, 0, 0, 0]),
+    bytes([7, 255, 0, 0, 9, 9, 0, 0]),
+)
 OPTIONS = option(2, b"\5\xb4") + option(4) + option(8, bytes(8)) + b"\1" + option(3, b"\7")
 PACKETS = {
     "tcp": ipv4() / tcp(options=OPTIONS) / b"GET / HTTP/1.1\r\n",
@@ -161,6 +170,54 @@ def crafted_lists() -> Iterator[bytes]:
     yield frame_list((1, record) for record in records(ethernet() / piece for piece in pieces))
 
 
+def fragmented_lists() -> Iterator[bytes]:
+    """Lists of frames: datagrams in order, backwards, mixed, inside one another, overlapping, without end."""
+    inner = ipv4("10.9.0.1", "10.9.0.2") / udp(5, 4789) / vxlan(7) / ethernet() / PACKETS["routed"]
+    packets = [ipv4() / udp(7, 8) / bytes(range(100)), ipv6() / udp(7, 8) / bytes(range(100)), inner]
+    packets += [PACKETS[name] for name in ("tcp", "chain", "gre", "ip-in-ip", "sctp", "erspan", "deep")]
+    for packet in packets:
+        parts = pieces(packet, 24)
+        for order in (parts, parts[::-1], parts[1::2] + parts[::2], parts[:1] + parts, parts[:-1]):
+            yield frame_list((1, record) for record in records(ethernet() / part for part in order))
+    for around in (ipv4(), ipv6(), ipv4() / gre(key=3)):
+        parts = [part for n, one in enumerate(pieces(inner, 64)) for part in pieces(around / one, 40, identification=n)]
+        yield frame_list((1, record) for record in records(ethernet() / part for part in parts))
+    first, last = pieces(ipv4() / udp() / bytes(24), 16)
+    begun = [first]
+    for number in range(6):  # in the last of each is the last of the one before: more than one frame may complete
+        outer = ipv4() / last
+        begun.append(piece(outer, 0, 8, identification=number))
+        last = piece(outer, 8, identification=number)
+    yield frame_list((1, record) for record in records(ethernet() / part for part in (*begun, last)))
+    other = ipv4(protocol=253) / bytes(64)
+    for parts in (
+        [piece(other, 0, 24), piece(other, 16, data=b"b" * 48, more=False)],
+        [piece(other, 0, 13), piece(other, 16, 24, more=False), piece(other, 8, 16)],
+        [piece(other, 0, 32), piece(other, 65528, data=b"d" * 8, more=True), piece(other, 32)],
+        [piece(other, 8, 16, identification=n) for n in range(12)] + [piece(other, 0, 8), piece(other, 16)],
+    ):
+        yield frame_list((1, record) for record in records(ethernet() / part for part in parts))
+        late = [Record(START + n * 59 * 10**9, ethernet() / part) for n, part in enumerate(parts)]
+        yield frame_list((1, record) for record in late)
+
+
+def fragments_as_such() -> Iterator[bytes]:
+    """|key 1|offset 1|length 1|flags 1|step 4| each, as reassembly.c has it."""
+    for length in (1, 3, 61, 62, 124):  # in 8 bytes: blocks begin, are full, and one is not enough
+        parts = [(0, at * length, length - 1, int(at < 3), 1) for at in range(4) if at * length < 224]
+        yield b"".join(struct.pack("<BBBBi", *part) for part in parts)
+        yield b"".join(struct.pack("<BBBBi", *part) for part in parts[::-1] * 2)
+        mixed = [(key, *part[1:3], part[3] | key << 3, -5) for part in parts for key in range(6)]
+        yield b"".join(struct.pack("<BBBBi", *part) for part in mixed)
+    for parts in (
+        [(0, 0, 255, 1, 1), (0, 255, 255, 0, 1), (0, 254, 192, 0, 1)],
+        [(n % 8, 1, 0, 1, 10**6) for n in range(40)] + [(7, 0, 0, 1, 1), (7, 2, 0, 0, 1)],
+        [(1, 0, 0, 1, 1), (1, 1, 0, 128, 1), (1, 0, 0, 129, -1), (1, 1, 3, 0, 0)],
+        [(2, at, 136, 1, 1) for at in range(20)] + [(2, 20, 130, 0, 1), (2, 19, 0, 1, 1)],
+    ):
+        yield b"".join(struct.pack("<BBBBi", *part) for part in parts)
+
+
 def crafted_files() -> Iterator[bytes]:
     """Capture files of both formats and byte orders, with every block, clock and oddity that is read."""
     frames = [bytes(ethernet() / packet) for packet in PACKETS.values()]
@@ -189,8 +246,8 @@ def shared_captures(folder: Path) -> Iterator[bytes]:
                 yield file.read(LARGEST - 8)
 
 
-def shared_lists(folder: Path) -> Iterator[bytes]:
-    """The first frames of the shared captures, of the link types that are known."""
+def shared_lists(folder: Path, *, fragments_only: bool = False) -> Iterator[bytes]:
+    """The first frames of the shared captures, of the link types that are known; of fragments, the first of those."""
     import spanline  # only here: the seeds of our own need no built core
 
     for path in sorted(folder.rglob("*")):
@@ -202,17 +259,24 @@ def shared_lists(folder: Path) -> Iterator[bytes]:
         except (spanline.SpanlineError, StopIteration):
             continue
         found = []
-        for row in batch.packets[:30]:
+        packets = batch.packets
+        if fragments_only:
+            packets = packets[(packets["fragment_offset"] != 0) | (packets["flags"] & 1 != 0)]
+        for row in packets[:30]:
             interface, at = int(row["interface"]), int(row["frame_offset"])
             link_type = capture.interfaces[interface].link_type if interface < len(capture.interfaces) else -1
             if link_type in LINK_TYPES:
                 frame = batch.buffers[0][at : at + int(row["captured_length"])].tobytes()
                 found.append((link_type, Record(int(row["timestamp"]), frame)))
-        yield frame_list(found)
+        if found:
+            yield frame_list(found)
 
 
 def own(target: str) -> list[bytes]:
     """The inputs that need nothing but this repository."""
+    if target == "reassembly":
+        frames = [body + steering for body in fragmented_lists() for steering in FRAME_STEERINGS]
+        return frames + [body + steering for body in fragments_as_such() for steering in DIRECT_STEERINGS]
     if target == "framing":
         bodies = [*crafted_files(), *(data[: LARGEST - 8] for data in traffic())]
     else:
@@ -240,8 +304,10 @@ def main() -> None:
     for target in arguments.targets:
         inputs = own(target)
         if shared:
-            bodies = shared_captures(shared) if target == "framing" else shared_lists(shared)
-            inputs += [body + STEERINGS[n % len(STEERINGS)] for n, body in enumerate(bodies)]
+            joined = target == "reassembly"
+            bodies = shared_captures(shared) if target == "framing" else shared_lists(shared, fragments_only=joined)
+            steerings = FRAME_STEERINGS if joined else STEERINGS
+            inputs += [body + steerings[n % len(steerings)] for n, body in enumerate(bodies)]
         print(f"{target}: {write(arguments.folder / target / 'seeds', inputs)} seeds")
 
 
