@@ -160,7 +160,7 @@ static inline uint32_t decode_batch(const decoder *d, const uint8_t *data, const
                                     uint32_t count, packet_row *rows, tunnel_output *tunnels) {
     enum { AHEAD = 8 };
     const hash_seed seed = d->seed;
-    plain_paths plain;
+    plain_paths plain = {{{0}}};
     uint32_t n, known = 0;
     frame f;
     frame_prepare(&f, d, data);
@@ -169,7 +169,7 @@ static inline uint32_t decode_batch(const decoder *d, const uint8_t *data, const
         if (n + AHEAD < count) {
             PREFETCH(data + records[n + AHEAD].offset);
         }
-        if (UNLIKELY(known != d->paths->count)) {
+        if (d->paths && UNLIKELY(known != d->paths->count)) {
             plain_paths_find(&plain, d->paths);
             known = d->paths->count;
         }

@@ -10,7 +10,8 @@
 #include "hash.h"
 #include "tunnel.h"
 
-/* The path of each plain stack, by IP version (0: 4, 1: 6) and transport (0: TCP, 1: UDP); 0 where none was met yet. */
+/* The path of each plain stack, by IP version (0: 4, 1: 6) and transport (0: TCP, 1: UDP); 0 where none was met yet,
+ * and such frames are then not read here. */
 typedef struct {
     uint16_t path[2][2];
 } plain_paths;
