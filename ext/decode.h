@@ -209,7 +209,7 @@ static inline uint32_t list_layers(const decoder *d, const uint8_t *data, const 
         next++;
     }
     for (uint32_t n = from; n < count; n++) {
-        /* A header has at most ten optional parts. */
+        /* No header has more parts than that: twenty TCP options are the most, and nothing follows TCP. */
         if (layers->capacity - layers->count < MAX_LAYERS * 11) {
             return n;
         }

@@ -57,6 +57,7 @@ cdef extern from "reassemble.h" nogil:
         uint8_t verify_checksums
         uint8_t reassemble
     ctypedef struct fragment_row:
+        uint16_t offset
         uint16_t length
     ctypedef struct defrag_block:
         pass
@@ -369,7 +370,7 @@ cdef class Reassembly:
         t.completed, t.timed_out, t.evicted, t.overlapping, t.refused = counters[:5]
         for n in range(count):
             row = <const fragment_row *>&fragments[n * <Py_ssize_t>sizeof(fragment_row)]
-            if row.length == 0 or at + row.length > data.shape[0]:
+            if row.length == 0 or row.offset % 8 or row.offset + row.length > 0xFFFF or at + row.length > data.shape[0]:
                 raise ValueError("the saved fragments are not whole")
             part.data = &data[at]
             part.length = row.length

@@ -292,7 +292,12 @@ def test_restore_refuses_what_is_no_state() -> None:
     table = Reassemble()
     fed(table, [ethernet() / pieces(V4, 64)[0]])
     good = table.state()
+    odd, far = good["fragments"].copy(), good["fragments"].copy()
+    odd["offset"] += 4
+    far["offset"] = 65_528
     for bad in (
+        good | {"fragments": odd},
+        good | {"fragments": far},
         good | {"octets": good["octets"][:-1]},
         good | {"fragments": np.concatenate([good["fragments"], np.zeros(1, good["fragments"].dtype)])},
     ):
