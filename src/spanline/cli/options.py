@@ -55,8 +55,8 @@ class Inputs:
 
     @property
     def parts(self) -> int:
-        """Into how many tables flows are divided: one for each thread that could be waiting for another's."""
-        return self.threads
+        """Into how many tables flows are divided. While one of two threads has the only table, the other one reads."""
+        return max(1, self.threads // 2)
 
 
 @dataclass(frozen=True, slots=True)
