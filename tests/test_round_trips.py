@@ -15,7 +15,7 @@ import pytest
 
 from spanline.arrow import address_text
 from spanline.errors import UsageError
-from spanline.stages import round_trips
+from spanline.stages import ended_flows
 from spanline.stages.round_trips import METRICS, ROUND_TRIP, RoundTrips
 from tests.craft import Frame, ethernet, ipv4, ipv6, tcp, udp
 from tests.craft_files import START, Record
@@ -116,7 +116,7 @@ def test_flows_without_the_time_do_not_count() -> None:
 
 
 def test_it_does_not_matter_when_flows_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(round_trips, "_WAITING", 1)
+    monkeypatch.setattr(ended_flows, "_WAITING", 1)
     stage = RoundTrips(idle_timeout=1.0)
     values = [500, 900, 100, 700]
     for n, value in enumerate(values):

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from spanline.errors import UsageError
-from spanline.stages import sorted_flows
+from spanline.stages import ended_flows
 from spanline.stages.sorted_flows import SortedFlows
 from tests.craft import ethernet, ipv4, tcp, udp
 from tests.craft_files import START, Record
@@ -51,7 +51,7 @@ def ports(flows: pa.Table) -> list[int]:
 @pytest.mark.parametrize("order", ORDERED)
 @pytest.mark.parametrize("limit", [None, 1, 3, 9])
 def test_the_first_flows_of_each_order(order: str, limit: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sorted_flows, "_WAITING", 1)
+    monkeypatch.setattr(ended_flows, "_WAITING", 1)
     stage = SortedFlows(order, limit, idle_timeout=0.5)
     for record in RECORDS:
         stage.update(decode_all([record]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spanline.arrow import fixed_binary, table_of
-from spanline.batch import Batch
 from spanline.errors import UsageError
 from spanline.schema import NO_TUNNEL_ID, Column
-from spanline.stages.flows import Flows
+from spanline.stages.ended_flows import EndedFlows
 
 METRICS = {
     "syn_synack": "SYN to SYN-ACK: from the mirror to the server and back",
@@ -36,11 +35,8 @@ ROUND_TRIP = (
 
 _SERVER = np.dtype([("address", "u1", (16,)), ("port", "u2"), ("vni", "u4")])
 
-# Flows that wait to be drained: enough that draining costs nothing, few enough to stay small.
-_WAITING = 1 << 16
 
-
-class RoundTrips:
+class RoundTrips(EndedFlows):
     """Percentiles of a round-trip time for each server: address, port, and tunnel where tunnels separate flows.
 
     metric    a key of METRICS
@@ -55,29 +51,12 @@ class RoundTrips:
     def __init__(self, metric: str = "syn_synack", *, by_vni: bool = True, **options: Any) -> None:
         if metric not in METRICS:
             raise UsageError(f"no round-trip time {metric!r}", hint=f"choose one of {', '.join(METRICS)}")
-        self.flows = Flows(by_vni=by_vni, **options)
+        super().__init__(by_vni=by_vni, **options)
         self._metric = f"{metric}_rtt"
         self._by_vni = by_vni
         self._numbers: dict[bytes, int] = {}
         self._servers: list[npt.NDArray[np.int32]] = []
         self._values: list[npt.NDArray[np.int64]] = []
-
-    def update(self, batch: Batch) -> None:
-        for step in self.steps:
-            step(batch)
-
-    @property
-    def steps(self) -> list[Callable[[Batch], None]]:
-        """update() in parts, for several threads."""
-        return [*self.flows.steps, self._collect]
-
-    def _collect(self, _: Batch) -> None:
-        if self.flows.pending >= _WAITING:
-            self._take(self.flows.drain()["flows"])
-
-    def drain(self) -> Mapping[str, pa.Table]:
-        """Nothing: a percentile is known at the end."""
-        return {}
 
     def merge(self, other: RoundTrips) -> None:
         self.flows.merge(other.flows)
@@ -105,8 +84,7 @@ class RoundTrips:
         self._values += values
 
     def tables(self) -> Mapping[str, pa.Table]:
-        for ended in self.flows.rest():
-            self._take(ended)
+        self._take_rest()
         return {"rtt": self._table()}
 
     def _take(self, flows: pa.Table) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from spanline.arrow import ipc_of, table_of_ipc
-from spanline.batch import Batch
 from spanline.errors import UsageError
-from spanline.stages.flows import FLOW_ORDER, Flows
+from spanline.stages.ended_flows import EndedFlows
+from spanline.stages.flows import FLOW_ORDER
 
 ORDERS = {
     "first_seen": ("first_seen", "ascending"),
@@ -21,11 +21,8 @@ ORDERS = {
 }
 """By what flows can be sorted; `bytes` and `packets` are those of both directions."""
 
-# Flows that wait to be drained: enough that sorting costs little, few enough to stay small.
-_WAITING = 1 << 16
 
-
-class SortedFlows:
+class SortedFlows(EndedFlows):
     """Flows in an order, the largest or the first seen first; unknown round-trip times come last.
 
     order    a key of ORDERS
@@ -38,28 +35,11 @@ class SortedFlows:
     def __init__(self, order: str = "first_seen", limit: int | None = None, **options: Any) -> None:
         if order not in ORDERS:
             raise UsageError(f"flows cannot be sorted by {order!r}", hint=f"choose one of {', '.join(ORDERS)}")
-        self.flows = Flows(**options)
+        super().__init__(**options)
         self.total = 0
         self._order = order
         self._limit = limit
         self._kept: list[pa.Table] = []
-
-    def update(self, batch: Batch) -> None:
-        for step in self.steps:
-            step(batch)
-
-    @property
-    def steps(self) -> list[Callable[[Batch], None]]:
-        """update() in parts, for several threads."""
-        return [*self.flows.steps, self._collect]
-
-    def _collect(self, _: Batch) -> None:
-        if self.flows.pending >= _WAITING:
-            self._take(self.flows.drain()["flows"])
-
-    def drain(self) -> Mapping[str, pa.Table]:
-        """Nothing: the order is known at the end."""
-        return {}
 
     def merge(self, other: SortedFlows) -> None:
         self.flows.merge(other.flows)
@@ -75,8 +55,7 @@ class SortedFlows:
         self._keep([table_of_ipc(octets) for octets in state["kept"]])
 
     def tables(self) -> Mapping[str, pa.Table]:
-        for ended in self.flows.rest():
-            self._take(ended)
+        self._take_rest()
         return {"flows": self._sorted()}
 
     def _take(self, flows: pa.Table) -> None:
