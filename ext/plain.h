@@ -137,7 +137,7 @@ ALWAYS_INLINE int decode_plain(const hash_seed *seed, const plain_paths *plain, 
     row->tunnel_count = row->verdict = row->verdict_layer = row->payload_buffer = 0;
     view_copy(header, 0, row->eth_destination, 6);
     view_copy(header, 6, row->eth_source, 6);
-    row->reserved[0] = row->reserved[1] = 0;
+    row->application = 0;
     row->flow_hash = key_hash(seed, row->source, row->source_port, row->destination, row->destination_port, protocol);
     return 1;
 }

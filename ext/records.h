@@ -54,6 +54,7 @@ typedef struct {
     uint16_t fragment_offset;
     uint16_t tcp_flags;
     uint16_t tcp_window;
+    uint16_t application; /* the protocols behind the transport header, once they were looked for */
     uint8_t ip_version;
     uint8_t ip_protocol;
     uint8_t ttl;
@@ -66,7 +67,6 @@ typedef struct {
     uint8_t eth_destination[6];
     uint8_t transport_length; /* of the transport header, which ends where the payload starts */
     uint8_t flags;
-    uint8_t reserved[2];
 } packet_row;
 STATIC_ASSERT(sizeof(packet_row) == 128, "packet_row");
 

@@ -49,7 +49,7 @@ def test_a_tcp_segment_in_a_tunnel() -> None:
 TCP_ONLY = {"tcp_seq", "tcp_ack", "tcp_flags", "tcp_window"}
 PORTS = {"source_port", "destination_port", "transport_length"}
 IP = {"source", "destination", "ip_version", "ip_protocol", "ttl", "tos", "ip_id", "fragment_offset", "payload_length"}
-ALWAYS = {"vlan", "tunnel_id", "verdict_layer"}
+ALWAYS = {"vlan", "tunnel_id", "verdict_layer", "application"}
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_reserved_bytes_are_zero() -> None:
     inner = ethernet() / ipv4() / tcp(options=option(2, b"\5\xb4")) / b"x"
     frames = [ethernet() / ipv4() / udp(1, 4789) / vxlan(7) / inner, ethernet() / ipv4() / gre(key=1) / inner]
     for batch in (decode_all(frames * 50) for _ in range(3)):
-        assert not batch.packets["reserved"].any()
+        assert not batch.packets["application"].any()
         assert not batch.tunnels["reserved"].any()
         assert not batch.layers["reserved"].any()
 
@@ -185,7 +185,7 @@ def test_every_column_of_a_tcp_frame() -> None:
         "eth_destination": bytes.fromhex("0a0b0c0d0e0f"),
         "transport_length": 24,
         "flags": 2 | 8,
-        "reserved": b"\0\0",
+        "application": 0,
     }
     assert batch.packets["flow_hash"][1] != 0
     assert batch.paths[int(batch.packets["path"][1])] == ("eth", "vlan", "ip", "tcp")

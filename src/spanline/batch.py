@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -31,6 +32,7 @@ class Batch:
     buffers       the bytes, uint8: 0 is the chunk's, 1 what was put together from fragments, where there is any
     datagrams     structured array (schema.DATAGRAM), what in buffers[1] is whose
     fragments     how many rows stopped at a fragment that no Reassemble has seen yet
+    applications  what may stand behind a transport header, as names in order; `application` is an index into it
     numbers       the frames' numbers in the capture, from 1, uint64
     first_frame   the first of them; 0 when there are no rows
 
@@ -45,6 +47,7 @@ class Batch:
         self.buffers: list[Bytes] = [chunk.buffer]
         self.datagrams = np.empty(0, DATAGRAM_DTYPE)
         self.fragments = fragments
+        self.applications: Sequence[tuple[str, ...]] = ((),)
         self._chunk = chunk
         self._decode = decode
 
@@ -63,7 +66,7 @@ class Batch:
             part["packet"] = place[part["packet"]]
         chunk = Chunk(self._chunk.buffer, self._chunk.records[rows], self._chunk.interfaces)
         some = Batch(chunk, self.packets[rows], tunnels, self._decode, self.numbers[rows])
-        some.buffers, some.datagrams = self.buffers, datagrams
+        some.buffers, some.datagrams, some.applications = self.buffers, datagrams, self.applications
         if self.fragments:
             some.fragments = int(np.count_nonzero(some.packets["flags"] & IS_FRAGMENT))
         return some

@@ -100,6 +100,7 @@ PACKET = (
     Column("fragment_offset", "u2", "uint16", "Fragment offset", "byte", "", "ip.frag_offset"),
     Column("tcp_flags", "u2", "uint16", "Flags", "", "12 bits", "tcp.flags"),
     Column("tcp_window", "u2", "uint16", "Window", "", "raw, not scaled", "tcp.window_size_value"),
+    Column("application", "u2", "uint16", "Application", "", "index into the batch's applications; 0 none"),
     Column("ip_version", "u1", "uint8", "IP", "", "4, 6; 0 no IP layer", "ip.version"),
     Column("ip_protocol", "u1", "uint8", "Protocol", "", "IP protocol number", "ip.proto"),
     Column("ttl", "u1", "uint8", "TTL", "", "or hop limit", "ip.ttl"),
@@ -112,7 +113,6 @@ PACKET = (
     Column("eth_destination", "(6,)u1", "mac", "Destination MAC", "", "innermost", "eth.dst"),
     Column("transport_length", "u1", "uint8", "", "byte", "of the transport header, which ends at the payload"),
     Column("flags", "u1", "uint8", "", "", "bits, named by schema.PACKET_FLAGS"),
-    Column("reserved", "(2,)u1", ""),
 )
 
 TUNNEL = (

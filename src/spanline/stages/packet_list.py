@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from spanline import _decode
 from spanline.arrow import fixed_binary, labels, table_of
 from spanline.batch import PROTOCOLS, Batch
 from spanline.schema import NO_TUNNEL_ID, NO_VLAN, PACKET, VERDICTS, Column
@@ -17,6 +20,7 @@ HAS_TRANSPORT = 8
 
 _CHANGED = {
     "path": Column("path", "", "string", "Protocols", "", "the stack of protocols, outermost first"),
+    "application": Column("application", "", "string", "Application", "", "protocols behind the transport header"),
     "verdict": Column("verdict", "", "label", "Verdict", "", "one of schema.VERDICTS"),
     "verdict_layer": Column("verdict_layer", "", "string", "Verdict layer", "", "where decoding stopped"),
 }
@@ -36,7 +40,8 @@ def packets_table(batch: Batch, count: int | None = None) -> pa.Table:
     missing = _missing(packets)
     columns: dict[str, pa.Array] = {
         "number": pa.array(batch.numbers[:count]),
-        "path": _paths(batch, packets),
+        "path": _stacks(batch.paths, packets["path"]),
+        "application": _applications(batch, packets["application"]),
         "verdict": labels(packets["verdict"], VERDICTS),
         "verdict_layer": _named(packets["verdict_layer"], missing["verdict_layer"]),
     }
@@ -73,10 +78,14 @@ def _octets(values: npt.NDArray[np.uint8], missing: npt.NDArray[np.bool_] | None
     return octets if missing is None else pc.if_else(pa.array(missing), None, octets)
 
 
-def _paths(batch: Batch, packets: npt.NDArray[np.void]) -> pa.Array:
-    distinct, which = np.unique(packets["path"], return_inverse=True)
-    texts = pa.array([":".join(batch.paths[int(path)]) for path in distinct], pa.string())
+def _stacks(stacks: _decode.Paths | Sequence[tuple[str, ...]], numbers: npt.NDArray[np.uint16]) -> pa.Array:
+    distinct, which = np.unique(numbers, return_inverse=True)
+    texts = pa.array([":".join(stacks[int(number)]) for number in distinct], pa.string())
     return texts.take(pa.array(which))
+
+
+def _applications(batch: Batch, numbers: npt.NDArray[np.uint16]) -> pa.Array:
+    return pc.if_else(pa.array(numbers == 0), None, _stacks(batch.applications, numbers))
 
 
 def _named(layers: npt.NDArray[np.uint8], missing: npt.NDArray[np.bool_]) -> pa.Array:
