@@ -156,6 +156,12 @@ cdef class Paths:
             number = self.table.parent[number]
         return tuple(reversed(names))
 
+    def last_protocols(self):
+        """The last protocol of each stack, uint8: an index into PROTOCOLS."""
+        cdef uint8_t[::1] last = bytearray(self.table.count)
+        memcpy(&last[0], self.table.protocol, self.table.count)
+        return last
+
     @property
     def excess(self):
         """Frames whose stack found no room among the 65,535."""
