@@ -59,7 +59,7 @@ static inline uint32_t line_end(bytes_view bytes, uint32_t at) {
 /* `answers_head`: the request that this may be the response to was HEAD. */
 static inline http_message http_read(bytes_view bytes, int answers_head) {
     http_message m = {0, 0, HTTP_BODY_NONE, 0, 0};
-    int typed = 0, alive = 0, none;
+    int none;
     uint32_t at = line_end(bytes, 0), status = 0;
     m.response = (uint8_t)line_begins(bytes, 0, "http/");
     if (m.response && at) {
@@ -82,16 +82,12 @@ static inline http_message http_read(bytes_view bytes, int answers_head) {
             m.length = line_number(bytes, at + 15, end);
         } else if (end && line_begins(bytes, at, "transfer-encoding:") && line_has(bytes, at + 18, end, "chunked")) {
             m.body = HTTP_BODY_CHUNKED;
-        } else if (end && line_begins(bytes, at, "content-type:")) {
-            typed = 1;
-        } else if (end && line_begins(bytes, at, "connection:") && line_has(bytes, at + 11, end, "keep-alive")) {
-            alive = 1;
         }
         at = end;
     }
     if (none) {
         m.body = HTTP_BODY_NONE;
-    } else if (m.body == HTTP_BODY_NONE && m.response && typed && !alive) {
+    } else if (m.body == HTTP_BODY_NONE && m.response) {
         m.body = HTTP_BODY_UNTIL_FIN;
     }
     return m;

@@ -48,7 +48,9 @@ typedef struct {
     message_state way[2];
     uint16_t server_port;
     uint8_t application;  /* found by content: what the conversation is from then on */
+    uint8_t http_seen;    /* a request or a response: what is neither continues one */
     uint8_t answers_head; /* the last HTTP request was HEAD */
+    uint8_t reserved[3];
 } application_stream;
 
 typedef struct {
@@ -153,6 +155,13 @@ static inline uint32_t message_length(application_engine *e, application_stream 
             return 0;
         }
     } else if (a->framing == FRAMING_HTTP && can_wait(m)) {
+        if (!program_holds(&e->set->program, a->length, m)) {
+            if (!stream->http_seen) {
+                wait_for(e, s, WAITING_FIN, m, seq, 0);
+            }
+            return stream->http_seen ? m->wire : 0;
+        }
+        stream->http_seen = 1;
         const http_message http = http_read(m->bytes, stream->answers_head);
         if (http.head == 0) {
             wait_for(e, s, WAITING_MORE, m, seq, 0);
@@ -201,6 +210,16 @@ static inline uint32_t choose(const application_set *set, int transport, applica
     return name;
 }
 
+/* A whole message, after which the conversation may go on with another protocol. */
+static inline void show(application_engine *e, finding *f, application_stream *stream, uint32_t name, message m) {
+    const uint32_t becomes = application_at(e->set, name)->becomes;
+    int64_t other = 0;
+    find_in_message(f, name, m);
+    if (becomes != NO_PROGRAM && program_run(&e->set->program, becomes, &m, &other) == OUTCOME_VALUE && other > 0) {
+        stream->application = (uint8_t)other;
+    }
+}
+
 /* Messages from `m` on, until it is used up or one of them waits. Returns how much was shown. */
 static inline uint32_t find_messages(application_engine *e, finding *f, application_stream *stream, message_state *s,
                                      message m, uint32_t seq) {
@@ -212,16 +231,19 @@ static inline uint32_t find_messages(application_engine *e, finding *f, applicat
             return done + m.wire;
         }
         const application *a = application_at(e->set, name);
+        if (a->framing == FRAMING_RECORDS && records != name) { /* also when its first record is not whole */
+            found(f, name, &m);
+            records = name;
+        }
         const uint32_t length = message_length(e, stream, s, a, &m, seq);
         if (length == 0) {
             break;
         }
-        if (a->framing != FRAMING_RECORDS || records != name) {
+        if (a->framing != FRAMING_RECORDS) {
             message one = m;
             one.wire = length;
             one.bytes.length = length < one.bytes.length ? length : one.bytes.length;
-            find_in_message(f, name, one);
-            records = name;
+            show(e, f, stream, name, one);
         }
         m = message_from(&m, length);
         seq += length;
@@ -243,7 +265,7 @@ static inline void complete(application_engine *e, finding *f, application_strea
     drop_message(&e->pool, s);
     f->base = e->assembled;
     f->buffer = 2;
-    if (at_fin) {
+    if (at_fin && more->wire == 0) {
         found(f, NAME_SEGMENTS, &whole);
     }
     if (at_fin || known) { /* what was not kept is not waited for */
@@ -251,7 +273,7 @@ static inline void complete(application_engine *e, finding *f, application_strea
         if (application_at(e->set, name)->framing == FRAMING_HTTP) {
             stream->answers_head = http_read(whole.bytes, 0).head_request;
         }
-        find_in_message(f, name == NAME_NONE ? (uint32_t)NAME_DATA : name, whole);
+        show(e, f, stream, name == NAME_NONE ? (uint32_t)NAME_DATA : name, whole);
     } else if (find_messages(e, f, stream, s, whole, seq) == 0) {
         f->base = base;
         f->buffer = buffer;
@@ -259,7 +281,7 @@ static inline void complete(application_engine *e, finding *f, application_strea
     }
     f->base = base;
     f->buffer = buffer;
-    if (!at_fin) {
+    if (!at_fin || more->wire) {
         found(f, NAME_SEGMENTS, &whole);
     }
 }

@@ -20,6 +20,7 @@ enum instruction_code {
     CODE_TEXT,         /* pop an offset, push whether literal `value` stands there */
     CODE_TEXT_ANY_CASE,
     CODE_FIND,         /* pop an offset, push where literal `value` first stands from there on, -1 for nowhere */
+    CODE_HEADER,       /* pop an offset, push where the value of header `value` of the lines from there on is, -1 for nowhere */
     CODE_BER,          /* pop an offset, push where the BER element there ends */
     CODE_VARINT,       /* pop an offset, push the number of 7 bits a byte there, least significant first (MQTT) */
     CODE_VARINT_END,   /* pop an offset, push where that number ends */
@@ -69,9 +70,9 @@ enum outcome { OUTCOME_SHORT, OUTCOME_VALUE };
 
 ALWAYS_INLINE message message_from(const message *m, uint32_t at) {
     message rest = *m;
-    at = at < rest.bytes.length ? at : rest.bytes.length;
-    rest.bytes.data += at;
-    rest.bytes.length -= at;
+    const uint32_t there = at < rest.bytes.length ? at : rest.bytes.length;
+    rest.bytes.data += there;
+    rest.bytes.length -= there;
     rest.wire = rest.wire > at ? rest.wire - at : 0;
     return rest;
 }
@@ -110,6 +111,31 @@ static inline int64_t text_find(bytes_view bytes, int64_t from, bytes_view text)
         at = found - bytes.data;
         if (memcmp(found, text.data, text.length) == 0) {
             return at;
+        }
+    }
+    return -1;
+}
+
+/* Where the value begins of the line "name: value" among the lines from `from` up to the first empty one; -1 without it.
+ * `name` is in lower case. */
+static inline int64_t header_value(bytes_view bytes, int64_t from, bytes_view name) {
+    while (from >= 0 && from < bytes.length) {
+        int64_t there = 0;
+        if (text_stands(bytes, from, name, 1, &there) == OUTCOME_VALUE && there && view_u8(bytes, (uint32_t)from + name.length) == ':') {
+            from += name.length + 1;
+            while (view_u8(bytes, (uint32_t)from) == ' ') {
+                from++;
+            }
+            return from;
+        }
+        const uint8_t *newline = memchr(bytes.data + from, '\n', (size_t)(bytes.length - from));
+        if (!newline) {
+            break;
+        }
+        from = newline - bytes.data + 1;
+        const uint32_t next = view_u8(bytes, (uint32_t)from);
+        if (next == '\r' || next == '\n') {
+            break;
         }
     }
     return -1;
@@ -223,6 +249,9 @@ static inline enum outcome program_run(const program *p, uint32_t at, const mess
             break;
         case CODE_FIND:
             *x = text_find(m->bytes, *x, program_text(p, i.value));
+            break;
+        case CODE_HEADER:
+            *x = header_value(m->bytes, *x, program_text(p, i.value));
             break;
         case CODE_BER:
             outcome = ber_end(m->bytes, *x, x);

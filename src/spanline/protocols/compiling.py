@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from spanline import _applications
 from spanline.protocols import applications
-from spanline.protocols.language import Among, Application, Constant, Expression, Operation, Text
+from spanline.protocols.language import Among, Application, Constant, Expression, Inside, Operation, Text
 
 # As in ext/program.h, in this order.
 CODES = (
     "end", "constant", "captured", "wire", "source-port", "destination-port", "read", "read-little", "text",
-    "text-any-case", "find", "ber", "varint", "varint-end", "quic", "quic-end", "add", "subtract", "multiply",
+    "text-any-case", "find", "header", "ber", "varint", "varint-end", "quic", "quic-end", "add", "subtract", "multiply",
     "bit-and", "shift-right", "equal", "unequal", "less", "less-equal", "in", "not", "and-jump", "or-jump",
 )  # fmt: skip
 FRAMINGS = ("whole", "each", "records", "lines", "http")
@@ -30,6 +30,7 @@ APPLICATION = np.dtype(
         ("accept", "u4"),
         ("length", "u4"),
         ("next", "u4"),
+        ("becomes", "u4"),
         ("first_carried", "u4"),
         ("carried_count", "u2"),
         ("framing", "u1"),
@@ -120,19 +121,23 @@ def compile_set(protocols: Iterable[Application]) -> _applications.ApplicationSe
         raise ValueError("two protocols have one name")
     number = {name: n for n, name in enumerate(names)}
     rows = np.zeros(len(names), APPLICATION)
-    rows["accept"] = rows["length"] = rows["next"] = NO_PROGRAM
+    for name in ("accept", "length", "next", "becomes"):
+        rows[name] = NO_PROGRAM
     carried: list[tuple[int, int, int]] = []
     for protocol in protocols:
         row = rows[number[protocol.name]]
         row["accept"] = compiler.program(protocol.accept)
         row["length"] = compiler.program(protocol.length)
         row["next"] = compiler.program(protocol.next)
+        row["becomes"] = compiler.program(_becomes(protocol, number))
         row["framing"] = FRAMINGS.index(protocol.framing)
-        inner = [(rule, other) for other in protocols for rule in other.inside if rule.protocol == protocol.name]
+        inner = [(rule, other.name) for other in protocols for rule in other.inside if rule.protocol == protocol.name]
+        if protocol.data is not None:
+            inner.append((Inside(protocol.name, 0, protocol.data), "data"))
         row["first_carried"], row["carried_count"] = len(carried), len(inner)
-        for rule, other in inner:
+        for rule, name in inner:
             at = rule.at if isinstance(rule.at, Expression) else Constant(rule.at)
-            carried.append((compiler.program(rule.when), compiler.program(at), number[other.name]))
+            carried.append((compiler.program(rule.when), compiler.program(at), number[name]))
         for rule in protocol.inside:
             if rule.protocol not in number:
                 raise ValueError(f"{protocol.name} is inside {rule.protocol!r}, which is no protocol")
@@ -160,6 +165,17 @@ def compile_set(protocols: Iterable[Application]) -> _applications.ApplicationSe
         tables["llc_services"],
         tables["snap_protocols"],
     )
+
+
+def _becomes(protocol: Application, number: dict[str, int]) -> Expression | None:
+    """The number of the protocol that the conversation goes on with."""
+    after: Expression | None = None
+    for name, when in protocol.becomes:
+        if name not in number:
+            raise ValueError(f"{protocol.name} becomes {name!r}, which is no protocol")
+        this = when & number[name]
+        after = this if after is None else after | this
+    return after
 
 
 def _numbers(name: str, size: int, protocols: Iterable[Application], number: dict[str, int]) -> npt.NDArray[np.uint8]:

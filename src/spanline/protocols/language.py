@@ -168,6 +168,11 @@ def find(text: bytes, start: Expression | int = 0) -> Expression:
     return Text("find", _expression(start), text)
 
 
+def header(name: bytes) -> Expression:
+    """Where the value begins of the header line of this name, in the lines up to the first empty one; -1 without it."""
+    return Text("header", Constant(0), name.lower())
+
+
 def ber_end(at: Expression | int) -> Expression:
     """Where the BER element at `at` ends (ITU-T X.690 section 8.1.3); -1 when its length is indefinite."""
     return _read("ber", at, 0)
@@ -226,9 +231,12 @@ class Application:
                 "whole" each segment is one · "each" each says its `length` · "records" the same, those that come together
                 are shown as one · "lines" a segment that goes on when it does not end with a newline ·
                 "http" lines, an empty one, and a body as long as they say
-    length      of a message in bytes, with its header; 0 or less when it contradicts itself
+    length      of a message in bytes, with its header; 0 or less when it contradicts itself. With "http": whether it
+                begins like a message
     next        where in a message another one of the same protocol begins; 0 for none
+    becomes     what the conversation goes on with after a message for which a condition holds: (name, condition)
     inside      what it is carried by
+    data        when what it carries is shown as data, if nothing better is known of it
     foreign     patterns (regular expressions over the first bytes that one side sends) by which it is found on ports
                 where tshark does not expect it
     """
@@ -248,5 +256,7 @@ class Application:
     framing: Framing = "whole"
     length: Expression | None = None
     next: Expression | None = None
+    becomes: tuple[tuple[str, Expression], ...] = ()
     inside: tuple[Inside, ...] = ()
+    data: Expression | None = None
     foreign: tuple[bytes, ...] = field(default=())
