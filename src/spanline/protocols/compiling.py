@@ -101,7 +101,9 @@ class Compiler:
             self.sets.append(numbers)
         return self.sets.index(numbers)
 
-    def tables(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.uint32], npt.NDArray[np.uint64]]:
+    def tables(
+        self,
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.uint32], npt.NDArray[np.uint64]]:
         """(instructions, literals, where each literal ends, sets)"""
         sets = np.zeros((len(self.sets) or 1, 4), np.uint64)
         for n, numbers in enumerate(self.sets):

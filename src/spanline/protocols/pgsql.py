@@ -1,0 +1,14 @@
+"""PostgreSQL, version 3 of its protocol: |type 1|length 4|…, and messages without a type to begin with."""
+
+from spanline.protocols.language import Application, be32, u8
+
+PROTOCOLS = (
+    Application(
+        "pgsql",
+        "PostgreSQL",
+        tcp_ports=(5432,),
+        framing="each",
+        length=((u8(0) == 0) & be32(0)) | (be32(1) + 1),
+        foreign=(rb"^\x00\x00..(\x00\x03\x00[\x00-\x02]user\x00|\x04\xd2\x16[\x2e-\x30])",),
+    ),
+)
