@@ -10,7 +10,7 @@
 enum { MAX_APPLICATIONS = 256, MAX_STACKS = 65535, MAX_SIBLINGS = 64, MAX_CARRIED = 8 };
 
 /* Names that are no protocol's, but that a frame may have. */
-enum { NAME_NONE, NAME_DATA, NAME_SEGMENTS, FIRST_APPLICATION };
+enum { NAME_NONE, NAME_DATA, NAME_SEGMENTS, NAME_SHORT, FIRST_APPLICATION };
 
 /* How messages follow one another in a stream. */
 enum framing {

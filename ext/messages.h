@@ -20,7 +20,8 @@ typedef struct {
 typedef struct {
     message_block *blocks;
     uint32_t count;
-    uint32_t free; /* the first of the chain of free ones */
+    uint32_t used; /* blocks behind this one were never taken */
+    uint32_t free; /* the first of the chain of those that were given back */
     uint64_t refused; /* times that there was none: the message is then judged by what was kept */
 } block_pool;
 
@@ -81,18 +82,26 @@ static inline void drop_message(block_pool *pool, message_state *s) {
     s->chunks.left = s->chunks.state = 0;
 }
 
+static inline uint32_t take_block(block_pool *pool) {
+    const uint32_t block = pool->free;
+    if (block == NO_BLOCK) {
+        return pool->used + 1 < pool->count ? ++pool->used : NO_BLOCK;
+    }
+    pool->free = pool->blocks[block].next;
+    return block;
+}
+
 /* Blocks hang in a chain whose first one is the last that was filled: reading goes from the back. */
 static inline void keep_bytes(block_pool *pool, message_state *s, bytes_view bytes) {
     uint32_t at = 0;
     while (at < bytes.length && s->kept < KEPT_BYTES) {
         const uint32_t used = s->kept % BLOCK_BYTES;
         if (used == 0) {
-            const uint32_t block = pool->free;
+            const uint32_t block = take_block(pool);
             if (block == NO_BLOCK) {
                 pool->refused++;
                 return;
             }
-            pool->free = pool->blocks[block].next;
             pool->blocks[block].next = s->block;
             s->block = block;
         }
@@ -339,6 +348,39 @@ static inline void find_in_segment(application_engine *e, finding *f, applicatio
         }
     }
     find_messages(e, f, stream, s, m, seq);
+}
+
+/* Whether saved streams and blocks are what they say: each block is in one chain only, and chains are as long as what they
+ * keep. Chains are followed for as many steps as there are blocks. */
+static inline int application_streams_are_whole(const uint8_t *streams, size_t size, const uint8_t *blocks,
+                                                size_t block_bytes, uint32_t free) {
+    const size_t block_count = block_bytes / sizeof(message_block);
+    size_t steps = 0;
+    message_block block;
+    for (size_t at = 0; at + sizeof(application_stream) <= size; at += sizeof(application_stream)) {
+        application_stream stream;
+        memcpy(&stream, streams + at, sizeof stream);
+        for (int way = 0; way < 2; way++) {
+            const message_state *s = &stream.way[way];
+            size_t blocks_wanted = (s->kept + BLOCK_BYTES - 1) / BLOCK_BYTES;
+            for (uint32_t next = s->block; next != NO_BLOCK; next = block.next, blocks_wanted--, steps++) {
+                if (next >= block_count || blocks_wanted == 0 || steps > block_count) {
+                    return 0;
+                }
+                memcpy(&block, blocks + next * sizeof block, sizeof block);
+            }
+            if (blocks_wanted) {
+                return 0;
+            }
+        }
+    }
+    for (uint32_t next = free; next != NO_BLOCK; next = block.next, steps++) {
+        if (next >= block_count || steps > block_count) {
+            return 0;
+        }
+        memcpy(&block, blocks + next * sizeof block, sizeof block);
+    }
+    return 1;
 }
 
 #endif

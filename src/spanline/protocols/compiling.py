@@ -20,7 +20,7 @@ CODES = (
 )  # fmt: skip
 FRAMINGS = ("whole", "each", "records", "lines", "http")
 # Names that are no protocol's, as in ext/applications.h.
-NAMES = ("", "data", "tcp.segments")
+NAMES = ("", "data", "tcp.segments", "_ws.short")
 NO_PROGRAM = 0xFFFFFFFF
 MOST_DEEP = 16
 
