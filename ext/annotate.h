@@ -78,6 +78,9 @@ ALWAYS_INLINE void annotate_tcp(application_engine *e, finding *f, const packet_
         return;
     }
     const message m = payload_of(row, in);
+    if (m.wire && m.bytes.length == 0) { /* nothing of it was captured */
+        return;
+    }
     find_in_segment(e, f, s, stream->direction & 1, m, row->tcp_seq + ((row->tcp_flags & TCP_SYN) != 0),
                     row->tcp_flags & TCP_FIN);
 }
@@ -86,7 +89,7 @@ ALWAYS_INLINE void annotate_udp(application_engine *e, finding *f, const packet_
                                 const annotate_input *in) {
     application_stream nobody = {0}, *s = stream_at(e, stream);
     const message m = payload_of(row, in);
-    if (m.wire == 0) {
+    if (m.bytes.length == 0) {
         return;
     }
     const uint32_t name = choose(e->set, 1, s ? s : &nobody, &m);
@@ -124,7 +127,7 @@ static inline uint32_t annotate_batch(application_engine *e, packet_row *rows, c
         } else if (row->verdict != VERDICT_TRUNCATED && !(row->flags & PACKET_IS_OUTER)) {
             const uint32_t last = row->path < in->path_count ? in->last_protocols[row->path] : PROTOCOL_NONE;
             const message m = payload_of(row, in);
-            if (last != PROTOCOL_ARP && m.wire) {
+            if (last != PROTOCOL_ARP && m.bytes.length) {
                 const uint32_t name = by_network(e->set, row, last, &m);
                 found(&f, name == NAME_NONE ? (uint32_t)NAME_DATA : name, &m);
             }
