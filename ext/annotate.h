@@ -138,7 +138,7 @@ static inline uint32_t annotate_batch(application_engine *e, packet_row *rows, c
         } else if (row->verdict != VERDICT_TRUNCATED && !(row->flags & PACKET_IS_OUTER)) {
             const uint32_t last = row->path < in->path_count ? in->last_protocols[row->path] : PROTOCOL_NONE;
             const message m = payload_of(row, in);
-            if (last != PROTOCOL_ARP && m.wire) {
+            if (last != PROTOCOL_ARP && m.bytes.length) {
                 const uint32_t name = by_network(e->set, row, last, &m);
                 found(&f, name == NAME_NONE ? (uint32_t)NAME_DATA : name, &m);
             }

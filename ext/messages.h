@@ -51,7 +51,8 @@ typedef struct {
     uint8_t application;  /* found by content: what the conversation is from then on */
     uint8_t http_seen;    /* a request or a response: what is neither continues one */
     uint8_t answers_head; /* the last HTTP request was HEAD */
-    uint8_t reserved[3];
+    uint8_t wrapped_in;   /* the protocol that carries the conversation from then on, as SOCKS does */
+    uint8_t reserved[2];
 } application_stream;
 
 typedef struct {
@@ -206,9 +207,24 @@ static inline uint32_t message_length(application_engine *e, application_stream 
     return (uint32_t)length;
 }
 
+/* Inside another protocol ports say nothing, and what begins like that protocol's messages is its own. */
+static inline uint32_t choose_wrapped(const application_set *set, application_stream *stream, const message *m) {
+    const application *around = application_at(set, stream->wrapped_in);
+    if (around->framing == FRAMING_HTTP && program_holds(&set->program, around->length, m)) {
+        return stream->wrapped_in;
+    }
+    if (stream->application == NAME_NONE || !accepts(set, stream->application, m)) {
+        stream->application = (uint8_t)by_content(set, 0, m);
+    }
+    return stream->application;
+}
+
 /* Which protocol the bytes at `m` are of. */
 static inline uint32_t choose(const application_set *set, int transport, application_stream *stream, const message *m) {
     uint32_t name = stream->application;
+    if (UNLIKELY(stream->wrapped_in != NAME_NONE)) {
+        return choose_wrapped(set, stream, m);
+    }
     if (name != NAME_NONE && accepts(set, name, m)) {
         return name;
     }
@@ -227,14 +243,22 @@ static inline void show(application_engine *e, finding *f, application_stream *s
     if (becomes != NO_PROGRAM && program_run(&e->set->program, becomes, &m, &other) == OUTCOME_VALUE && other > 0) {
         stream->application = (uint8_t)other;
     }
+    if (application_at(e->set, name)->wraps != NO_PROGRAM &&
+        program_holds(&e->set->program, application_at(e->set, name)->wraps, &m)) {
+        stream->wrapped_in = (uint8_t)name;
+    }
 }
 
 /* Messages from `m` on, until it is used up or one of them waits. Returns how much was shown. */
 static inline uint32_t find_messages(application_engine *e, finding *f, application_stream *stream, message_state *s,
                                      message m, uint32_t seq) {
-    uint32_t done = 0, records = NAME_NONE;
+    uint32_t done = 0, records = NAME_NONE, around = stream->wrapped_in;
     for (uint32_t calls = 0; m.wire && calls < MAX_CALLS; calls++) {
         const uint32_t name = choose(e->set, 0, stream, &m);
+        if (UNLIKELY(around != NAME_NONE && around != name)) {
+            found(f, around, &m);
+            around = NAME_NONE;
+        }
         if (name == NAME_NONE) {
             found(f, NAME_DATA, &m);
             return done + m.wire;
@@ -279,6 +303,9 @@ static inline void complete(application_engine *e, finding *f, application_strea
     }
     if (at_fin || known) { /* what was not kept is not waited for */
         const uint32_t name = choose(e->set, 0, stream, &whole);
+        if (stream->wrapped_in != NAME_NONE && stream->wrapped_in != name) {
+            found(f, stream->wrapped_in, &whole);
+        }
         if (application_at(e->set, name)->framing == FRAMING_HTTP) {
             stream->answers_head = http_read(whole.bytes, 0).head_request;
         }

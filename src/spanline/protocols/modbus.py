@@ -3,6 +3,13 @@
 from spanline.protocols.language import Application, Inside, be16, captured
 
 PROTOCOLS = (
-    Application("mbtcp", "Modbus over TCP", tcp_ports=(502,), framing="each", length=be16(4) + 6),
+    Application(
+        "mbtcp",
+        "Modbus over TCP",
+        tcp_ports=(502,),
+        accept=(be16(2) == 0) & (be16(4) >= 2),
+        framing="each",
+        length=be16(4) + 6,
+    ),
     Application("modbus", "Modbus", inside=(Inside("mbtcp", 7, captured > 7),)),
 )

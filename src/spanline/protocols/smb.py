@@ -8,7 +8,9 @@ PROTOCOLS = (
         "NetBIOS session",
         tcp_ports=(139, 445),
         framing="each",
-        length=(u8(0).among({0x00, 0x81, 0x82, 0x83, 0x84, 0x85}) & (be24(1) + 4)) | size,
+        length=((size == 1) & (u8(0) == 0) & 1)
+        | (u8(0).among({0x00, 0x81, 0x82, 0x83, 0x84, 0x85}) & (be24(1) + 4))
+        | size,
     ),
     Application("nbdgm", "NetBIOS datagram", udp_ports=(138,)),
     Application(
