@@ -193,35 +193,4 @@ static inline uint32_t decode_batch(const decoder *d, const uint8_t *data, const
     return n;
 }
 
-/* Lists the headers of records[from…count), also of those in `datagrams`, which are in `assembled`. Returns how far it
- * came: less than `count` when the layer rows are full. */
-static inline uint32_t list_layers(const decoder *d, const uint8_t *data, const frame_record *records, uint32_t from,
-                                   uint32_t count, const uint8_t *assembled, const datagram_row *datagrams,
-                                   uint32_t datagram_count, layer_output *layers) {
-    packet_row scratch;
-    frame f;
-    uint32_t next = 0;
-    frame_prepare(&f, d, data);
-    f.layers = layers;
-    f.row = &scratch;
-    f.verify_checksums = 0;
-    while (next < datagram_count && datagrams[next].packet < from) {
-        next++;
-    }
-    for (uint32_t n = from; n < count; n++) {
-        /* No header has more parts than that: twenty TCP options are the most, and nothing follows TCP. */
-        if (layers->capacity - layers->count < MAX_LAYERS * 11) {
-            return n;
-        }
-        memset(layers->met, 0, sizeof layers->met);
-        decode_frame(d, &f, &records[n], n);
-        for (; UNLIKELY(next < datagram_count && datagrams[next].packet == n); next++) {
-            continue_frame(&f, assembled, &datagrams[next]);
-        }
-        f.c.data = data;
-        f.buffer = f.assembled = 0;
-    }
-    return count;
-}
-
 #endif

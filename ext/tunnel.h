@@ -49,6 +49,7 @@ ALWAYS_INLINE int decode_udp(frame *f) {
     }
     if (length != 0 && length <= left) { /* 0: a jumbogram, or segmentation offload */
         frame_limit(f, start, length);
+        frame_layer_ends(f);
     }
     if (view_be16(header, 6) != 0) {
         check_checksum(f, PROTOCOL_UDP);

@@ -45,8 +45,11 @@ class Decoder:
         data: npt.NDArray[np.uint8],
         records: npt.NDArray[np.uint8],
         link_types: npt.NDArray[np.int32],
+        packets: npt.NDArray[np.uint8],
+        rows: npt.NDArray[np.uint8] | None,
         assembled: npt.NDArray[np.uint8],
         datagrams: npt.NDArray[np.uint8],
+        wanted: int,
         layers: npt.NDArray[np.uint8],
         start: int,
     ) -> tuple[int, int]: ...

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,8 @@ Bytes = npt.NDArray[np.uint8]
 
 PROTOCOLS: tuple[str, ...] = _decode.PROTOCOLS
 """Names of the protocols by their number in `layers` and `verdict_layer`; as tshark's."""
+
+_ALL_PROTOCOLS = (1 << 64) - 1
 
 IS_FRAGMENT = 1 << PACKET_FLAGS.index("is-fragment")
 
@@ -47,6 +48,7 @@ class Batch:
         self.datagrams = np.empty(0, DATAGRAM_DTYPE)
         self.fragments = fragments
         self.applications: Sequence[tuple[str, ...]] = ((),)
+        self._listed: dict[int, npt.NDArray[np.void]] = {}
         self._chunk = chunk
         self._decode = decode
 
@@ -89,7 +91,7 @@ class Batch:
         if datagram_count:
             self.datagrams = datagrams[:datagram_count]
             self.buffers = [self.buffers[0], octets[:used]]
-            self.__dict__.pop("layers", None)
+            self._listed.clear()
         if tunnel_count:
             both = np.concatenate([self.tunnels, tunnels[:tunnel_count]])
             self.tunnels = both[np.argsort(both["packet"], kind="stable")]
@@ -98,20 +100,27 @@ class Batch:
     def paths(self) -> _decode.Paths:
         return self._decode.decoder.paths
 
-    @cached_property
+    @property
     def layers(self) -> npt.NDArray[np.void]:
         """Every header of every frame (schema.LAYER), in order, also those quoted inside ICMP errors.
 
         Optional parts of headers (a GRE key, a TCP option) follow their header as layers of their own.
         """
-        return self._decode.layers(self._chunk, self.buffers[-1], self.datagrams)
+        return self._headers(_ALL_PROTOCOLS)
 
     def headers(self, protocol: str, rows: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.void]:
         """The headers of one protocol (schema.LAYER), in order; with `rows`, a mask bool[n], only in those frames."""
-        layers = self.layers
-        wanted = layers["protocol"] == PROTOCOLS.index(protocol)
-        found: npt.NDArray[np.void] = layers[wanted if rows is None else wanted & rows[layers["packet"]]]
-        return found
+        return self._headers(1 << PROTOCOLS.index(protocol), rows)
+
+    def _headers(self, wanted: int, rows: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.void]:
+        known = self._listed.get(wanted)
+        if known is None:
+            known = self._decode.layers(self._chunk, self.packets, rows, self.buffers[-1], self.datagrams, wanted)
+            if rows is None:
+                self._listed[wanted] = known
+        elif rows is not None:
+            known = known[rows[known["packet"]]]
+        return known
 
     @property
     def interfaces(self) -> Interfaces:
@@ -164,20 +173,27 @@ class Decode:
             packets.view(np.uint8), octets, datagrams.view(np.uint8), tunnels.view(np.uint8), start
         )  # fmt: skip
 
-    def layers(self, chunk: Chunk, assembled: Bytes, datagrams: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
-        records = chunk.records.view(np.uint8)
+    def layers(self, chunk: Chunk, packets: npt.NDArray[np.void], wanted_rows: npt.NDArray[np.bool_] | None,
+               assembled: Bytes, datagrams: npt.NDArray[np.void], wanted: int) -> npt.NDArray[np.void]:  # fmt: skip
+        """The headers of the frames of a batch: of protocols whose bit in `wanted` is set, in `wanted_rows`."""
+        common = (
+            chunk.buffer,
+            chunk.records.view(np.uint8),
+            chunk.interfaces.link_types,
+            packets.view(np.uint8),
+            None if wanted_rows is None else wanted_rows.view(np.uint8),
+            assembled,
+            datagrams.view(np.uint8),
+            wanted,
+        )
+        frames = len(packets) if wanted_rows is None else int(np.count_nonzero(wanted_rows))
+        each = 5 if wanted == _ALL_PROTOCOLS else 1
         parts: list[npt.NDArray[np.void]] = []
         done = 0
         while done < len(chunk.records):
-            rows = np.empty(_decode.LAYERS_PER_FRAME + 8 * (len(chunk.records) - done), LAYER_DTYPE)
-            done, written = self.decoder.layers(
-                chunk.buffer,
-                records,
-                chunk.interfaces.link_types,
-                assembled,
-                datagrams.view(np.uint8),
-                rows.view(np.uint8),
-                done,
-            )
+            rows = np.empty(_decode.LAYERS_PER_FRAME + each * frames + frames // 8, LAYER_DTYPE)
+            done, written = self.decoder.layers(*common, rows.view(np.uint8), done)
             parts.append(rows[:written].copy() if done < len(chunk.records) else rows[:written])
+        if len(parts) == 1:
+            return parts[0]
         return np.concatenate(parts) if parts else np.empty(0, LAYER_DTYPE)

@@ -7,6 +7,7 @@
 #define defrag_add fed
 #define defrag_take taken
 #define defrag_drop dropped
+#include "layers.h"
 #include "reassemble.h"
 #undef defrag_add
 #undef defrag_take
@@ -151,14 +152,16 @@ static void *moved(void *old, size_t used, size_t more, size_t size) {
 static void check_layers(const decoder *d, const frame_list *list, uint32_t from, uint32_t count,
                          const reassembly_output *out) {
     enum { CAPACITY = MAX_LAYERS * 22 };
-    layer_output layers = {room(CAPACITY, sizeof *layers.rows), 0, CAPACITY};
+    layer_output layers = {.rows = room(CAPACITY, sizeof *layers.rows), .capacity = CAPACITY, .wanted = ~(uint64_t)0};
+    const layer_request request = {.data = list->bytes, .records = list->records + from, .count = count,
+                                   .assembled = out->bytes, .datagrams = out->datagrams,
+                                   .datagram_count = out->datagram_count};
     decoder lister = *d;
     lister.paths = NULL;
     for (uint32_t done = 0, next = 0; done < count;) {
         const uint32_t before = done;
         layers.count = 0;
-        done = list_layers(&lister, list->bytes, list->records + from, done, count, out->bytes, out->datagrams,
-                           out->datagram_count, &layers);
+        done = list_layers(&lister, &request, done, &layers);
         CHECK(done > before && done <= count);
         for (uint32_t n = 0; n < layers.count; n++) {
             const layer_row *layer = &layers.rows[n];

@@ -12,8 +12,8 @@ _IP_SOURCE = address("ip.src", Kind.IPV4, "ip", 12, "Source Address")
 _IP_DESTINATION = address("ip.dst", Kind.IPV4, "ip", 16, "Destination Address")
 _IPV6_SOURCE = address("ipv6.src", Kind.IPV6, "ipv6", 8, "Source Address")
 _IPV6_DESTINATION = address("ipv6.dst", Kind.IPV6, "ipv6", 24, "Destination Address")
-_WITH_IDENT = When(0, 1, (0, 8, 13, 14, 15, 16, 17, 18))
-_ECHO6 = When(0, 1, (128, 129))
+_WITH_IDENT = When(0, 1, frozenset({0, 8, 13, 14, 15, 16, 17, 18}))
+_ECHO6 = When(0, 1, range(128, 130))
 
 FIELDS = (
     number("ip.version", "ip", 0, 1, "Version", mask=0xF0),
