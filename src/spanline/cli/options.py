@@ -102,13 +102,13 @@ def reads_captures(function: Decorated) -> Decorated:
         *,
         paths: tuple[str, ...],
         vxlan_port: int,
-        decode_as: tuple[frozenset[int], ...],
+        decode_as: tuple[str, ...],
         verify_checksums: bool,
         threads: int | None,
         quiet: bool,
         **others: Any,
     ) -> Any:
-        vxlan_ports = frozenset({vxlan_port}).union(*decode_as)
+        vxlan_ports = frozenset({vxlan_port}).union(*map(ports_decoded_as, decode_as))
         inputs = Inputs(paths, vxlan_ports, verify_checksums, threads or cores(), quiet)
         return function(inputs=inputs, **others)
 
@@ -124,7 +124,6 @@ def reads_captures(function: Decorated) -> Decorated:
         click.option(
             "-d",
             "decode_as",
-            type=ports_decoded_as,
             multiple=True,
             metavar="udp.port==N,vxlan",
             help="UDP destination ports that carry VXLAN too: N, N-M or N:COUNT, as tshark has it. Can be repeated.",
