@@ -207,9 +207,6 @@ ALWAYS_INLINE void tally_ethernet_items(const tally_batch *b, uint32_t n, uint32
 /* Whether tshark counts a row's IP layer: IPv4 when its header is whole, IPv6 when something beyond the extension headers
  * is there, which a fragment that completes nothing does not have. */
 ALWAYS_INLINE int tally_counts_network(const packet_row *row) {
-    if (row->ip_version == 0 || (row->flags & PACKET_IS_OUTER)) {
-        return 0;
-    }
     if (LIKELY(row->verdict == VERDICT_OK && !(row->flags & PACKET_IS_FRAGMENT) && row->fragment_offset == 0)) {
         return row->ip_version == 4 || row->ip_protocol != IP_NO_NEXT_HEADER;
     }
@@ -280,7 +277,10 @@ ALWAYS_INLINE void tally_ip_items(const tally_table *t, const tally_batch *b, ui
             }
         }
     }
-    if (!(mask & TALLY_ROW) || !(has_ports ? tally_counts_transport(b, row, t->kind) : tally_counts_network(row))) {
+    if (!(mask & TALLY_ROW) || row->ip_version == 0 || (row->flags & PACKET_IS_OUTER)) {
+        return; /* what is around the innermost tunnel counted above */
+    }
+    if (!(has_ports ? tally_counts_transport(b, row, t->kind) : tally_counts_network(row))) {
         return;
     }
     tally_item *item = &items[(*count)++];
