@@ -136,6 +136,10 @@ class Conversations:
         entries = self._tallies[kind].entries().view(TALLY_ENTRY_DTYPE)
         return entries[np.argsort(entries["first"], kind="stable")]
 
+    def count(self, kind: str) -> int:
+        """How many conversations of one type there are."""
+        return len(self._tallies[kind])
+
     def others(self, kind: str) -> tuple[int, int]:
         """(frames, bytes) of pairs of ends for which there was no room."""
         return self._tallies[kind].others
