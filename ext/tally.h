@@ -111,53 +111,41 @@ static inline void tally_index_replace(tally_table *t, uint64_t *index, uint32_t
     t->index_mask = mask;
 }
 
-/* The direction of `one` in `entry`, or -1 when it is between other ends. */
-ALWAYS_INLINE int tally_match(const tally_entry *entry, const tally_entry *one) {
-    if (entry->stream != one->stream) {
+/* The direction in `entry` of what one end sends to the other, or -1 when it is between other ends. */
+ALWAYS_INLINE int tally_match(const tally_entry *entry, const uint8_t source[16], uint32_t source_port,
+                              const uint8_t destination[16], uint32_t destination_port, uint32_t stream) {
+    if (UNLIKELY(entry->stream != stream)) {
         return -1;
     }
-    if (entry->source_port == one->source_port && entry->destination_port == one->destination_port &&
-        memcmp(entry->source, one->source, 32) == 0) {
+    if (entry->source_port == source_port && entry->destination_port == destination_port &&
+        memcmp(entry->source, source, 16) == 0 && memcmp(entry->destination, destination, 16) == 0) {
         return 0;
     }
-    if (entry->source_port == one->destination_port && entry->destination_port == one->source_port &&
-        memcmp(entry->source, one->destination, 16) == 0 && memcmp(entry->destination, one->source, 16) == 0) {
+    if (entry->source_port == destination_port && entry->destination_port == source_port &&
+        memcmp(entry->source, destination, 16) == 0 && memcmp(entry->destination, source, 16) == 0) {
         return 1;
     }
     return -1;
 }
-STATIC_ASSERT(offsetof(tally_entry, destination) == offsetof(tally_entry, source) + 16, "both are compared at once");
 
-/* Adds what `one` counted to its entry, which is made where there is none yet. `one` may come from another table, and
- * have been first seen earlier. */
-ALWAYS_INLINE void tally_add(tally_table *t, const tally_entry *one, uint32_t tag) {
+/* The entry of two ends, and the direction in it of what the first one sends; NULL when there is none yet. */
+ALWAYS_INLINE tally_entry *tally_find(const tally_table *t, uint32_t tag, const uint8_t source[16],
+                                      uint32_t source_port, const uint8_t destination[16], uint32_t destination_port,
+                                      uint32_t stream, int *way) {
     for (uint32_t at = tag & t->index_mask; t->index[at]; at = (at + 1) & t->index_mask) {
-        if (t->index[at] >> 32 != tag) {
-            continue;
-        }
-        tally_entry *entry = tally_at(t, (uint32_t)t->index[at] - 1);
-        int way = tally_match(entry, one);
-        if (way < 0) {
-            continue;
-        }
-        entry->packets[way] += one->packets[0];
-        entry->packets[!way] += one->packets[1];
-        entry->bytes[way] += one->bytes[0];
-        entry->bytes[!way] += one->bytes[1];
-        entry->first_time = one->first_time < entry->first_time ? one->first_time : entry->first_time;
-        entry->last_time = one->last_time > entry->last_time ? one->last_time : entry->last_time;
-        if (UNLIKELY(one->first < entry->first)) { /* then its source is who sent first */
-            tally_entry earlier = *one;
-            for (int n = 0; n < 2; n++) {
-                earlier.packets[n] = entry->packets[way ? !n : n];
-                earlier.bytes[n] = entry->bytes[way ? !n : n];
+        if (LIKELY(t->index[at] >> 32 == tag)) {
+            tally_entry *entry = tally_at(t, (uint32_t)t->index[at] - 1);
+            *way = tally_match(entry, source, source_port, destination, destination_port, stream);
+            if (LIKELY(*way >= 0)) {
+                return entry;
             }
-            earlier.first_time = entry->first_time;
-            earlier.last_time = entry->last_time;
-            *entry = earlier;
         }
-        return;
     }
+    return NULL;
+}
+
+/* Makes an entry, or counts it to the others where there is no room. */
+static inline void tally_insert(tally_table *t, const tally_entry *one, uint32_t tag) {
     if (UNLIKELY(t->count == t->capacity)) {
         t->other_packets += one->packets[0] + one->packets[1];
         t->other_bytes += one->bytes[0] + one->bytes[1];
@@ -168,12 +156,33 @@ ALWAYS_INLINE void tally_add(tally_table *t, const tally_entry *one, uint32_t ta
     t->count++;
 }
 
+/* Adds what another table counted between two ends, which may have seen them earlier. */
+static inline void tally_add(tally_table *t, const tally_entry *one) {
+    const uint32_t tag = tally_tag(t, tally_hash(t, one), one->stream);
+    int way = 0;
+    tally_entry *entry = tally_find(t, tag, one->source, one->source_port, one->destination, one->destination_port,
+                                    one->stream, &way);
+    if (entry == NULL) {
+        tally_insert(t, one, tag);
+        return;
+    }
+    tally_entry sum = one->first < entry->first ? *one : *entry; /* its source is who sent first */
+    const int one_way = one->first < entry->first ? 0 : way, entry_way = one->first < entry->first ? way : 0;
+    for (int n = 0; n < 2; n++) {
+        sum.packets[n] = one->packets[n ^ one_way] + entry->packets[n ^ entry_way];
+        sum.bytes[n] = one->bytes[n ^ one_way] + entry->bytes[n ^ entry_way];
+    }
+    sum.first_time = one->first_time < entry->first_time ? one->first_time : entry->first_time;
+    sum.last_time = one->last_time > entry->last_time ? one->last_time : entry->last_time;
+    *entry = sum;
+}
+
 /* Whether `count` more entries may be made, or none can be and what is new goes to the others. */
 ALWAYS_INLINE int tally_has_room(const tally_table *t, uint32_t count) {
     return t->full || t->capacity - t->count >= count;
 }
 
-/* One layer of a row, as an entry of its own. */
+/* One layer of a row. */
 typedef struct {
     const uint8_t *source;
     const uint8_t *destination;
@@ -186,21 +195,33 @@ typedef struct {
     uint32_t tag;
 } tally_item;
 
-ALWAYS_INLINE void tally_ethernet_items(const tally_batch *b, uint32_t n, uint32_t mask, tally_item *items,
-                                        uint32_t *count) {
+ALWAYS_INLINE tally_item *tally_ethernet_item(const tally_table *t, uint8_t ends[2][16], const uint8_t *source,
+                                              const uint8_t *destination, tally_item *item) {
+    memset(ends, 0, 32);
+    memcpy(ends[0], source, 6);
+    memcpy(ends[1], destination, 6);
+    *item = (tally_item){.source = ends[0], .destination = ends[1], .stream = NO_STREAM};
+    item->hash = key_hash(&t->seed, ends[0], 0, ends[1], 0, t->kind);
+    return item;
+}
+
+/* `ends` has room for the addresses of two headers. */
+ALWAYS_INLINE void tally_ethernet_items(const tally_table *t, const tally_batch *b, uint32_t n, uint32_t mask,
+                                        uint8_t ends[4][16], tally_item *items, uint32_t *count) {
     const packet_row *row = &b->rows[n];
-    if (mask & TALLY_OUTERMOST) {
+    if (UNLIKELY(mask & TALLY_OUTERMOST)) {
         cursor c = {b->buffers[0].data, row->frame_offset, b->buffers[0].length};
         bytes_view header;
         if (cursor_take(&c, 12, &header)) {
-            items[(*count)++] = (tally_item){.source = header.data + 6, .destination = header.data, .row = n};
+            tally_ethernet_item(t, ends, header.data + 6, header.data, &items[(*count)++])->row = n;
         }
     }
     /* The last header may be cut, and then the row has the one before it. */
     if ((mask & TALLY_ROW) && LIKELY(row->verdict == VERDICT_OK || row->verdict_layer != PROTOCOL_ETHERNET ||
                                      row->verdict == VERDICT_UNSUPPORTED)) {
-        items[(*count)++] =
-            (tally_item){.source = row->eth_source, .destination = row->eth_destination, .row = n, .layer = MAX_TUNNELS};
+        tally_item *item = tally_ethernet_item(t, ends + 2, row->eth_source, row->eth_destination, &items[(*count)++]);
+        item->row = n;
+        item->layer = MAX_TUNNELS;
     }
 }
 
@@ -300,7 +321,7 @@ ALWAYS_INLINE void tally_ip_items(const tally_table *t, const tally_batch *b, ui
 static inline void tally_items(tally_table *t, const tally_batch *b, const tally_item *items, uint32_t count) {
     for (uint32_t n = 0; n < count; n++) {
         for (uint32_t at = items[n].tag & t->index_mask; t->index[at]; at = (at + 1) & t->index_mask) {
-            if (t->index[at] >> 32 == items[n].tag) {
+            if (LIKELY(t->index[at] >> 32 == items[n].tag)) {
                 const char *entry = (const char *)tally_at(t, (uint32_t)t->index[at] - 1);
                 PREFETCH(entry);
                 PREFETCH(entry + 64);
@@ -311,31 +332,35 @@ static inline void tally_items(tally_table *t, const tally_batch *b, const tally
     for (uint32_t n = 0; n < count; n++) {
         const tally_item *item = &items[n];
         const packet_row *row = &b->rows[item->row];
-        const size_t width = t->kind == TALLY_ETHERNET ? 6 : 16;
+        const int64_t now = row->timestamp;
+        int way = 0;
+        tally_entry *entry = tally_find(t, item->tag, item->source, item->source_port, item->destination,
+                                        item->destination_port, item->stream, &way);
+        if (LIKELY(entry != NULL)) {
+            entry->packets[way]++;
+            entry->bytes[way] += row->wire_length;
+            entry->first_time = now < entry->first_time ? now : entry->first_time;
+            entry->last_time = now > entry->last_time ? now : entry->last_time;
+            continue;
+        }
         tally_entry one = {.first = b->numbers[item->row] << 8 | item->layer,
-                           .first_time = row->timestamp,
-                           .last_time = row->timestamp,
+                           .first_time = now,
+                           .last_time = now,
                            .packets = {1, 0},
                            .bytes = {row->wire_length, 0},
                            .source_port = item->source_port,
                            .destination_port = item->destination_port,
                            .stream = item->stream};
-        memcpy(one.source, item->source, width);
-        memcpy(one.destination, item->destination, width);
-        tally_add(t, &one, item->tag);
+        memcpy(one.source, item->source, 16);
+        memcpy(one.destination, item->destination, 16);
+        tally_insert(t, &one, item->tag);
     }
-}
-
-ALWAYS_INLINE uint64_t tally_mac_hash(const tally_table *t, const uint8_t source[6], const uint8_t destination[6]) {
-    uint8_t ends[2][16] = {{0}};
-    memcpy(ends[0], source, 6);
-    memcpy(ends[1], destination, 6);
-    return key_hash(&t->seed, ends[0], 0, ends[1], 0, t->kind);
 }
 
 /* Counts rows[*from…count). Returns 0, with *from where to go on, when it wants room for entries of TALLY_ITEMS layers. */
 static inline int tally_update(tally_table *t, const tally_batch *b, uint32_t *from) {
     tally_item items[TALLY_ITEMS];
+    uint8_t ends[TALLY_BLOCK][4][16]; /* Ethernet addresses, which are shorter where they stand */
     const tunnel_row *tunnel = b->tunnels;
     while (*from < b->count) {
         const uint32_t end = b->count - *from < TALLY_BLOCK ? b->count : *from + TALLY_BLOCK;
@@ -348,18 +373,13 @@ static inline int tally_update(tally_table *t, const tally_batch *b, uint32_t *f
             }
             uint32_t have = count;
             if (t->kind == TALLY_ETHERNET) {
-                tally_ethernet_items(b, n, mask, items, &count);
+                tally_ethernet_items(t, b, n, mask, ends[n - *from], items, &count);
             } else {
                 tally_ip_items(t, b, n, mask, &tunnel, items, &count);
             }
             for (; have < count; have++) {
-                tally_item *item = &items[have];
-                if (t->kind == TALLY_ETHERNET) {
-                    item->hash = tally_mac_hash(t, item->source, item->destination);
-                    item->stream = NO_STREAM;
-                }
-                item->tag = tally_tag(t, item->hash, item->stream);
-                PREFETCH(&t->index[item->tag & t->index_mask]);
+                items[have].tag = tally_tag(t, items[have].hash, items[have].stream);
+                PREFETCH(&t->index[items[have].tag & t->index_mask]);
             }
         }
         if (!tally_has_room(t, count)) {
@@ -377,8 +397,7 @@ static inline int tally_take(tally_table *t, const tally_entry *entries, uint32_
         if (!tally_has_room(t, 1)) {
             return 0;
         }
-        const tally_entry *one = &entries[*from];
-        tally_add(t, one, tally_tag(t, tally_hash(t, one), one->stream));
+        tally_add(t, &entries[*from]);
     }
     return 1;
 }
@@ -401,7 +420,7 @@ static inline int tally_ends(tally_table *t, const tally_entry *entries, uint32_
             end.packets[1] = entries[*from].packets[!way];
             end.bytes[0] = entries[*from].bytes[way];
             end.bytes[1] = entries[*from].bytes[!way];
-            tally_add(t, &end, tally_tag(t, tally_hash(t, &end), NO_STREAM));
+            tally_add(t, &end);
         }
     }
     return 1;

@@ -98,6 +98,8 @@ class Conversations:
             self.start = int(batch.packets["timestamp"][0])
         masks = self._masks[kind]
         masks.extend(batch.paths)
+        if not masks.array.any() and not masks.irregular:
+            return
         streams = getattr(batch, "streams", None) if kind == "tcp" else None
         self._tallies[kind].update(
             batch.packets.view(np.uint8),

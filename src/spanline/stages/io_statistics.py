@@ -13,7 +13,6 @@ from spanline.arrow import column, table_of
 from spanline.batch import Batch
 from spanline.errors import UsageError
 from spanline.schema import Column
-from spanline.stages.conversations import difference
 
 INTERVAL = Column("relative_start", "", "duration", "Start", "ns", "of the interval, since the capture's first frame")
 IO = (
@@ -28,6 +27,7 @@ MEMORY = 1 << 28
 _ENTRY = np.dtype([("interval", "i8"), ("frames", "u8"), ("bytes", "u8")])
 
 _MICROSECOND = 1000
+_FURTHEST = np.iinfo(np.int64).max
 
 
 class IoStatistics:
@@ -64,12 +64,14 @@ class IoStatistics:
         packets = batch.packets
         if not len(packets):
             return
-        times = packets["timestamp"]
+        times = np.ascontiguousarray(packets["timestamp"])
         if self.start is None:
             self.start = int(times[0])
-        since = np.clip(difference(times, np.int64(self.start)), 0, np.iinfo(np.int64).max - _MICROSECOND)
+        # An int64 has room for the difference, and for what is added to round it.
+        latest = min(_FURTHEST, self.start + _FURTHEST - _MICROSECOND)
+        since = np.clip(times, self.start, latest) - self.start
         self.duration = max(self.duration, int(since.max()))
-        intervals = (since + _MICROSECOND // 2) // _MICROSECOND // (self.interval // _MICROSECOND)
+        intervals = (since + _MICROSECOND // 2) // self.interval
         intervals[0] = max(intervals[0], self._latest)
         np.maximum.accumulate(intervals, out=intervals)
         self._latest = int(intervals[-1])
