@@ -110,6 +110,11 @@ class Batch:
             self.tunnels = both[np.argsort(both["packet"], kind="stable")]
 
     @property
+    def link_types(self) -> npt.NDArray[np.int32]:
+        """LINKTYPE_ numbers of the capture's interfaces, int32[n]; a packet's `interface` is an index into them."""
+        return self._chunk.interfaces.link_types
+
+    @property
     def paths(self) -> _decode.Paths:
         return self._decode.decoder.paths
 

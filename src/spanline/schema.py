@@ -219,6 +219,22 @@ FLOW_RECORD_DTYPE = np.dtype(
 )
 """struct flow_record of ext/flow_record.h: what the flow table hands out, before it becomes rows of FLOW."""
 
+TALLY_ENTRY_DTYPE = np.dtype(
+    [
+        ("first", "u8"),
+        ("first_time", "i8"),
+        ("last_time", "i8"),
+        ("packets", "u8", (2,)),
+        ("bytes", "u8", (2,)),
+        ("source", "u1", (16,)),
+        ("destination", "u1", (16,)),
+        ("source_port", "u2"),
+        ("destination_port", "u2"),
+        ("stream", "u4"),
+    ]
+)
+"""struct tally_entry of ext/tally.h: two ends, and what they sent."""
+
 
 def _both(name: str, arrow: str, label: str, unit: str = "", description: str = "") -> tuple[Column, Column]:
     """A column for each direction: `source_…` is sent by the originator, `destination_…` by the responder."""

@@ -17,7 +17,7 @@ from spanline.relay import cores
 
 Decorated = Callable[..., Any]
 
-# What Python, Arrow, the pieces of the capture and of the output take beside the flows.
+# What Python, Arrow, the pieces of the capture and of the output take beside the stages.
 _PROGRAM = 160 << 20
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -63,6 +63,11 @@ def ports_decoded_as(text: str) -> frozenset[int]:
     if not 0 < first <= last <= 65535:
         raise UsageError(f"-d {text!r}: {selector.strip()!r} is no UDP port", hint="1 to 65535, N-M or N:COUNT")
     return frozenset(range(first, last + 1))
+
+
+def stage_memory(memory: int) -> int:
+    """What stages may take of the bytes that spanline may take."""
+    return max(memory - _PROGRAM, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,7 @@ def makes_flows(function: Decorated) -> Decorated:
             "active_timeout": active_timeout,
             "by_vlan": by_vlan,
             "by_vni": not no_vni,
-            "memory": max(memory - _PROGRAM, 1),
+            "memory": stage_memory(memory),
         }
         return function(flow_options=flow_options, **others)
 
