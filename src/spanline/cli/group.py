@@ -16,7 +16,7 @@ import click
 from spanline.cli.text import printable
 from spanline.errors import SpanlineError
 
-COMMANDS = ("crunch", "flows", "rtt", "packets", "info", "completion")
+COMMANDS = ("crunch", "flows", "rtt", "packets", "info", "stats", "completion")
 """Each is the variable `command` of the module of its name, which is imported when it is needed."""
 
 FAILED = 2

@@ -16,7 +16,7 @@ from spanline.relay import cores
 
 Decorated = Callable[..., Any]
 
-# What Python, Arrow, the pieces of the capture and of the output take beside the flows.
+# What Python, Arrow, the pieces of the capture and of the output take beside the stages.
 _PROGRAM = 160 << 20
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -41,6 +41,11 @@ def size_in_bytes(text: str) -> int:
     if not 0 < count < 1 << 50:
         raise click.BadParameter(f"{text!r} is not a size: write 500M or 1G")
     return count
+
+
+def stage_memory(memory: int) -> int:
+    """What stages may take of the bytes that spanline may take."""
+    return max(memory - _PROGRAM, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +131,7 @@ def makes_flows(function: Decorated) -> Decorated:
             "active_timeout": active_timeout,
             "by_vlan": by_vlan,
             "by_vni": not no_vni,
-            "memory": max(memory - _PROGRAM, 1),
+            "memory": stage_memory(memory),
         }
         return function(flow_options=flow_options, **others)
 

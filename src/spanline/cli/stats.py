@@ -1,0 +1,93 @@
+"""`spanline stats`"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from spanline.cli.options import Inputs, Output, reads_captures, size_in_bytes, stage_memory, writes
+from spanline.cli.stats_view import ViewOptions, views_named
+from spanline.errors import UsageError
+
+TYPES = ("eth", "ip", "ipv6", "tcp", "udp", "sctp")
+
+
+def _views(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
+    try:
+        return views_named(text)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _types(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str, ...]:
+    names = [] if text is None else [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in TYPES:
+            raise click.BadParameter(f"{name!r} is no type; types are {', '.join(TYPES)}")
+    return tuple(name for name in TYPES if name in names)
+
+
+def _interval(text: str) -> int:
+    """ns, a whole number of µs, which is as fine as tshark has it."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1e-6 <= seconds < 1e9:
+        raise click.BadParameter(f"{text!r} is not a number of seconds of at least 0.000001")
+    return round(seconds * 1e6) * 1000
+
+
+@click.command("stats")
+@click.argument("views", metavar="VIEW[,VIEW...]", callback=_views)
+@click.option(
+    "--type", "types", metavar="TYPE[,TYPE...]", callback=_types,
+    help=f"Conversations and endpoints of these only: {', '.join(TYPES)}. Default: those that there are.",
+)  # fmt: skip
+@click.option("--interval", type=_interval, default="1", show_default=True, metavar="SECONDS", help="Of io.")
+@click.option("--as-tshark", is_flag=True, help="Print what tshark -q -z prints, letter by letter.")
+@click.option("--policy", type=click.Path(), metavar="FILE", help="Mark protocols that FILE calls unwanted.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(0), help="This many rows of each table; 0 is all. Default: 40 in a table."
+)
+@click.option(
+    "--memory", type=size_in_bytes, default="1G", show_default=True, metavar="SIZE",
+    help="What spanline may take, 200M or more; what has no room beyond is counted together.",
+)  # fmt: skip
+@writes("table", "json", "csv", "parquet")
+@reads_captures
+@click.pass_context
+def command(
+    ctx: click.Context, inputs: Inputs, output: Output, views: tuple[str, ...], limit: int | None, memory: int,
+    as_tshark: bool, **others: Any,
+) -> None:  # fmt: skip
+    """Show views of whole captures: those of Wireshark's Statistics menu, and how far frames could be read.
+
+    \b
+      conversations  who exchanged frames with whom        tshark -z conv,TYPE
+      endpoints      addresses, what they sent and got     tshark -z endpoints,TYPE
+      io             frames and bytes by interval          tshark -z io,stat,SECONDS
+      verdicts       frames that could not be read to their end, and why
+      all            all of them, in one pass
+
+    Bytes are those of whole frames. A frame with tunnels counts for each layer of a type. JSON of several views is an
+    object with an array for each; CSV and Parquet have one view a file: -o FOLDER/ writes several, named after them.
+    """
+    from spanline.cli.reading import conclude, follow, open_capture
+    from spanline.cli.stats_show import check_output, remark, show_views
+    from spanline.cli.stats_view import make_views
+
+    check_output(views, output, as_tshark)
+    if limit is None and output.format == "table" and not as_tshark:
+        limit = 40
+    options = ViewOptions(limit=limit or None, memory=stage_memory(memory), as_tshark=as_tshark, **others)
+    made, stages = make_views(views, options)
+    capture = open_capture(inputs)
+    for _ in follow(capture, *stages, quiet=inputs.quiet):
+        pass
+    show_views(made, output, as_tshark)
+    remark(made)
+    conclude(capture.problems)
+    if any(view.objection for view in made):
+        ctx.exit(1)

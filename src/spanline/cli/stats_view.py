@@ -1,0 +1,126 @@
+"""The views of `spanline stats`: which there are, and what each has in common with the others."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+
+import pyarrow as pa
+
+from spanline.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from spanline.pipeline import Stage
+
+VIEWS: Mapping[str, str] = {
+    "conversations": "spanline.cli.stats_view_conversations:ConversationsView",
+    "endpoints": "spanline.cli.stats_view_conversations:EndpointsView",
+    "io": "spanline.cli.stats_view_io:IoView",
+    "verdicts": "spanline.cli.stats_view_verdicts:VerdictsView",
+}
+"""Each view's module and class, which are imported when it is needed; `all` shows them in this order."""
+
+_Made = TypeVar("_Made", bound="Stage")
+
+
+@dataclass(frozen=True, slots=True)
+class ViewOptions:
+    """What the user asked of the views.
+
+    types      kinds of addresses for conversations and endpoints, in tshark's names; empty: those that there are
+    interval   of io, in ns
+    limit      rows of a picture; None: all
+    memory     bytes that all stages together may take for what grows with the capture
+    policy     path of a file that tells which protocols are unwanted; None: there is none
+    as_tshark  whether tshark's text is wanted: refused now, and not after the capture was read, where there is none
+    """
+
+    types: tuple[str, ...]
+    interval: int
+    limit: int | None
+    memory: int
+    policy: str | None
+    as_tshark: bool
+
+
+class View:
+    """One view: the stage that counts, and how its result is shown.
+
+    The result is asked for when the capture was read, and may be asked for several times.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    """What stands above its table when there are several."""
+
+    def __init__(self, options: ViewOptions, stages: Stages) -> None:
+        """Takes its stage from `stages`. Raises UsageError when the options make no sense for it."""
+        raise NotImplementedError
+
+    def table(self) -> pa.Table:
+        """What is written as JSON, CSV and Parquet; addresses as text or as spanline.arrow.readable() makes them text."""
+        raise NotImplementedError
+
+    def draw(self, target: Console) -> None:
+        """The picture for a terminal."""
+        raise NotImplementedError
+
+    def as_tshark(self) -> Iterator[str]:
+        """tshark's own lines."""
+        raise NotImplementedError
+
+    def remarks(self) -> Iterable[str]:
+        """Lines for stderr: what the numbers leave out."""
+        return ()
+
+    @property
+    def objection(self) -> bool:
+        """Whether there is something that the user's policy calls unwanted."""
+        return False
+
+
+class Stages:
+    """The stages of all views that are shown together: views that need the same one share it."""
+
+    def __init__(self) -> None:
+        self._by_kind: dict[type, Stage] = {}
+
+    def take(self, kind: type[_Made], make: Callable[[], _Made]) -> _Made:
+        """The stage of this kind, made when it is not there yet."""
+        if kind not in self._by_kind:
+            self._by_kind[kind] = make()
+        return cast(_Made, self._by_kind[kind])
+
+    def __iter__(self) -> Iterator[Stage]:
+        return iter(self._by_kind.values())
+
+
+def views_named(text: str) -> tuple[str, ...]:
+    """The views of "io,verdicts" or of "all", each once. Raises UsageError for what is none."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if names == ("all",):
+        return tuple(VIEWS)
+    for name in names:
+        if name not in VIEWS:
+            raise UsageError(f"there is no view {name!r}", hint=_suggestion(name, VIEWS))
+    return names
+
+
+def _suggestion(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]}?" if near else f"views are {', '.join(names)}, or all for all of them"
+
+
+def make_views(names: Sequence[str], options: ViewOptions) -> tuple[list[View], Stages]:
+    """The views, and the stages that are to see the capture."""
+    stages = Stages()
+    views: list[View] = []
+    for name in names:
+        module, _, kind = VIEWS[name].partition(":")
+        views.append(getattr(importlib.import_module(module), kind)(options, stages))
+    return views, stages
