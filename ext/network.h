@@ -118,9 +118,6 @@ ALWAYS_INLINE int decode_ipv4(frame *f) {
     packet_row *row = f->row;
     const uint32_t start = f->c.offset;
     bytes_view header, whole;
-    if (UNLIKELY(cursor_peek(&f->c, 20, &header) && view_u8(header, 0) >> 4 == 6)) {
-        return PROTOCOL_IPV6; /* whoever announced IPv4 may have meant IP */
-    }
     frame_enter(f, PROTOCOL_IPV4);
     if (UNLIKELY(!cursor_peek(&f->c, 20, &header))) {
         return frame_short(f, PROTOCOL_IPV4, 20);
@@ -133,7 +130,8 @@ ALWAYS_INLINE int decode_ipv4(frame *f) {
     }
     if (UNLIKELY(first >> 4 != 4 || header_length < 20 || total < header_length)) {
         frame_header_length(f, 0);
-        return frame_stop(f, VERDICT_MALFORMED, PROTOCOL_IPV4);
+        /* Whoever announced IPv4 may have meant IP. */
+        return first >> 4 == 6 ? PROTOCOL_IPV6 : frame_stop(f, VERDICT_MALFORMED, PROTOCOL_IPV4);
     }
     reset_network(f, 4);
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};

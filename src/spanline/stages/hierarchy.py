@@ -32,15 +32,17 @@ MALFORMED, SHORT, DATA = "_ws.malformed", "_ws.short", "data"
 _IPV6_PARTS = frozenset({"ipv6.hopopts", "ipv6.routing", "ipv6.fraghdr", "ipv6.dstopts", "ah"})
 _OTHER_NAMES = {"sll2": "sll"}
 
-_TRUNCATED, _MALFORMED = VERDICTS.index("truncated"), VERDICTS.index("malformed")
+_TRUNCATED, _MALFORMED, _UNSUPPORTED = map(VERDICTS.index, ("truncated", "malformed", "unsupported"))
 _HAS_TRANSPORT = 1 << PACKET_FLAGS.index("has-transport")
-_ETHERNET, _IPV4, _IPV6, _GRE, _TCP, _UDP, _SCTP = map(
-    PROTOCOLS.index, ("eth", "ip", "ipv6", "gre", "tcp", "udp", "sctp")
+UDP = 17
+_ETHERNET, _IPV4, _IPV6, _GRE, _TCP, _UDP, _SCTP, _ICMP = map(
+    PROTOCOLS.index, ("eth", "ip", "ipv6", "gre", "tcp", "udp", "sctp", "icmp")
 )
 
 # How the walk through a frame's layers ended: what stands behind the last layer, and whether that layer itself had too
 # little to be one.
-_ENDINGS = ("", MALFORMED, SHORT, DATA)
+_ENDINGS = ("", MALFORMED, SHORT, DATA, "")
+_STOPPED = len(_ENDINGS) - 1
 _NO_LAYER = len(_ENDINGS)
 
 
@@ -139,16 +141,10 @@ class Hierarchy:
                 found[layers].frames_here += count.frames
         return {way: found[way] for way in _in_depth(inside)}
 
-    def unwanted(self) -> list[str]:
-        """The names of the protocols that were seen and that the policy does not want, each once."""
-        if self._policy is None:
-            return []
-        return [name for name in dict.fromkeys(way[-1] for way in self.nodes()) if self._policy.reason(name) is not None]
-
     def tables(self) -> Mapping[str, pa.Table]:
         nodes = self.nodes()
         names = [way[-1] for way in nodes]
-        reasons = [self._policy.reason(name) if self._policy else None for name in names]
+        reasons = self._policy.reasons(list(nodes)) if self._policy else [None] * len(nodes)
         numbers = {
             name: column(np.array([getattr(node, source) for node in nodes.values()], np.uint64))
             for name, source in (("frames", "frames"), ("bytes", "octets"), ("frames_here", "frames_here"))
@@ -190,49 +186,53 @@ def _endings(batch: Batch, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]
     tell is malformed. A header that contradicts itself is shown, and is no reason for either.
     """
     packets = batch.packets[rows]
-    verdict, layer = packets["verdict"], packets["verdict_layer"]
-    cut = packets["captured_length"] < packets["wire_length"]
+    verdict, layer, left = packets["verdict"], packets["verdict_layer"], packets["payload_length"]
     truncated, malformed = verdict == _TRUNCATED, verdict == _MALFORMED
-    has_transport, left = packets["flags"] & _HAS_TRANSPORT != 0, packets["payload_length"]
+    stopped = truncated | malformed
+    has_transport = packets["flags"] & _HAS_TRANSPORT != 0
+    cut = packets["captured_length"] < packets["wire_length"]
     endings = np.where(truncated & cut, _ENDINGS.index(SHORT), _ENDINGS.index(MALFORMED)).astype(np.int64)
+    endings[~stopped] = np.where(verdict[~stopped] == 0, 0, _STOPPED)
+    without_ports = np.isin(layer, (_TCP, _UDP, _SCTP)) & ~has_transport
+    endings[stopped & ((layer == _ETHERNET) | without_ports | ((layer == _GRE) & (left < 4)))] += _NO_LAYER
     # A UDP header with a wrong length, a TCP header that says it is shorter than it can be.
     contradicts = has_transport & (((layer == _UDP) & (left >= 8)) | ((layer == _TCP) & (left >= 20)))
-    endings[~(truncated | malformed) | (malformed & contradicts)] = 0
-    without_ports = np.isin(layer, (_TCP, _UDP, _SCTP)) & ~has_transport
-    lacking = (layer == _ETHERNET) | without_ports | ((layer == _GRE) & (left < 4))
-    endings[(truncated | malformed) & lacking] += _NO_LAYER
-    network = np.flatnonzero(malformed & np.isin(layer, (_IPV4, _IPV6)))
-    if len(network):
-        contradicts = _without_length(batch, rows[network])
-        endings[network[contradicts]] = np.where(
-            layer[network[contradicts]] == _IPV6, _ENDINGS.index(DATA), 0
-        )
-    # UDP asks somebody about its payload whatever there is of it.
-    nothing = (verdict == 0) & has_transport & (packets["ip_protocol"] == 17) & (left > 0) & (packets["payload_buffer"] == 0)
+    endings[malformed & contradicts] = _STOPPED
+    if malformed.any():
+        empty = malformed.copy()
+        empty[malformed] = _without_length(batch, rows[malformed])
+        endings[empty & (layer == _IPV4)] = _STOPPED
+        endings[empty & (layer == _IPV6)] = _ENDINGS.index(DATA)
+        # Nobody is asked about what stands behind an IPv4 header when that is nothing.
+        behind_ipv4 = (packets["ip_version"] == 4) & np.isin(layer, (_TCP, _UDP, _SCTP, _ICMP, _GRE))
+        endings[empty & behind_ipv4] = _STOPPED + _NO_LAYER
+    # UDP asks somebody about its payload, whatever there is of it.
+    nothing = (verdict == 0) & has_transport & (packets["ip_protocol"] == UDP) & (left > 0)
     nothing &= packets["payload_offset"] >= packets["frame_offset"] + packets["captured_length"]
+    nothing &= packets["payload_buffer"] == 0
     endings[nothing & (packets["application"] == 0)] = _ENDINGS.index(SHORT)
     return endings
 
 
 def _without_length(batch: Batch, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Whether the last layer of each of `rows` was whole and made no sense, and so has no length."""
+    """Whether the last layer of each of `rows` has no bytes, or as a whole one that makes no sense no length."""
     chosen = np.zeros(len(batch), np.bool_)
     chosen[rows] = True
     layers = batch.select(chosen).layers
     last = np.flatnonzero(np.diff(layers["packet"].astype(np.int64), append=len(rows)))
-    lengths: npt.NDArray[np.bool_] = layers["length"][last] == 0
-    return lengths
+    without: npt.NDArray[np.bool_] = layers["length"][last] == 0
+    return without
 
 
 def _walk(stack: Sequence[str], application: Sequence[str], ending: int) -> tuple[str, ...]:
     """The nodes that a frame counts at."""
     if ending >= _NO_LAYER:
         stack = stack[:-1]
-    behind = [_ENDINGS[ending % _NO_LAYER]] if ending % _NO_LAYER else []
+    behind = _ENDINGS[ending % _NO_LAYER]
     # A fragment that does not complete its datagram: nothing else ends well in an IP header.
-    if not behind and not application and stack and stack[-1] in ("ip", "ipv6.fraghdr"):
-        behind = [DATA]
-    return (*_shown(stack), *application, *behind)
+    if ending == 0 and not application and stack and stack[-1] in ("ip", "ipv6.fraghdr"):
+        behind = DATA
+    return (*_shown(stack), *application, *([behind] if behind else ()))
 
 
 def _shown(stack: Sequence[str]) -> Iterator[str]:
