@@ -332,8 +332,10 @@ ALWAYS_INLINE void tree_transport(tree_key *key, const packet_row *row, const tr
         key->port = quote->destination_port;
         return;
     }
-    const int broken = row->verdict != VERDICT_OK && row->verdict_layer == PROTOCOL_UDP; /* its length is wrong */
-    if (LIKELY((row->flags & PACKET_HAS_TRANSPORT) && !broken)) {
+    /* Of a UDP header Wireshark takes the ports when it was read to its end. */
+    const int cut = row->verdict_layer == PROTOCOL_UDP &&
+                    (row->verdict == VERDICT_TRUNCATED || (row->verdict == VERDICT_MALFORMED && row->payload_length < 8));
+    if (LIKELY((row->flags & PACKET_HAS_TRANSPORT) && !cut)) {
         const uint32_t protocol = row->ip_protocol;
         const uint32_t transport = protocol == IP_TCP    ? TREE_TCP
                                    : protocol == IP_UDP  ? TREE_UDP
