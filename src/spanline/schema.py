@@ -236,6 +236,30 @@ TALLY_ENTRY_DTYPE = np.dtype(
 """struct tally_entry of ext/tally.h: two ends, and what they sent."""
 
 
+TREE_NODE_DTYPE = np.dtype(
+    [
+        ("address", "u1", (16,)),
+        ("count", "u8"),
+        ("burst_start", "i8"),
+        ("burst", "u4"),
+        ("window", "u4"),
+        ("oldest", "u4"),
+        ("newest", "u4"),
+        ("parent", "u4"),
+        ("tag", "u4"),
+        ("port", "u2"),
+        ("tree", "u1"),
+        ("level", "u1"),
+        ("transport", "u1"),
+        ("reserved", "u1", (3,)),
+    ]
+)
+"""struct tree_node of ext/tree_tally.h: what a TreeTally hands out."""
+
+TREE_QUOTE_DTYPE = np.dtype([("packet", "u4"), ("destination_port", "u2"), ("transport", "u1"), ("reserved", "u1")])
+"""struct tree_quote of ext/tree_tally.h: the last transport header that an ICMP error quotes."""
+
+
 def _both(name: str, arrow: str, label: str, unit: str = "", description: str = "") -> tuple[Column, Column]:
     """A column for each direction: `source_…` is sent by the originator, `destination_…` by the responder."""
     return (

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from spanline.pipeline import Stage
 
 VIEWS: Mapping[str, str] = {
+    "hierarchy": "spanline.cli.stats_view_hierarchy:HierarchyView",
     "conversations": "spanline.cli.stats_view_conversations:ConversationsView",
     "endpoints": "spanline.cli.stats_view_conversations:EndpointsView",
     "io": "spanline.cli.stats_view_io:IoView",
