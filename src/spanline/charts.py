@@ -45,7 +45,7 @@ _WITH_UNIT = (
 )
 # A single interval shall not fill the picture.
 _LEAST_INTERVALS = 9
-_DAY, _MINUTE = 86_400_000, 60_000
+_DAY = 86_400_000
 
 
 def check_picture(path: str) -> None:
@@ -81,13 +81,14 @@ def round_trip_chart(over_time: pa.Table, metric: str) -> alt.FacetChart:
 
     panels = _panels(over_time)
     titles = list(dict.fromkeys(panels))
-    columns = {name: over_time.column(name).cast(pa.int64()).to_numpy() / 1e6 for name in ("start", "end", *SPREAD)}
+    # All in ms; intervals are whole ones, which a float64 could not divide exactly.
+    columns = {name: over_time.column(name).cast(pa.int64()).to_numpy() // 10**6 for name in ("start", "end")}
+    columns |= {name: over_time.column(name).cast(pa.int64()).to_numpy() / 1e6 for name in SPREAD}
     height = next(height for most, height in _HEIGHTS.items() if len(titles) <= most)
     vertical = _vertical(columns, height)
-    time = alt.Scale(type="utc", nice=False, domain=_time_domain(columns))
     bar = alt.Chart().encode(
-        x=alt.X("start:T", title=_time_title(columns), axis=_time_axis(columns), scale=time),
-        x2="end:T",
+        x=_horizontal(columns),
+        x2="end",
         tooltip=[
             alt.Tooltip("start:T", title="from (UTC)", format="%Y-%m-%d %H:%M:%S.%L"),
             alt.Tooltip("count:Q", title="flows", format=","),
@@ -99,6 +100,7 @@ def round_trip_chart(over_time: pa.Table, metric: str) -> alt.FacetChart:
         bar.mark_rect(color=_MIDDLE).encode(y=alt.Y("p25:Q", **vertical), y2="p75:Q"),
         bar.mark_rule(color=_DARK, strokeWidth=2).encode(y=alt.Y("p50:Q", **vertical)),
     ]
+    stretch, *way = METRICS[metric].split(": ")
     columns["count"] = over_time.column("count").to_numpy()
     chart: alt.FacetChart = (
         alt.layer(*layers)
@@ -108,11 +110,8 @@ def round_trip_chart(over_time: pa.Table, metric: str) -> alt.FacetChart:
             columns=1,
             data=_data(panels, columns),
             title=alt.TitleParams(
-                f"TCP round-trip time by server: {METRICS[metric].partition(':')[0]}",
-                subtitle=[
-                    METRICS[metric].partition(": ")[2],
-                    "light: 5 % to 95 %, dark: the middle half, line: median",
-                ],
+                f"TCP round-trip time by server: {stretch}",
+                subtitle=[*way, "light: 5 % to 95 %, dark: the middle half, line: median"],
                 anchor="start",
                 offset=12,
                 subtitleColor="#555555",
@@ -143,7 +142,7 @@ def _name(address: bytes | None, port: int | None, vni: int | None) -> str:
     return server if vni is None else f"{server}, VNI {vni}"
 
 
-def _vertical(columns: dict[str, npt.NDArray[np.float64]], height: int) -> dict[str, Any]:
+def _vertical(columns: dict[str, npt.NDArray[Any]], height: int) -> dict[str, Any]:
     """Scale and axis of the round-trip times; `columns` are changed to what the scale can show."""
     import altair as alt
 
@@ -157,28 +156,23 @@ def _vertical(columns: dict[str, npt.NDArray[np.float64]], height: int) -> dict[
     return {"scale": scale, "axis": alt.Axis(title=None, labelExpr=_WITH_UNIT, values=ticks)}
 
 
-def _time_domain(columns: Mapping[str, npt.NDArray[np.float64]]) -> list[float]:
-    start, end, length = columns["start"].min(), columns["end"].max(), columns["end"][0] - columns["start"][0]
-    room = max(_LEAST_INTERVALS * length - (end - start), 0) / 2
-    return [float(start - room), float(end + room)]
-
-
-def _time_axis(columns: Mapping[str, npt.NDArray[np.float64]]) -> alt.Axis:
+def _horizontal(columns: Mapping[str, npt.NDArray[Any]]) -> alt.X:
+    """Scale and axis of the time."""
     import altair as alt
 
-    span = columns["end"].max() - columns["start"].min()
-    if span > 2 * _DAY:
-        form = "%b %d" if span > 8 * _DAY else "%b %d %H:%M"
-    else:
-        form = "%H:%M" if span > 20 * _MINUTE else "%H:%M:%S" if span > 20_000 else "%H:%M:%S.%L"
-    return alt.Axis(format=form, labelOverlap=True, tickCount=8)
-
-
-def _time_title(columns: Mapping[str, npt.NDArray[np.float64]]) -> str:
-    days = [
-        str(np.datetime64(int(time // _DAY), "D")) for time in (columns["start"].min(), columns["end"].max() - 1e-6)
-    ]
-    return f"start of the flow (UTC), {' to '.join(dict.fromkeys(days))}"
+    start, end = int(columns["start"].min()), int(columns["end"].max())
+    days = [str(np.datetime64(time // _DAY, "D")) for time in (start, end - 1)]
+    title = f"start of the flow (UTC), {' to '.join(dict.fromkeys(days))}"
+    length = int(columns["end"][0]) - int(columns["start"][0])
+    around = max(_LEAST_INTERVALS - (end - start) // length, 0) // 2 * length
+    domain = [start - around, end + around]
+    if length < 1000:  # of the ticks within a second, Vega's axis of time shows one
+        axis = alt.Axis(labelExpr="utcFormat(datum.value, '%H:%M:%S.%L')", tickCount=6)
+        return alt.X("start:Q", title=title, axis=axis, scale=alt.Scale(zero=False, nice=False, domain=domain))
+    span = end - start
+    form = "%b %d" if span > 8 * _DAY else "%b %d %H:%M" if span > 2 * _DAY else "%H:%M:%S"
+    axis = alt.Axis(format=form, tickCount=8)
+    return alt.X("start:T", title=title, axis=axis, scale=alt.Scale(type="utc", nice=False, domain=domain))
 
 
 def _data(panels: list[str], columns: Mapping[str, npt.NDArray[Any]]) -> alt.InlineData:

@@ -204,7 +204,7 @@ def _spread(
 
 
 def _interval(times: npt.NDArray[np.int64], most: int) -> int:
-    """The shortest round number of ns, 1 ms or more, that divides the range of `times` into at most so many intervals."""
+    """The shortest round number of ns, from 1 ms, that divides the range of `times` into at most so many intervals."""
     first, last = (int(times.min()), int(times.max())) if len(times) else (0, 0)
     units = [*(10**power for power in range(6, 9)), *(86400 * 10**power for power in range(9, 15))]
     lengths: list[int] = [*(step * unit for unit in units for step in (1, 2, 5)), *(step * 10**9 for step in _STEPS)]
