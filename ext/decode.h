@@ -213,6 +213,7 @@ static inline uint32_t list_layers(const decoder *d, const uint8_t *data, const 
         if (layers->capacity - layers->count < MAX_LAYERS * 11) {
             return n;
         }
+        memset(layers->met, 0, sizeof layers->met);
         decode_frame(d, &f, &records[n], n);
         for (; UNLIKELY(next < datagram_count && datagrams[next].packet == n); next++) {
             continue_frame(&f, assembled, &datagrams[next]);

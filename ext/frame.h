@@ -40,6 +40,7 @@ typedef struct {
     layer_row *rows;
     uint32_t count;
     uint32_t capacity;
+    uint8_t met[PATH_STRIDE]; /* headers of each protocol that the frame has so far */
 } layer_output;
 
 /* A datagram put together from fragments, in the frame that completed it: decoding goes on in it. */
@@ -100,6 +101,7 @@ ALWAYS_INLINE void frame_enter(frame *f, uint32_t protocol) {
         layer->length = cursor_left(&f->c);
         layer->protocol = (uint8_t)protocol;
         layer->buffer = f->buffer;
+        layer->ordinal = ++f->layers->met[protocol];
     }
 }
 
@@ -121,6 +123,7 @@ static inline void frame_part(frame *f, uint32_t protocol, uint32_t offset, uint
         layer->length = length;
         layer->protocol = (uint8_t)protocol;
         layer->buffer = f->buffer;
+        layer->ordinal = ++f->layers->met[protocol];
     }
 }
 

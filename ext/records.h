@@ -94,7 +94,8 @@ typedef struct {
     uint32_t length; /* of the header; for an optional part, of that part */
     uint8_t protocol;
     uint8_t buffer;
-    uint8_t reserved[2];
+    uint8_t ordinal; /* among the frame's headers of this protocol, from 1 */
+    uint8_t reserved;
 } layer_row;
 STATIC_ASSERT(sizeof(layer_row) == 16, "layer_row");
 

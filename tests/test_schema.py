@@ -125,11 +125,6 @@ def test_every_name_stands_once(columns: tuple[schema.Column, ...]) -> None:
     assert all(column.arrow or column.name == "reserved" for column in columns)
 
 
-def test_fields_name_protocols_that_exist() -> None:
-    assert {field.protocol for field in schema.FIELDS} <= set(_decode.PROTOCOLS)
-    assert len(schema.fields_by_name()) == len(schema.FIELDS)
-
-
 def test_reserved_bytes_are_zero() -> None:
     """What nobody fills must not leak what the memory held before."""
     inner = ethernet() / ipv4() / tcp(options=option(2, b"\5\xb4")) / b"x"

@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from spanline import _decode
-from spanline.chunk import Chunk
-from spanline.errors import UsageError
+from spanline.chunk import Chunk, Interfaces
 from spanline.pool import Pool
-from spanline.schema import DATAGRAM_DTYPE, LAYER_DTYPE, PACKET_DTYPE, PACKET_FLAGS, TUNNEL_DTYPE, fields_by_name
+from spanline.schema import DATAGRAM_DTYPE, LAYER_DTYPE, PACKET_DTYPE, PACKET_FLAGS, TUNNEL_DTYPE
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -107,31 +106,16 @@ class Batch:
         """
         return self._decode.layers(self._chunk, self.buffers[-1], self.datagrams)
 
-    def field(self, name: str) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.generic]]:
-        """All occurrences of a display-filter field (schema.FIELDS), outermost first within a frame.
-
-        Returns (packet, value): row numbers, uint32[n], and values, uint8/16/32[n] or uint8[n, width] for addresses. A
-        header that was cut off before the field has no occurrence of it. Raises UsageError for an unknown name.
-        """
-        field = fields_by_name().get(name)
-        if field is None:
-            raise UsageError(f"no field {name!r}", hint="spanline.schema.FIELDS lists them")
+    def headers(self, protocol: str, rows: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.void]:
+        """The headers of one protocol (schema.LAYER), in order; with `rows`, a mask bool[n], only in those frames."""
         layers = self.layers
-        of_field = (layers["protocol"] == PROTOCOLS.index(field.protocol)) & (
-            layers["length"] >= field.offset + field.width
-        )
-        packet = layers["packet"][of_field]
-        at = layers["offset"][of_field].astype(np.int64) + field.offset
-        octets = np.empty((len(at), field.width), np.uint8)
-        for number, buffer in enumerate(self.buffers):
-            inside = layers["buffer"][of_field] == number
-            octets[inside] = buffer[at[inside, None] + np.arange(field.width)]
-        if field.kind != "number":
-            return packet, octets
-        value = octets.view(f">u{field.width}").ravel().astype(f"u{field.width}")
-        if field.mask:
-            value = (value & field.mask) >> field.shift
-        return packet, value
+        wanted = layers["protocol"] == PROTOCOLS.index(protocol)
+        found: npt.NDArray[np.void] = layers[wanted if rows is None else wanted & rows[layers["packet"]]]
+        return found
+
+    @property
+    def interfaces(self) -> Interfaces:
+        return self._chunk.interfaces
 
 
 def _twice(rows: npt.NDArray[Any], larger: npt.NDArray[Any]) -> npt.NDArray[Any]:
