@@ -7,7 +7,6 @@ been counted into intervals before: the size of a picture does not depend on how
 from __future__ import annotations
 
 import csv
-import importlib.util
 import io
 from collections import Counter
 from collections.abc import Mapping
@@ -19,20 +18,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spanline.arrow import address_text
-from spanline.errors import UsageError
 from spanline.output import open_stream
 from spanline.stages.round_trips import METRICS, SPREAD
 
 if TYPE_CHECKING:
     import altair as alt
 
-SUFFIXES = (".html", ".png")
-MOST_PANELS = 40
-
 _LIGHT, _MIDDLE, _DARK = "#cfe3f5", "#7fb5e0", "#1b5e9b"
 _WIDTH = 760
-# The height of a panel where there are at most so many.
-_HEIGHTS = {1: 360, 3: 180, MOST_PANELS + 1: 90}
+# The height of a panel where there are at most so many, and where there are more.
+_HEIGHTS, _LOW = {1: 360, 3: 180}, 90
 # Ticks of a logarithmic axis in ms, where there is room between decades and where there is none.
 _DECADES = [10.0**power for power in range(-4, 8)]
 _BETWEEN = [step * decade for decade in _DECADES for step in (1, 2, 5)]
@@ -46,15 +41,6 @@ _WITH_UNIT = (
 # A single interval shall not fill the picture.
 _LEAST_INTERVALS = 9
 _DAY = 86_400_000
-
-
-def check_picture(path: str) -> None:
-    """Raises UsageError when no picture can be written to `path`: another suffix, or a package is missing."""
-    if Path(path).suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{path}: no picture has this suffix", hint=f"use {' or '.join(SUFFIXES)}")
-    missing = [name for name in ("altair", "vl_convert") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(f"a plot needs {' and '.join(missing)}", hint="python -m pip install 'spanline[plot]'")
 
 
 def write_picture(chart: alt.FacetChart, path: str) -> None:
@@ -84,7 +70,7 @@ def round_trip_chart(over_time: pa.Table, metric: str) -> alt.FacetChart:
     # All in ms; intervals are whole ones, which a float64 could not divide exactly.
     columns = {name: over_time.column(name).cast(pa.int64()).to_numpy() // 10**6 for name in ("start", "end")}
     columns |= {name: over_time.column(name).cast(pa.int64()).to_numpy() / 1e6 for name in SPREAD}
-    height = next(height for most, height in _HEIGHTS.items() if len(titles) <= most)
+    height = next((height for most, height in _HEIGHTS.items() if len(titles) <= most), _LOW)
     vertical = _vertical(columns, height)
     bar = alt.Chart().encode(
         x=_horizontal(columns),
@@ -151,7 +137,7 @@ def _vertical(columns: dict[str, npt.NDArray[Any]], height: int) -> dict[str, An
         return {"scale": alt.Scale(zero=True), "axis": alt.Axis(title=None, labelExpr=_WITH_UNIT, tickCount=4)}
     for name in SPREAD:
         columns[name] = np.maximum(columns[name], _LEAST)
-    ticks = _BETWEEN if most < 1000 * least and height > 100 else _DECADES
+    ticks = _BETWEEN if most < 1000 * least and height > _LOW else _DECADES
     scale = alt.Scale(type="log", nice=False, domain=[least / 1.2, most * 1.2])
     return {"scale": scale, "axis": alt.Axis(title=None, labelExpr=_WITH_UNIT, values=ticks)}
 

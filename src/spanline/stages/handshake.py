@@ -202,7 +202,8 @@ class Handshake:
 
 
 def _is_tcp(packets: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
-    return (packets["ip_protocol"] == TCP) & (packets["flags"] & HAS_TRANSPORT != 0)
+    has_ports: npt.NDArray[np.bool_] = packets["flags"] & HAS_TRANSPORT != 0
+    return has_ports & (packets["ip_protocol"] == TCP)
 
 
 def _table(batch: Batch) -> pa.Table:
