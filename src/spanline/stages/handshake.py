@@ -145,7 +145,7 @@ class Handshake:
     def missing(self) -> UsageError:
         """What to say when the conversation was not met: there is none, and what there is."""
         if not isinstance(self._wanted, Ends):
-            hint = f"there are 0 to {self._highest}" if self._highest >= 0 else "there is no TCP"
+            hint = f"the last one is {self._highest}" if self._highest >= 0 else "there is no TCP"
             return UsageError(f"no conversation has tcp.stream {self._wanted}", hint=hint)
         if self._datagrams:
             hint = "they exchange datagrams, which have no handshake"
