@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -71,16 +71,23 @@ def _frame_lines(flow: Mapping[str, Any], frames: Iterable[Mapping[str, Any]], w
                 _options(frame),
             ]
         )
+    heading, *rest = _fitted(texts, width)
+    return [heading._replace(style="bold"), *rest]
+
+
+def _fitted(texts: Sequence[Sequence[str]], width: int) -> list[Line]:
+    """Columns as far apart as there is room for; where there is none at all, the last one gets a line of its own."""
     widths = column_widths(texts)
-    gap = 2 if sum(widths) + 2 * (len(widths) - 1) <= width else 1
-    if sum(widths) + gap * (len(widths) - 1) <= width:
-        lines = [Line(aligned(text, widths, _RIGHT, gap)) for text in texts]
-    else:
-        lines = []
-        for text in texts:
-            lines.append(Line(aligned(text[:-1], widths[:-1], _RIGHT[:-1], gap)))
-            lines += [Line(f"{' ' * (widths[0] + gap)}{text[-1]}")] if text[-1] else []
-    return [lines[0]._replace(style="bold"), *lines[1:]]
+    for gap in (2, 1):
+        if sum(widths) + gap * (len(widths) - 1) <= width:
+            return [Line(aligned(text, widths, _RIGHT, gap)) for text in texts]
+    gap = 2 if sum(widths[:-1]) + 2 * (len(widths) - 2) <= width else 1
+    lines = []
+    for *text, last in texts:
+        lines.append(Line(aligned(text, widths[:-1], _RIGHT[:-1], gap)))
+        if last:
+            lines.append(Line(f"{' ' * (widths[0] + gap)}{last}"))
+    return lines
 
 
 def _options(frame: Mapping[str, Any]) -> str:
@@ -103,9 +110,13 @@ def _times(flow: Mapping[str, Any]) -> list[Line]:
     for metric, meaning in METRICS.items():
         value = flow[f"{metric}_rtt"]
         exact = UNKNOWN if value is None else f"{_seconds(value)} s"
-        rows.append([_NAMES[metric], duration(value), exact, meaning.rpartition(": ")[2]])
+        way = meaning.partition(": ")[2] or "Wireshark's tcp.analysis.initial_rtt"
+        rows.append([_NAMES[metric], duration(value), exact, way])
     widths = column_widths(rows)
-    return [Line(aligned(row, widths, [False, True, True, False], 2)) for row in rows]
+    lines = [Line(aligned(row, widths, [False, True, True, False], 2)) for row in rows]
+    if flow["syn_ambiguous"]:
+        lines.append(Line("The SYN was sent again: times begin with the one that was answered.", "dim"))
+    return lines
 
 
 def _seconds(nanoseconds: int) -> str:
