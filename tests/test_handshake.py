@@ -30,6 +30,7 @@ from tests.craft_files import START, Record, pcap
 from tests.craft_tunnels import vxlan
 from tests.rows import decode_all, mapped
 from tests.test_frames_against_tshark import OTHER_FRAMES
+from tests.test_streams_against_tshark import VNC
 
 CLIENT, SERVER = "10.0.0.1", "10.0.0.2"
 MSS, SCALE, SACK = option(2, b"\x05\xb4"), option(3, b"\7"), option(4)
@@ -430,7 +431,7 @@ OTHER_HANDSHAKES = {
     "plaintext/socks__nDPI__tls_heur__shadowsocks-tcp.pcapng": SOCKS,
     "plaintext/socks__nDPI__tls_heur__vmess-tcp-tls.pcapng": SOCKS,
     "plaintext/socks__nDPI__tls_heur__vmess-tcp.pcapng": SOCKS,
-    "plaintext/vnc__nDPI__vnc.pcap": "tshark's VNC dissector opens a conversation of its own in the middle of the connection",
+    "plaintext/vnc__nDPI__vnc.pcap": VNC,
 }
 
 
