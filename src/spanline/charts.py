@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spanline.arrow import address_text
 from spanline.output import open_stream
+from spanline.stages.ends import end_text
 from spanline.stages.round_trips import METRICS, SPREAD
 
 if TYPE_CHECKING:
@@ -120,12 +120,10 @@ def _panels(over_time: pa.Table) -> list[str]:
     return [f"{_name(*server)}: {counts[server]:,} flow{'s' * (counts[server] != 1)}" for server in servers]
 
 
-def _name(address: bytes | None, port: int | None, vni: int | None) -> str:
+def _name(address: bytes | None, port: int, vni: int | None) -> str:
     if address is None:
         return "all other servers"
-    text = address_text(address)
-    server = f"[{text}]:{port}" if ":" in text else f"{text}:{port}"
-    return server if vni is None else f"{server}, VNI {vni}"
+    return end_text(address, port) + ("" if vni is None else f", VNI {vni}")
 
 
 def _vertical(columns: dict[str, npt.NDArray[Any]], height: int) -> dict[str, Any]:
