@@ -64,6 +64,27 @@ def show_round_trips(times: pa.Table, metric: str, limit: int | None, output: Ou
         write(times.slice(0, limit), output)
 
 
+def show_conversation(
+    number: int, flow: pa.Table, frames: pa.Table, limit: int | None, left_out: int, output: Output
+) -> None:
+    """The first `limit` of the `frames` of a handshake, of which `left_out` are not there, and their `flow`."""
+    here = frames.slice(0, limit)
+    if output.format == "table":
+        from spanline.cli.follow_view import plain_row, print_conversation
+
+        with page(output) as target:
+            print_conversation(number, plain_row(flow), here, frames.num_rows - here.num_rows + left_out, target)
+    elif output.format == "json":
+        from spanline.arrow import textual
+        from spanline.community import with_community_id
+
+        facts = textual(with_community_id(flow)).to_pylist()[0]
+        with open_stream(output.path) as stream:
+            write_objects([{"tcp_stream": number, **facts, "frames": textual(here).to_pylist()}], stream)
+    else:
+        write(here, output)
+
+
 def show_packets(capture: Capture, batches: Iterator[Batch], count: int | None, output: Output) -> None:
     """The frames of `batches`, the first `count` of them, each batch as soon as it is there."""
     from spanline.arrow import arrow_schema
