@@ -6,9 +6,10 @@
 #include "network.h"
 #include "tcp.h"
 
+/* Wireshark does not look at the payload of a segment that came again or late (tcp.no_subdissector_on_error). */
 enum {
-    STREAM_RETRANSMISSION = 0x01, /* stream_row.analysis: the bits that say that a segment's payload is not looked at */
-    STREAM_NOT_READ = 0x0F,
+    ANALYSIS_NOT_READ = ANALYSIS_RETRANSMISSION | ANALYSIS_FAST_RETRANSMISSION | ANALYSIS_SPURIOUS_RETRANSMISSION |
+                        ANALYSIS_OUT_OF_ORDER,
 };
 
 typedef struct {
@@ -81,7 +82,7 @@ ALWAYS_INLINE void annotate_tcp(application_engine *e, finding *f, const packet_
     if (row->payload_length == 0 && !(row->tcp_flags & TCP_FIN)) {
         return;
     }
-    if (stream->analysis & STREAM_NOT_READ) {
+    if (stream->analysis & ANALYSIS_NOT_READ) {
         return;
     }
     const message m = payload_of(row, in);

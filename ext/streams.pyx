@@ -251,6 +251,11 @@ cdef class StreamTable:
         cdef stream_table *t = &self.table
         return t.numbers[0], t.numbers[1], t.evicted, t.forgotten, t.packets, t.clock, t.hand
 
+    @property
+    def slots(self):
+        """How many records there are, also of streams that were given up: each packet's slot is below."""
+        return self.table.record_count
+
     def save(self):
         """(records, segments): all that is known, as the bytes of schema.STREAM_RECORD and SEGMENT, for load()."""
         records = np.empty(self.table.record_count * sizeof(stream_record), np.uint8)

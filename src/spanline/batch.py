@@ -15,6 +15,7 @@ from spanline.schema import (
     ANALYSIS_DTYPE,
     DATAGRAM_DTYPE,
     LAYER_DTYPE,
+    MESSAGE_DTYPE,
     NO_STREAM,
     OTHER_STREAM_DTYPE,
     PACKET_DTYPE,
@@ -48,6 +49,7 @@ class Batch:
     streams       structured array (schema.STREAM), one row a frame: the stream it is of; by Annotate
     other_streams structured array (schema.OTHER_STREAM), those of outer and quoted headers; by Annotate
     analysis      structured array (schema.ANALYSIS), one row a frame, of its innermost TCP; by Annotate(details=True)
+    messages      structured array (schema.MESSAGE), messages of applications; by Annotate(messages=True)
     numbers       the frames' numbers in the capture, from 1, uint64
     first_frame   the first of them; 0 when there are no rows
     begun         time of the capture's first frame, ns since the epoch
@@ -73,6 +75,7 @@ class Batch:
         self.streams = np.empty(0, STREAM_DTYPE)
         self.other_streams = np.empty(0, OTHER_STREAM_DTYPE)
         self.analysis = np.empty(0, ANALYSIS_DTYPE)
+        self.messages = np.empty(0, MESSAGE_DTYPE)
         self._chunk = chunk
         self._decode = decode
 
@@ -86,9 +89,9 @@ class Batch:
     def select(self, rows: npt.NDArray[np.bool_]) -> Batch:
         """The batch of only some of its frames, in the same order: `rows` is a mask, bool[n]. The bytes are shared."""
         place = np.cumsum(rows) - 1
-        parts = self.tunnels, self.datagrams, self.other_streams
-        tunnels, datagrams, other_streams = (part[rows[part["packet"]]] for part in parts)
-        for part in tunnels, datagrams, other_streams:
+        parts = self.tunnels, self.datagrams, self.other_streams, self.messages
+        tunnels, datagrams, other_streams, messages = (part[rows[part["packet"]]] for part in parts)
+        for part in tunnels, datagrams, other_streams, messages:
             part["packet"] = place[part["packet"]]
         chunk = Chunk(self._chunk.buffer, self._chunk.records[rows], self._chunk.interfaces)
         some = Batch(chunk, self.packets[rows], tunnels, self._decode, self.numbers[rows], begun=self.begun)
@@ -96,7 +99,7 @@ class Batch:
         some.buffers, some.datagrams, some.applications = self.buffers, datagrams, self.applications
         some.streams = self.streams[rows] if len(self.streams) else self.streams
         some.analysis = self.analysis[rows] if len(self.analysis) else self.analysis
-        some.other_streams = other_streams
+        some.other_streams, some.messages = other_streams, messages
         if self.fragments:
             some.fragments = int(np.count_nonzero(some.packets["flags"] & IS_FRAGMENT))
         return some
@@ -137,6 +140,11 @@ class Batch:
         return self._chunk.interfaces.link_types
 
     @property
+    def reassembled(self) -> Bytes:
+        """The bytes that `datagrams` are in; any, where there are none."""
+        return self.buffers[min(1, len(self.buffers) - 1)]
+
+    @property
     def paths(self) -> _decode.Paths:
         return self._decode.decoder.paths
 
@@ -168,7 +176,7 @@ class Batch:
     def _headers(self, wanted: int, rows: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.void]:
         known = self._listed.get(wanted)
         if known is None:
-            known = self._decode.layers(self._chunk, self.packets, rows, self.buffers[-1], self.datagrams, wanted)
+            known = self._decode.layers(self._chunk, self.packets, rows, self.reassembled, self.datagrams, wanted)
             if rows is None:
                 self._listed[wanted] = known
         elif rows is not None:

@@ -175,6 +175,15 @@ DATAGRAM = (
     Column("protocol", "u4", "uint32", "Protocol", "", "IP protocol number of what it begins with"),
 )
 
+MESSAGE = (
+    Column("packet", "u4", "uint32", "Packet", "", "row in the batch's packets: the frame that completed it"),
+    Column("offset", "u4", "uint32", "Offset", "byte", "in the batch's buffers[buffer]"),
+    Column("length", "u4", "uint32", "Length", "byte", "of what was captured and kept of it"),
+    Column("application", "u2", "uint16", "Application", "", "index into the names of protocols.compiling"),
+    Column("buffer", "u1", "uint8", "Buffer", "", "index into the batch's buffers"),
+    Column("reserved", "u1", ""),
+)
+
 FRAGMENT = (
     Column("timestamp", "i8", "time", unit="ns", description="of the datagram's first fragment"),
     Column("source", "(16,)u1", "address"),
@@ -422,6 +431,7 @@ TUNNEL_DTYPE = dtype(TUNNEL)
 LAYER_DTYPE = dtype(LAYER)
 DATAGRAM_DTYPE = dtype(DATAGRAM)
 FRAGMENT_DTYPE = dtype(FRAGMENT)
+MESSAGE_DTYPE = dtype(MESSAGE)
 STREAM_DTYPE = dtype(STREAM)
 ANALYSIS_DTYPE = dtype(ANALYSIS)
 QUOTED_DTYPE = dtype(QUOTED)

@@ -45,7 +45,7 @@ class At:
     def __call__(self, batch: Batch, rows: Rows | None) -> Occurrences:
         headers = batch.headers(self.protocol, rows)
         place = _fields.Place(self.offset, self.width, None if self.when is None else self.when.limits())
-        layers, buffers = headers.view(np.uint8), (batch.buffers[0], batch.buffers[-1])
+        layers, buffers = headers.view(np.uint8), (batch.buffers[0], batch.reassembled)
         if self.octets:
             return Occurrences(*place.octets(layers, *buffers))
         packet, ordinal, numbers = place.numbers(layers, *buffers)
@@ -88,7 +88,7 @@ class Headers:
         headers = batch.headers(self.protocol, rows)
         data, offsets = _fields.spans(
             batch.buffers[0],
-            batch.buffers[-1],
+            batch.reassembled,
             np.ascontiguousarray(headers["buffer"]),
             headers["offset"].astype(np.int64),
             headers["size" if self.whole else "length"].astype(np.int64),
