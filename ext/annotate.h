@@ -128,7 +128,8 @@ static inline uint32_t annotate_batch(application_engine *e, packet_row *rows, c
             const uint32_t last = row->path < in->path_count ? in->last_protocols[row->path] : PROTOCOL_NONE;
             const message m = payload_of(row, in);
             if (last != PROTOCOL_ARP && m.bytes.length) {
-                const uint32_t name = by_network(e->set, row, last, &m);
+                uint32_t name = by_network(e->set, row, last, &m);
+                name = accepts(e->set, name, &m) ? name : (uint32_t)NAME_NONE;
                 found(&f, name == NAME_NONE ? (uint32_t)NAME_DATA : name, &m);
             }
         }

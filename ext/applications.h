@@ -17,7 +17,7 @@ enum framing {
     FRAMING_WHOLE,   /* a segment is a message */
     FRAMING_EACH,    /* each message says how long it is */
     FRAMING_RECORDS, /* the same, but those that come together are shown as one */
-    FRAMING_LINES,   /* a segment is a message, but goes on when it does not end with a line */
+    FRAMING_LINES,   /* a segment is a message, but goes on when its first line does not end in it */
     FRAMING_HTTP,    /* lines, an empty one, and a body as long as they say */
 };
 

@@ -150,7 +150,7 @@ static inline uint32_t message_length(application_engine *e, application_stream 
             return m->wire;
         }
     } else if (a->framing == FRAMING_LINES) {
-        if (can_wait(m) && view_u8(m->bytes, m->wire - 1) != '\n') {
+        if (can_wait(m) && line_end(m->bytes, 0) == 0) {
             wait_for(e, s, WAITING_MORE, m, seq, 0);
             return 0;
         }

@@ -229,7 +229,7 @@ class Application:
     content     whether a message is one on any port; tcp_content and udp_content where the transports differ
     framing     how messages follow one another in a TCP stream:
                 "whole" each segment is one · "each" each says its `length` · "records" the same, those that come together
-                are shown as one · "lines" a segment that goes on when it does not end with a newline ·
+                are shown as one · "lines" each segment, with the next when its first line does not end in it ·
                 "http" lines, an empty one, and a body as long as they say
     length      of a message in bytes, with its header; 0 or less when it contradicts itself. With "http": whether it
                 begins like a message
