@@ -62,6 +62,13 @@ ALWAYS_INLINE application_stream *stream_at(application_engine *e, const stream_
     return s;
 }
 
+/* A protocol that was read goes on behind what was captured. */
+ALWAYS_INLINE void found_cut(finding *f, const message *m) {
+    if (UNLIKELY(m->bytes.length < m->wire) && f->stack && f->stacks->name[f->stack] != NAME_DATA) {
+        found(f, NAME_SHORT, m);
+    }
+}
+
 ALWAYS_INLINE void annotate_tcp(application_engine *e, finding *f, const packet_row *row, const stream_row *stream,
                                 const annotate_input *in) {
     application_stream *s = stream_at(e, stream);
@@ -78,25 +85,29 @@ ALWAYS_INLINE void annotate_tcp(application_engine *e, finding *f, const packet_
         return;
     }
     const message m = payload_of(row, in);
-    if (m.wire && m.bytes.length == 0) { /* nothing of it was captured */
+    if (UNLIKELY(m.wire && m.bytes.length == 0)) {
         return;
     }
     find_in_segment(e, f, s, stream->direction & 1, m, row->tcp_seq + ((row->tcp_flags & TCP_SYN) != 0),
                     row->tcp_flags & TCP_FIN);
+    found_cut(f, &m);
 }
 
 ALWAYS_INLINE void annotate_udp(application_engine *e, finding *f, const packet_row *row, const stream_row *stream,
                                 const annotate_input *in) {
     application_stream nobody = {0}, *s = stream_at(e, stream);
     const message m = payload_of(row, in);
-    if (m.bytes.length == 0) {
+    if (m.wire == 0) {
         return;
     }
     const uint32_t name = choose(e->set, 1, s ? s : &nobody, &m);
-    if (name == NAME_NONE) {
+    if (m.bytes.length == 0) {
+        found(f, NAME_SHORT, &m);
+    } else if (name == NAME_NONE) {
         found(f, NAME_DATA, &m);
     } else {
         find_in_message(f, name, m);
+        found_cut(f, &m);
     }
 }
 

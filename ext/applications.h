@@ -10,7 +10,7 @@
 enum { MAX_APPLICATIONS = 256, MAX_STACKS = 65535, MAX_SIBLINGS = 64, MAX_CARRIED = 8 };
 
 /* Names that are no protocol's, but that a frame may have. */
-enum { NAME_NONE, NAME_DATA, NAME_SEGMENTS, FIRST_APPLICATION };
+enum { NAME_NONE, NAME_DATA, NAME_SEGMENTS, NAME_SHORT, FIRST_APPLICATION };
 
 /* How messages follow one another in a stream. */
 enum framing {
@@ -25,13 +25,14 @@ typedef struct {
     uint32_t accept; /* programs: whether a message is one of this protocol, */
     uint32_t length; /* how long it is, */
     uint32_t next;   /* where inside it another one of the same kind begins, 0 for none */
+    uint32_t wraps;   /* whether what follows is another conversation inside this protocol */
     uint32_t becomes; /* which protocol the conversation goes on with after it, 0 for the same */
     uint32_t first_carried;
     uint16_t carried_count;
     uint8_t framing;
     uint8_t reserved;
 } application;
-STATIC_ASSERT(sizeof(application) == 24, "application");
+STATIC_ASSERT(sizeof(application) == 28, "application");
 
 /* `carried` begins `at` bytes inside a message of another protocol `when` that holds. */
 typedef struct {

@@ -73,6 +73,7 @@ cdef extern from "annotate.h" nogil:
     ctypedef struct block_pool:
         message_block *blocks
         uint32_t count
+        uint32_t used
         uint32_t free
         uint64_t refused
 
@@ -103,6 +104,9 @@ cdef extern from "annotate.h" nogil:
         MOST_MESSAGES
         FIRST_APPLICATION
 
+    uint32_t stack_push(stack_table *t, uint32_t stack, uint32_t name) noexcept
+    int application_streams_are_whole(const uint8_t *streams, size_t size, const uint8_t *blocks, size_t block_bytes,
+                                      uint32_t free) noexcept
     uint32_t annotate_batch(application_engine *e, packet_row *rows, const stream_row *streams, uint32_t start,
                             uint32_t count, const annotate_input *source) noexcept
 
@@ -180,7 +184,6 @@ cdef class Applications:
 
     def __cinit__(self, ApplicationSet set, uint64_t memory):
         cdef application_engine *e = &self.engine
-        cdef uint32_t n
         memset(e, 0, sizeof(application_engine))
         memset(&self.stacks, 0, sizeof(stack_table))
         self.set = set
@@ -195,13 +198,6 @@ cdef class Applications:
         e.pool.blocks = <message_block *>malloc(e.pool.count * sizeof(message_block))
         if not (self.stacks.next and self.stacks.parent and self.stacks.name and e.pool.blocks):
             raise MemoryError
-        self._free_all()
-
-    cdef void _free_all(self) noexcept:
-        cdef uint32_t n
-        for n in range(1, self.engine.pool.count):
-            self.engine.pool.blocks[n].next = n + 1 if n + 1 < self.engine.pool.count else 0
-        self.engine.pool.free = 1
 
     def __dealloc__(self):
         free(self.stacks.next)
@@ -227,6 +223,32 @@ cdef class Applications:
     def refused(self):
         """Times that there was no memory for the beginning of a message."""
         return self.engine.pool.refused
+
+    def save(self):
+        """(streams, blocks, stacks, counts): all that is known, to be given to load()."""
+        cdef application_engine *e = &self.engine
+        streams = (<const char *>e.streams)[:e.slots * sizeof(application_stream)] if e.slots else b""
+        blocks = (<const char *>e.pool.blocks)[:(e.pool.used + 1) * sizeof(message_block)]
+        stacks = [(self.stacks.parent[n], self.stacks.name[n]) for n in range(1, self.stacks.count)]
+        return streams, blocks, stacks, (e.pool.free, e.pool.refused, self.stacks.excess)
+
+    def load(self, const uint8_t[::1] streams, const uint8_t[::1] blocks, stacks, counts):
+        """Goes on where another with the same protocols and memory left its save()."""
+        cdef application_engine *e = &self.engine
+        if (streams.shape[0] % sizeof(application_stream) or blocks.shape[0] % sizeof(message_block) or
+                not 0 < blocks.shape[0] <= <Py_ssize_t>(e.pool.count * sizeof(message_block)) or
+                not application_streams_are_whole(&streams[0] if streams.shape[0] else NULL, streams.shape[0],
+                                                  &blocks[0], blocks.shape[0], counts[0])):
+            raise ValueError("the saved messages are not whole")
+        self._grow(<uint32_t>(streams.shape[0] // sizeof(application_stream)))
+        if streams.shape[0]:
+            memcpy(e.streams, &streams[0], streams.shape[0])
+        memcpy(e.pool.blocks, &blocks[0], blocks.shape[0])
+        e.pool.used = <uint32_t>(blocks.shape[0] // sizeof(message_block)) - 1
+        e.pool.free, e.pool.refused, self.stacks.excess = counts
+        for parent, name in stacks:
+            if not parent < self.stacks.count or stack_push(&self.stacks, parent, name) != self.stacks.count - 1:
+                raise ValueError("the saved stacks are not whole")
 
     cdef int _grow(self, uint32_t slots) except -1:
         if slots <= self.engine.slots:

@@ -20,7 +20,8 @@ typedef struct {
 typedef struct {
     message_block *blocks;
     uint32_t count;
-    uint32_t free; /* the first of the chain of free ones */
+    uint32_t used; /* blocks behind this one were never taken */
+    uint32_t free; /* the first of the chain of those that were given back */
     uint64_t refused; /* times that there was none: the message is then judged by what was kept */
 } block_pool;
 
@@ -50,7 +51,8 @@ typedef struct {
     uint8_t application;  /* found by content: what the conversation is from then on */
     uint8_t http_seen;    /* a request or a response: what is neither continues one */
     uint8_t answers_head; /* the last HTTP request was HEAD */
-    uint8_t reserved[3];
+    uint8_t wrapped_in;   /* the protocol that carries the conversation from then on, as SOCKS does */
+    uint8_t reserved[2];
 } application_stream;
 
 typedef struct {
@@ -81,18 +83,26 @@ static inline void drop_message(block_pool *pool, message_state *s) {
     s->chunks.left = s->chunks.state = 0;
 }
 
+static inline uint32_t take_block(block_pool *pool) {
+    const uint32_t block = pool->free;
+    if (block == NO_BLOCK) {
+        return pool->used + 1 < pool->count ? ++pool->used : NO_BLOCK;
+    }
+    pool->free = pool->blocks[block].next;
+    return block;
+}
+
 /* Blocks hang in a chain whose first one is the last that was filled: reading goes from the back. */
 static inline void keep_bytes(block_pool *pool, message_state *s, bytes_view bytes) {
     uint32_t at = 0;
     while (at < bytes.length && s->kept < KEPT_BYTES) {
         const uint32_t used = s->kept % BLOCK_BYTES;
         if (used == 0) {
-            const uint32_t block = pool->free;
+            const uint32_t block = take_block(pool);
             if (block == NO_BLOCK) {
                 pool->refused++;
                 return;
             }
-            pool->free = pool->blocks[block].next;
             pool->blocks[block].next = s->block;
             s->block = block;
         }
@@ -197,9 +207,24 @@ static inline uint32_t message_length(application_engine *e, application_stream 
     return (uint32_t)length;
 }
 
+/* Inside another protocol ports say nothing, and what begins like that protocol's messages is its own. */
+static inline uint32_t choose_wrapped(const application_set *set, application_stream *stream, const message *m) {
+    const application *around = application_at(set, stream->wrapped_in);
+    if (around->framing == FRAMING_HTTP && program_holds(&set->program, around->length, m)) {
+        return stream->wrapped_in;
+    }
+    if (stream->application == NAME_NONE || !accepts(set, stream->application, m)) {
+        stream->application = (uint8_t)by_content(set, 0, m);
+    }
+    return stream->application;
+}
+
 /* Which protocol the bytes at `m` are of. */
 static inline uint32_t choose(const application_set *set, int transport, application_stream *stream, const message *m) {
     uint32_t name = stream->application;
+    if (UNLIKELY(stream->wrapped_in != NAME_NONE)) {
+        return choose_wrapped(set, stream, m);
+    }
     if (name != NAME_NONE && accepts(set, name, m)) {
         return name;
     }
@@ -218,14 +243,22 @@ static inline void show(application_engine *e, finding *f, application_stream *s
     if (becomes != NO_PROGRAM && program_run(&e->set->program, becomes, &m, &other) == OUTCOME_VALUE && other > 0) {
         stream->application = (uint8_t)other;
     }
+    if (application_at(e->set, name)->wraps != NO_PROGRAM &&
+        program_holds(&e->set->program, application_at(e->set, name)->wraps, &m)) {
+        stream->wrapped_in = (uint8_t)name;
+    }
 }
 
 /* Messages from `m` on, until it is used up or one of them waits. Returns how much was shown. */
 static inline uint32_t find_messages(application_engine *e, finding *f, application_stream *stream, message_state *s,
                                      message m, uint32_t seq) {
-    uint32_t done = 0, records = NAME_NONE;
+    uint32_t done = 0, records = NAME_NONE, around = stream->wrapped_in;
     for (uint32_t calls = 0; m.wire && calls < MAX_CALLS; calls++) {
         const uint32_t name = choose(e->set, 0, stream, &m);
+        if (UNLIKELY(around != NAME_NONE && around != name)) {
+            found(f, around, &m);
+            around = NAME_NONE;
+        }
         if (name == NAME_NONE) {
             found(f, NAME_DATA, &m);
             return done + m.wire;
@@ -270,6 +303,9 @@ static inline void complete(application_engine *e, finding *f, application_strea
     }
     if (at_fin || known) { /* what was not kept is not waited for */
         const uint32_t name = choose(e->set, 0, stream, &whole);
+        if (stream->wrapped_in != NAME_NONE && stream->wrapped_in != name) {
+            found(f, stream->wrapped_in, &whole);
+        }
         if (application_at(e->set, name)->framing == FRAMING_HTTP) {
             stream->answers_head = http_read(whole.bytes, 0).head_request;
         }
@@ -339,6 +375,39 @@ static inline void find_in_segment(application_engine *e, finding *f, applicatio
         }
     }
     find_messages(e, f, stream, s, m, seq);
+}
+
+/* Whether saved streams and blocks are what they say: each block is in one chain only, and chains are as long as what they
+ * keep. Chains are followed for as many steps as there are blocks. */
+static inline int application_streams_are_whole(const uint8_t *streams, size_t size, const uint8_t *blocks,
+                                                size_t block_bytes, uint32_t free) {
+    const size_t block_count = block_bytes / sizeof(message_block);
+    size_t steps = 0;
+    message_block block;
+    for (size_t at = 0; at + sizeof(application_stream) <= size; at += sizeof(application_stream)) {
+        application_stream stream;
+        memcpy(&stream, streams + at, sizeof stream);
+        for (int way = 0; way < 2; way++) {
+            const message_state *s = &stream.way[way];
+            size_t blocks_wanted = (s->kept + BLOCK_BYTES - 1) / BLOCK_BYTES;
+            for (uint32_t next = s->block; next != NO_BLOCK; next = block.next, blocks_wanted--, steps++) {
+                if (next >= block_count || blocks_wanted == 0 || steps > block_count) {
+                    return 0;
+                }
+                memcpy(&block, blocks + next * sizeof block, sizeof block);
+            }
+            if (blocks_wanted) {
+                return 0;
+            }
+        }
+    }
+    for (uint32_t next = free; next != NO_BLOCK; next = block.next, steps++) {
+        if (next >= block_count || steps > block_count) {
+            return 0;
+        }
+        memcpy(&block, blocks + next * sizeof block, sizeof block);
+    }
+    return 1;
 }
 
 #endif

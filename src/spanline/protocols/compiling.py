@@ -20,7 +20,7 @@ CODES = (
 )  # fmt: skip
 FRAMINGS = ("whole", "each", "records", "lines", "http")
 # Names that are no protocol's, as in ext/applications.h.
-NAMES = ("", "data", "tcp.segments")
+NAMES = ("", "data", "tcp.segments", "_ws.short")
 NO_PROGRAM = 0xFFFFFFFF
 MOST_DEEP = 16
 
@@ -30,6 +30,7 @@ APPLICATION = np.dtype(
         ("accept", "u4"),
         ("length", "u4"),
         ("next", "u4"),
+        ("wraps", "u4"),
         ("becomes", "u4"),
         ("first_carried", "u4"),
         ("carried_count", "u2"),
@@ -123,7 +124,7 @@ def compile_set(protocols: Iterable[Application]) -> _applications.ApplicationSe
         raise ValueError("two protocols have one name")
     number = {name: n for n, name in enumerate(names)}
     rows = np.zeros(len(names), APPLICATION)
-    for name in ("accept", "length", "next", "becomes"):
+    for name in ("accept", "length", "next", "wraps", "becomes"):
         rows[name] = NO_PROGRAM
     carried: list[tuple[int, int, int]] = []
     for protocol in protocols:
@@ -131,6 +132,7 @@ def compile_set(protocols: Iterable[Application]) -> _applications.ApplicationSe
         row["accept"] = compiler.program(protocol.accept)
         row["length"] = compiler.program(protocol.length)
         row["next"] = compiler.program(protocol.next)
+        row["wraps"] = compiler.program(protocol.wraps)
         row["becomes"] = compiler.program(_becomes(protocol, number))
         row["framing"] = FRAMINGS.index(protocol.framing)
         inner = [(rule, other.name) for other in protocols for rule in other.inside if rule.protocol == protocol.name]

@@ -45,6 +45,7 @@ PROTOCOLS = (
         tcp_content=_BEGINS,
         framing="http",
         length=_BEGINS,
+        wraps=starts(b"CONNECT "),
         data=~_BEGINS | (captured > _BODY),
         becomes=(
             ("websocket", _SWITCHES & starts_any_case(b"websocket", header(b"upgrade"))),

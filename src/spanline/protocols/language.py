@@ -235,6 +235,7 @@ class Application:
                 begins like a message
     next        where in a message another one of the same protocol begins; 0 for none
     becomes     what the conversation goes on with after a message for which a condition holds: (name, condition)
+    wraps       the message behind which another conversation follows inside this protocol
     inside      what it is carried by
     data        when what it carries is shown as data, if nothing better is known of it
     foreign     patterns (regular expressions over the first bytes that one side sends) by which it is found on ports
@@ -256,6 +257,7 @@ class Application:
     framing: Framing = "whole"
     length: Expression | None = None
     next: Expression | None = None
+    wraps: Expression | None = None
     becomes: tuple[tuple[str, Expression], ...] = ()
     inside: tuple[Inside, ...] = ()
     data: Expression | None = None
