@@ -12,7 +12,7 @@ typedef struct {
     uint32_t length; /* of the body, when that is known */
     uint8_t body;    /* enum http_body */
     uint8_t response;
-    uint8_t head_request; /* the answer to HEAD has headers of a body and none */
+    uint8_t head_request; /* the answer to HEAD has headers of a body and none; that to CONNECT has neither */
 } http_message;
 
 ALWAYS_INLINE uint32_t lower(uint32_t octet) { return octet >= 'A' && octet <= 'Z' ? octet | 0x20U : octet; }
@@ -69,7 +69,7 @@ static inline http_message http_read(bytes_view bytes, int answers_head) {
         }
         status = line_number(bytes, n, at);
     }
-    m.head_request = (uint8_t)line_begins(bytes, 0, "head ");
+    m.head_request = (uint8_t)(line_begins(bytes, 0, "head ") || line_begins(bytes, 0, "connect "));
     none = m.response && (answers_head || status / 100 == 1 || status == 204 || status == 304);
     while (at) {
         const uint32_t end = line_end(bytes, at);

@@ -50,7 +50,7 @@ typedef struct {
     uint16_t server_port;
     uint8_t application;  /* found by content: what the conversation is from then on */
     uint8_t http_seen;    /* a request or a response: what is neither continues one */
-    uint8_t answers_head; /* the last HTTP request was HEAD */
+    uint8_t answers_head; /* the last HTTP request was HEAD or CONNECT */
     uint8_t wrapped_in;   /* the protocol that carries the conversation from then on, as SOCKS does */
     uint8_t reserved[2];
 } application_stream;
@@ -252,7 +252,8 @@ static inline void show(application_engine *e, finding *f, application_stream *s
 /* Messages from `m` on, until it is used up or one of them waits. Returns how much was shown. */
 static inline uint32_t find_messages(application_engine *e, finding *f, application_stream *stream, message_state *s,
                                      message m, uint32_t seq) {
-    uint32_t done = 0, records = NAME_NONE, around = stream->wrapped_in;
+    const int repeats = application_at(e->set, stream->wrapped_in)->framing == FRAMING_HTTP;
+    uint32_t done = 0, records = NAME_NONE, around = f->stack == 0 || repeats ? stream->wrapped_in : NAME_NONE;
     for (uint32_t calls = 0; m.wire && calls < MAX_CALLS; calls++) {
         const uint32_t name = choose(e->set, 0, stream, &m);
         if (UNLIKELY(around != NAME_NONE && around != name)) {
