@@ -89,6 +89,8 @@ ALWAYS_INLINE void annotate_tcp(application_engine *e, finding *f, const packet_
     if (UNLIKELY(m.wire && m.bytes.length == 0)) {
         return;
     }
+    f->carried = &s->carried;
+    expect(e, s, row, 0);
     find_in_segment(e, f, s, stream->direction & 1, m, row->tcp_seq + ((row->tcp_flags & TCP_SYN) != 0),
                     row->tcp_flags & TCP_FIN);
     found_cut(f, &m);
@@ -101,13 +103,17 @@ ALWAYS_INLINE void annotate_udp(application_engine *e, finding *f, const packet_
     if (m.wire == 0) {
         return;
     }
-    const uint32_t name = choose(e->set, 1, s ? s : &nobody, &m);
+    s = s ? s : &nobody;
+    f->carried = &s->carried;
+    expect(e, s, row, 1);
+    const uint32_t name = choose(e->set, 1, s, &m);
     if (m.bytes.length == 0) {
         found(f, NAME_SHORT, &m);
     } else if (name == NAME_NONE) {
         found(f, NAME_DATA, &m);
     } else {
         find_in_message(f, name, m);
+        hear(e, f, name, m.bytes);
         found_cut(f, &m);
     }
 }
@@ -129,7 +135,8 @@ static inline uint32_t annotate_batch(application_engine *e, packet_row *rows, c
         }
         const bytes_view buffer =
             row->payload_buffer < in->buffer_count ? in->buffers[row->payload_buffer] : (bytes_view){NULL, 0};
-        finding f = {e->set, e->stacks, &e->messages, 0, n, row->payload_buffer, buffer.data, 0};
+        uint8_t carried = NAME_NONE;
+        finding f = {e->set, e->stacks, &e->messages, 0, n, row->payload_buffer, buffer.data, 0, &carried, row};
         if (LIKELY(row->flags & PACKET_HAS_TRANSPORT)) {
             if (row->ip_protocol == IP_TCP && row->transport_length >= 20) {
                 annotate_tcp(e, &f, row, &streams[n], in);
@@ -140,7 +147,8 @@ static inline uint32_t annotate_batch(application_engine *e, packet_row *rows, c
             const uint32_t last = row->path < in->path_count ? in->last_protocols[row->path] : PROTOCOL_NONE;
             const message m = payload_of(row, in);
             if (last != PROTOCOL_ARP && m.bytes.length) {
-                const uint32_t name = by_network(e->set, row, last, &m);
+                uint32_t name = by_network(e->set, row, last, &m);
+                name = accepts(e->set, name, &m) ? name : (uint32_t)NAME_NONE;
                 found(&f, name == NAME_NONE ? (uint32_t)NAME_DATA : name, &m);
             }
         }

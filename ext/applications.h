@@ -4,6 +4,7 @@
 #ifndef SPANLINE_APPLICATIONS_H
 #define SPANLINE_APPLICATIONS_H
 
+#include "announced.h"
 #include "program.h"
 #include "records.h"
 
@@ -17,7 +18,7 @@ enum framing {
     FRAMING_WHOLE,   /* a segment is a message */
     FRAMING_EACH,    /* each message says how long it is */
     FRAMING_RECORDS, /* the same, but those that come together are shown as one */
-    FRAMING_LINES,   /* a segment is a message, but goes on when it does not end with a line */
+    FRAMING_LINES,   /* a segment is a message, but goes on when its first line does not end in it */
     FRAMING_HTTP,    /* lines, an empty one, and a body as long as they say */
 };
 
@@ -30,11 +31,12 @@ typedef struct {
     uint32_t first_carried;
     uint16_t carried_count;
     uint8_t framing;
-    uint8_t reserved;
+    uint8_t announces; /* enum announcement */
 } application;
 STATIC_ASSERT(sizeof(application) == 28, "application");
 
-/* `carried` begins `at` bytes inside a message of another protocol `when` that holds. */
+/* `carried` begins `at` bytes inside a message of another protocol `when` that holds. NAME_NONE stands for what was carried
+ * last in the same conversation: answers do not say it. */
 typedef struct {
     uint32_t when;
     uint32_t at;
@@ -60,6 +62,7 @@ typedef struct {
     const uint8_t *ether_types;   /* 65,536 */
     const uint8_t *llc_services;  /* 256 */
     const uint8_t *snap_protocols; /* 65,536, of organisations other than 0 */
+    uint8_t announced[ANNOUNCED_KINDS]; /* the names of what is announced */
 } application_set;
 
 /* The distinct stacks of names, as a tree: the child of n that has `name` on top is next[n × MAX_APPLICATIONS + name]. */
@@ -112,6 +115,8 @@ typedef struct {
     uint8_t buffer;      /* that messages are in, */
     const uint8_t *base; /* and where that begins */
     uint8_t top;         /* the application found first */
+    uint8_t *carried;    /* what was carried last in the conversation */
+    const packet_row *row;
 } finding;
 
 ALWAYS_INLINE void found(finding *f, uint32_t name, const message *m) {
@@ -137,7 +142,8 @@ ALWAYS_INLINE int accepts(const application_set *set, uint32_t name, const messa
 }
 
 /* The protocol that a message of `name` carries, and where; NAME_NONE when it carries none that is known. */
-static inline uint32_t carried_by(const application_set *set, uint32_t name, const message *m, message *inner) {
+static inline uint32_t carried_by(const application_set *set, uint32_t name, const message *m, message *inner,
+                                  uint8_t *remembered) {
     const application *a = application_at(set, name);
     for (uint32_t n = 0; n < a->carried_count && a->first_carried + n < set->carried_count; n++) {
         const carried_rule *rule = &set->carried[a->first_carried + n];
@@ -145,6 +151,10 @@ static inline uint32_t carried_by(const application_set *set, uint32_t name, con
         if (program_holds(&set->program, rule->when, m) &&
             program_run(&set->program, rule->at, m, &at) == OUTCOME_VALUE && at >= 0 && at <= m->bytes.length) {
             *inner = message_from(m, (uint32_t)at);
+            if (rule->carried == NAME_NONE) {
+                return *remembered;
+            }
+            *remembered = (uint8_t)rule->carried;
             return rule->carried;
         }
     }
@@ -160,7 +170,7 @@ static inline void find_in_message(finding *f, uint32_t name, message m) {
         for (uint32_t n = 0; n < MAX_SIBLINGS; n++) {
             int64_t at = 0;
             found(f, name, &m);
-            carried = carried_by(f->set, name, &m, &inner);
+            carried = carried_by(f->set, name, &m, &inner, f->carried);
             if (next == NO_PROGRAM || program_run(&f->set->program, next, &m, &at) != OUTCOME_VALUE || at <= 0 ||
                 at >= m.bytes.length) {
                 break;

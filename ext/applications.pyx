@@ -38,6 +38,17 @@ cdef extern from "annotate.h" nogil:
     ctypedef struct heuristic:
         pass
 
+    ctypedef struct announced_end:
+        pass
+
+    ctypedef struct announced_table:
+        announced_end *ends
+        uint32_t count
+
+    enum:
+        ANNOUNCED_ENDS
+        ANNOUNCED_KINDS
+
     ctypedef struct application_set:
         program program
         const application *applications
@@ -51,6 +62,7 @@ cdef extern from "annotate.h" nogil:
         const uint8_t *ether_types
         const uint8_t *llc_services
         const uint8_t *snap_protocols
+        uint8_t *announced
 
     ctypedef struct stack_table:
         uint16_t *next
@@ -86,6 +98,7 @@ cdef extern from "annotate.h" nogil:
         application_stream *streams
         uint32_t slots
         block_pool pool
+        announced_table announced
         message_output messages
         uint8_t *assembled
         uint32_t assembled_size
@@ -131,7 +144,7 @@ cdef class ApplicationSet:
     def __cinit__(self, names, const uint8_t[::1] code, const uint8_t[::1] texts, const uint32_t[::1] text_ends,
                   const uint64_t[::1] sets, const uint8_t[::1] applications, const uint32_t[:, ::1] carried,
                   heuristics, ports, const uint8_t[::1] ip_protocols, const uint8_t[::1] ether_types,
-                  const uint8_t[::1] llc_services, const uint8_t[::1] snap_protocols):
+                  const uint8_t[::1] llc_services, const uint8_t[::1] snap_protocols, announced):
         cdef application_set *s = &self.state
         cdef const uint32_t[:, ::1] rules
         cdef const uint8_t[::1] numbers
@@ -161,6 +174,8 @@ cdef class ApplicationSet:
         s.ether_types = &ether_types[0]
         s.llc_services = &llc_services[0]
         s.snap_protocols = &snap_protocols[0]
+        for n in range(ANNOUNCED_KINDS):
+            s.announced[n] = announced[n]
         for n in range(2):
             rules = heuristics[n]
             numbers = ports[n]
@@ -196,7 +211,8 @@ cdef class Applications:
         self.stacks.count = 1
         e.pool.count = <uint32_t>max(min(memory // sizeof(message_block), 1 << 22), 2)
         e.pool.blocks = <message_block *>malloc(e.pool.count * sizeof(message_block))
-        if not (self.stacks.next and self.stacks.parent and self.stacks.name and e.pool.blocks):
+        e.announced.ends = <announced_end *>calloc(ANNOUNCED_ENDS, sizeof(announced_end))
+        if not (e.announced.ends and self.stacks.next and self.stacks.parent and self.stacks.name and e.pool.blocks):
             raise MemoryError
 
     def __dealloc__(self):
@@ -205,6 +221,7 @@ cdef class Applications:
         free(self.stacks.name)
         free(self.engine.pool.blocks)
         free(self.engine.streams)
+        free(self.engine.announced.ends)
 
     def __len__(self):
         return self.stacks.count
@@ -225,17 +242,19 @@ cdef class Applications:
         return self.engine.pool.refused
 
     def save(self):
-        """(streams, blocks, stacks, counts): all that is known, to be given to load()."""
+        """(streams, blocks, announced, stacks, counts): all that is known, to be given to load()."""
         cdef application_engine *e = &self.engine
         streams = (<const char *>e.streams)[:e.slots * sizeof(application_stream)] if e.slots else b""
         blocks = (<const char *>e.pool.blocks)[:(e.pool.used + 1) * sizeof(message_block)]
         stacks = [(self.stacks.parent[n], self.stacks.name[n]) for n in range(1, self.stacks.count)]
-        return streams, blocks, stacks, (e.pool.free, e.pool.refused, self.stacks.excess)
+        announced = (<const char *>e.announced.ends)[:ANNOUNCED_ENDS * sizeof(announced_end)]
+        return streams, blocks, announced, stacks, (e.pool.free, e.pool.refused, e.announced.count, self.stacks.excess)
 
-    def load(self, const uint8_t[::1] streams, const uint8_t[::1] blocks, stacks, counts):
+    def load(self, const uint8_t[::1] streams, const uint8_t[::1] blocks, const uint8_t[::1] announced, stacks, counts):
         """Goes on where another with the same protocols and memory left its save()."""
         cdef application_engine *e = &self.engine
         if (streams.shape[0] % sizeof(application_stream) or blocks.shape[0] % sizeof(message_block) or
+                announced.shape[0] != ANNOUNCED_ENDS * sizeof(announced_end) or
                 not 0 < blocks.shape[0] <= <Py_ssize_t>(e.pool.count * sizeof(message_block)) or
                 not application_streams_are_whole(&streams[0] if streams.shape[0] else NULL, streams.shape[0],
                                                   &blocks[0], blocks.shape[0], counts[0])):
@@ -245,7 +264,8 @@ cdef class Applications:
             memcpy(e.streams, &streams[0], streams.shape[0])
         memcpy(e.pool.blocks, &blocks[0], blocks.shape[0])
         e.pool.used = <uint32_t>(blocks.shape[0] // sizeof(message_block)) - 1
-        e.pool.free, e.pool.refused, self.stacks.excess = counts
+        memcpy(e.announced.ends, &announced[0], announced.shape[0])
+        e.pool.free, e.pool.refused, e.announced.count, self.stacks.excess = counts
         for parent, name in stacks:
             if not parent < self.stacks.count or stack_push(&self.stacks, parent, name) != self.stacks.count - 1:
                 raise ValueError("the saved stacks are not whole")

@@ -52,7 +52,9 @@ typedef struct {
     uint8_t http_seen;    /* a request or a response: what is neither continues one */
     uint8_t answers_head; /* the last HTTP request was HEAD or CONNECT */
     uint8_t wrapped_in;   /* the protocol that carries the conversation from then on, as SOCKS does */
-    uint8_t reserved[2];
+    uint8_t carried;      /* what a message of it carried last */
+    uint8_t reserved;
+    uint32_t asked;       /* how many ends had been announced when it was last looked for */
 } application_stream;
 
 typedef struct {
@@ -61,6 +63,7 @@ typedef struct {
     application_stream *streams; /* by slot */
     uint32_t slots;
     block_pool pool;
+    announced_table announced;
     message_output messages;
     uint8_t *assembled; /* buffers[2] */
     uint32_t assembled_size;
@@ -160,7 +163,7 @@ static inline uint32_t message_length(application_engine *e, application_stream 
             return m->wire;
         }
     } else if (a->framing == FRAMING_LINES) {
-        if (can_wait(m) && view_u8(m->bytes, m->wire - 1) != '\n') {
+        if (can_wait(m) && line_end(m->bytes, 0) == 0) {
             wait_for(e, s, WAITING_MORE, m, seq, 0);
             return 0;
         }
@@ -235,11 +238,33 @@ static inline uint32_t choose(const application_set *set, int transport, applica
     return name;
 }
 
+/* What a message says of conversations to come. */
+static inline void hear(application_engine *e, const finding *f, uint32_t name, bytes_view bytes) {
+    const uint32_t announces = application_at(e->set, name)->announces;
+    if (UNLIKELY(announces != ANNOUNCES_NOTHING)) {
+        const announcer who = {&e->announced,       f->row->source,    f->row->destination,
+                               f->row->source_port, e->set->announced, (uint8_t)name};
+        announce_in(&who, announces, bytes);
+    }
+}
+
+/* A conversation that another one announced. */
+static inline void expect(const application_engine *e, application_stream *stream, const packet_row *row, int transport) {
+    if (LIKELY(stream->asked == e->announced.count)) {
+        return;
+    }
+    stream->asked = e->announced.count;
+    uint32_t name = announced_at(&e->announced, row->destination, row->destination_port, transport);
+    name = name ? name : announced_at(&e->announced, row->source, row->source_port, transport);
+    stream->application = name ? (uint8_t)name : stream->application;
+}
+
 /* A whole message, after which the conversation may go on with another protocol. */
 static inline void show(application_engine *e, finding *f, application_stream *stream, uint32_t name, message m) {
     const uint32_t becomes = application_at(e->set, name)->becomes;
     int64_t other = 0;
     find_in_message(f, name, m);
+    hear(e, f, name, m.bytes);
     if (becomes != NO_PROGRAM && program_run(&e->set->program, becomes, &m, &other) == OUTCOME_VALUE && other > 0) {
         stream->application = (uint8_t)other;
     }

@@ -27,6 +27,7 @@ class ApplicationSet:
         ether_types: npt.NDArray[np.uint8],
         llc_services: npt.NDArray[np.uint8],
         snap_protocols: npt.NDArray[np.uint8],
+        announced: Sequence[int],
     ) -> None: ...
 
 class Applications:

@@ -19,6 +19,9 @@ CODES = (
     "bit-and", "shift-right", "equal", "unequal", "less", "less-equal", "in", "not", "and-jump", "or-jump",
 )  # fmt: skip
 FRAMINGS = ("whole", "each", "records", "lines", "http")
+# As in ext/announced.h: in which words a message announces, and the names of what is announced.
+ANNOUNCEMENTS = ("", "sdp", "transport", "ftp", "itself")
+ANNOUNCED = ("rtp", "rtcp", "ftp-data")
 # Names that are no protocol's, as in ext/applications.h.
 NAMES = ("", "data", "tcp.segments", "_ws.short")
 NO_PROGRAM = 0xFFFFFFFF
@@ -35,7 +38,7 @@ APPLICATION = np.dtype(
         ("first_carried", "u4"),
         ("carried_count", "u2"),
         ("framing", "u1"),
-        ("reserved", "u1"),
+        ("announces", "u1"),
     ]
 )
 
@@ -135,7 +138,10 @@ def compile_set(protocols: Iterable[Application]) -> _applications.ApplicationSe
         row["wraps"] = compiler.program(protocol.wraps)
         row["becomes"] = compiler.program(_becomes(protocol, number))
         row["framing"] = FRAMINGS.index(protocol.framing)
+        row["announces"] = ANNOUNCEMENTS.index(protocol.announces)
         inner = [(rule, other.name) for other in protocols for rule in other.inside if rule.protocol == protocol.name]
+        if protocol.answer is not None:
+            inner.append((Inside(protocol.name, 0, protocol.answer), ""))
         if protocol.data is not None:
             inner.append((Inside(protocol.name, 0, protocol.data), "data"))
         row["first_carried"], row["carried_count"] = len(carried), len(inner)
@@ -168,6 +174,7 @@ def compile_set(protocols: Iterable[Application]) -> _applications.ApplicationSe
         tables["ether_types"],
         tables["llc_services"],
         tables["snap_protocols"],
+        [number.get(name, 0) for name in ANNOUNCED],
     )
 
 

@@ -209,6 +209,7 @@ destination_port: Expression = Operation("destination-port")
 
 
 Framing = Literal["whole", "each", "records", "lines", "http"]
+Announcement = Literal["", "sdp", "transport", "ftp", "itself"]
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,7 @@ class Application:
     content     whether a message is one on any port; tcp_content and udp_content where the transports differ
     framing     how messages follow one another in a TCP stream:
                 "whole" each segment is one · "each" each says its `length` · "records" the same, those that come together
-                are shown as one · "lines" a segment that goes on when it does not end with a newline ·
+                are shown as one · "lines" each segment, with the next when its first line does not end in it ·
                 "http" lines, an empty one, and a body as long as they say
     length      of a message in bytes, with its header; 0 or less when it contradicts itself. With "http": whether it
                 begins like a message
@@ -237,6 +238,9 @@ class Application:
     becomes     what the conversation goes on with after a message for which a condition holds: (name, condition)
     wraps       the message behind which another conversation follows inside this protocol
     inside      what it is carried by
+    answer      when it carries what was carried last in its conversation: an answer that does not say what it answers
+    announces   conversations that its messages tell of: "sdp" RTP and RTCP · "transport" the same, also in the words of
+                RTSP · "ftp" FTP's data connections · "itself" the port that it came from
     data        when what it carries is shown as data, if nothing better is known of it
     foreign     patterns (regular expressions over the first bytes that one side sends) by which it is found on ports
                 where tshark does not expect it
@@ -260,5 +264,7 @@ class Application:
     wraps: Expression | None = None
     becomes: tuple[tuple[str, Expression], ...] = ()
     inside: tuple[Inside, ...] = ()
+    answer: Expression | None = None
+    announces: Announcement = ""
     data: Expression | None = None
     foreign: tuple[bytes, ...] = field(default=())

@@ -18,4 +18,14 @@ _BEGINS = one_of(
     b"$",
 )
 
-PROTOCOLS = (Application("rtsp", "RTSP", tcp_ports=(554, 7236, 8554), framing="http", length=_BEGINS, accept=_BEGINS),)
+PROTOCOLS = (
+    Application(
+        "rtsp",
+        "RTSP",
+        tcp_ports=(554, 7236, 8554),
+        framing="http",
+        announces="transport",
+        length=_BEGINS,
+        accept=_BEGINS,
+    ),
+)

@@ -14,6 +14,7 @@ PROTOCOLS = (
         accept=_MESSAGE | (u8(0) == 13) | (u8(0) == 0),
         content=_MESSAGE,
         framing="http",
+        announces="sdp",
         length=_MESSAGE,
         foreign=(rb"^(SIP/2\.0 \d{3} |(INVITE|REGISTER|OPTIONS|MESSAGE|SUBSCRIBE) sips?:[^\r\n]+ SIP/2\.0\r\n)",),
     ),

@@ -2,4 +2,4 @@
 
 from spanline.protocols.language import Application
 
-PROTOCOLS = (Application("tftp", "TFTP", udp_ports=(69,)),)
+PROTOCOLS = (Application("tftp", "TFTP", udp_ports=(69,), announces="itself"),)
