@@ -44,11 +44,10 @@ def command(
     capture = open_capture(replace(inputs, threads=1) if count else inputs)
     # A progress bar between lines would only be in their way.
     quiet = inputs.quiet or output.path is None
-    batches = follow(capture, quiet=quiet)
     if shape == "fields":
         from spanline.cli.field_view import show_fields
 
-        show_fields(first_batches(batches, count or None), fields, style, output)
+        show_fields(first_batches(follow(capture, quiet=quiet), count or None), fields, style, output)
     else:
-        show_packets(capture, batches, count or None, output)
+        show_packets(capture, follow(capture, quiet=quiet), count or None, output)
     conclude(capture.problems)

@@ -6,7 +6,7 @@ import numpy as np
 
 from spanline.batch import Batch
 from spanline.fields.headers import At, When, address, either, flag, number
-from spanline.fields.model import Field, Kind, Occurrences, Rows
+from spanline.fields.model import Field, Kind, Occurrences, Octets, Rows
 
 _PROTOCOLS = {0: "HOPOPT", 1: "ICMP", 2: "IGMP", 4: "IPIP", 6: "TCP", 17: "UDP", 41: "IPv6", 43: "IPv6-Route",
               44: "IPv6-Frag", 47: "GRE", 50: "ESP", 51: "AH", 58: "ICMPv6", 59: "IPv6-NoNxt", 60: "IPv6-Opts",
@@ -24,6 +24,7 @@ _LENGTH = At("ip", 2, 2)
 def _total_length(batch: Batch, rows: Rows | None) -> Occurrences:
     """Where the sender's kernel had left 0, for its hardware to fill in, what there is counts."""
     found = _LENGTH(batch, rows)
+    assert not isinstance(found.values, Octets)
     unset = found.values == 0
     if np.any(unset):
         headers = batch.headers("ip", rows)
