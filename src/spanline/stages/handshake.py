@@ -201,8 +201,8 @@ class Handshake:
 
 
 def _is_tcp(packets: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
-    has_ports: npt.NDArray[np.bool_] = packets["flags"] & HAS_TRANSPORT != 0
-    return has_ports & (packets["ip_protocol"] == TCP)
+    is_tcp: npt.NDArray[np.bool_] = (packets["ip_protocol"] == TCP) & (packets["flags"] & HAS_TRANSPORT != 0)
+    return is_tcp
 
 
 def _table(batch: Batch) -> pa.Table:
