@@ -28,7 +28,7 @@ STRUCTS = {
     "packet_row": (schema.PACKET_DTYPE, _decode.PACKET_SIZE, 128),
     "packet_row of the flow table": (schema.PACKET_DTYPE, _flows.PACKET_SIZE, 128),
     "tunnel_row": (schema.TUNNEL_DTYPE, _decode.TUNNEL_SIZE, 64),
-    "layer_row": (schema.LAYER_DTYPE, _decode.LAYER_SIZE, 16),
+    "layer_row": (schema.LAYER_DTYPE, _decode.LAYER_SIZE, 20),
     "datagram_row": (schema.DATAGRAM_DTYPE, _decode.DATAGRAM_SIZE, 16),
     "fragment_row": (schema.FRAGMENT_DTYPE, _decode.FRAGMENT_SIZE, 64),
     "packet_row of the stream table": (schema.PACKET_DTYPE, _streams.PACKET_SIZE, 128),

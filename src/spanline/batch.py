@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ PROTOCOLS: tuple[str, ...] = _decode.PROTOCOLS
 """Names of the protocols by their number in `layers` and `verdict_layer`; as tshark's."""
 
 IP_PROTOCOLS = {"tcp": 6, "udp": 17}
+_ALL_PROTOCOLS = (1 << 64) - 1
 
 IS_FRAGMENT = 1 << PACKET_FLAGS.index("is-fragment")
 
@@ -49,12 +49,15 @@ class Batch:
     analysis      structured array (schema.ANALYSIS), one row a frame, of its innermost TCP; by Annotate(details=True)
     numbers       the frames' numbers in the capture, from 1, uint64
     first_frame   the first of them; 0 when there are no rows
+    begun         time of the capture's first frame, ns since the epoch
+    previous      times of the frames that stood before these in the capture, int64[n]; the first one's own for itself
 
     Arrays are valid as long as they are held; their memory is used again when nothing refers to it any more.
     """
 
     def __init__(self, chunk: Chunk, packets: npt.NDArray[np.void], tunnels: npt.NDArray[np.void], decode: Decode,
-                 numbers: npt.NDArray[np.uint64], fragments: int = 0) -> None:  # fmt: skip
+                 numbers: npt.NDArray[np.uint64], fragments: int = 0, *, begun: int = 0,
+                 before: int = 0) -> None:  # fmt: skip
         self.packets = packets
         self.tunnels = tunnels
         self.numbers = numbers
@@ -65,6 +68,10 @@ class Batch:
         self.streams = np.empty(0, STREAM_DTYPE)
         self.other_streams = np.empty(0, OTHER_STREAM_DTYPE)
         self.analysis = np.empty(0, ANALYSIS_DTYPE)
+        self._listed: dict[int, npt.NDArray[np.void]] = {}
+        self.begun = begun
+        self._before = before
+        self._previous: npt.NDArray[np.int64] | None = None
         self._chunk = chunk
         self._decode = decode
 
@@ -83,7 +90,8 @@ class Batch:
         for part in tunnels, datagrams, other_streams:
             part["packet"] = place[part["packet"]]
         chunk = Chunk(self._chunk.buffer, self._chunk.records[rows], self._chunk.interfaces)
-        some = Batch(chunk, self.packets[rows], tunnels, self._decode, self.numbers[rows])
+        some = Batch(chunk, self.packets[rows], tunnels, self._decode, self.numbers[rows], begun=self.begun)
+        some._previous = self.previous[rows]
         some.buffers, some.datagrams, some.applications = self.buffers, datagrams, self.applications
         some.streams = self.streams[rows] if len(self.streams) else self.streams
         some.analysis = self.analysis[rows] if len(self.analysis) else self.analysis
@@ -91,6 +99,12 @@ class Batch:
         if self.fragments:
             some.fragments = int(np.count_nonzero(some.packets["flags"] & IS_FRAGMENT))
         return some
+
+    @property
+    def previous(self) -> npt.NDArray[np.int64]:
+        if self._previous is None:
+            self._previous = np.concatenate([[self._before], self.packets["timestamp"]])[:-1]
+        return self._previous
 
     def reassemble(self, table: _decode.Reassembly, pool: Pool) -> None:
         """Gives the fragments to `table`, and changes the rows of frames that complete a datagram: see Reassemble."""
@@ -111,7 +125,7 @@ class Batch:
         if datagram_count:
             self.datagrams = datagrams[:datagram_count]
             self.buffers = [self.buffers[0], octets[:used]]
-            self.__dict__.pop("layers", None)
+            self._listed.clear()
         if tunnel_count:
             both = np.concatenate([self.tunnels, tunnels[:tunnel_count]])
             self.tunnels = both[np.argsort(both["packet"], kind="stable")]
@@ -120,13 +134,13 @@ class Batch:
     def paths(self) -> _decode.Paths:
         return self._decode.decoder.paths
 
-    @cached_property
+    @property
     def layers(self) -> npt.NDArray[np.void]:
         """Every header of every frame (schema.LAYER), in order, also those quoted inside ICMP errors.
 
         Optional parts of headers (a GRE key, a TCP option) follow their header as layers of their own.
         """
-        return self._decode.layers(self._chunk, self.buffers[-1], self.datagrams)
+        return self._headers(_ALL_PROTOCOLS)
 
     def stream_numbers(self, protocol: str) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         """All tcp.stream or udp.stream numbers, by `protocol` "tcp" or "udp", after Annotate.
@@ -143,10 +157,17 @@ class Batch:
 
     def headers(self, protocol: str, rows: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.void]:
         """The headers of one protocol (schema.LAYER), in order; with `rows`, a mask bool[n], only in those frames."""
-        layers = self.layers
-        wanted = layers["protocol"] == PROTOCOLS.index(protocol)
-        found: npt.NDArray[np.void] = layers[wanted if rows is None else wanted & rows[layers["packet"]]]
-        return found
+        return self._headers(1 << PROTOCOLS.index(protocol), rows)
+
+    def _headers(self, wanted: int, rows: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.void]:
+        known = self._listed.get(wanted)
+        if known is None:
+            known = self._decode.layers(self._chunk, self.packets, rows, self.buffers[-1], self.datagrams, wanted)
+            if rows is None:
+                self._listed[wanted] = known
+        elif rows is not None:
+            known = known[rows[known["packet"]]]
+        return known
 
     @property
     def interfaces(self) -> Interfaces:
@@ -164,14 +185,19 @@ class Decode:
     With `reassemble` rows stop at fragments that were captured whole, for a Reassemble to go on with.
     """
 
-    def __init__(self, *, vxlan_port: int = 4789, verify_checksums: bool = False, reassemble: bool = False) -> None:
+    def __init__(
+        self, *, vxlan_port: int | Collection[int] = 4789, verify_checksums: bool = False, reassemble: bool = False
+    ) -> None:
         self.decoder = _decode.Decoder(vxlan_port=vxlan_port, verify_checksums=verify_checksums, reassemble=reassemble)
         self._packets = Pool()
         self._tunnels = Pool()
         self._frames = 0
+        self._begun = self._before = 0
 
     def __call__(self, chunk: Chunk) -> Batch:
         count, first_frame = len(chunk.records), self._frames + 1
+        if count and not self._frames:
+            self._begun = self._before = int(chunk.records["timestamp"][0])
         self._frames += count
         packets = self._packets.take_rows(PACKET_DTYPE, count)
         octets = packets.view(np.uint8)
@@ -188,7 +214,11 @@ class Decode:
                 break
         numbers = np.arange(first_frame, first_frame + count, dtype=np.uint64)
         tunnels = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return Batch(chunk, packets, tunnels, self, numbers, self.decoder.fragments - fragments)
+        before = self._before
+        if count:
+            self._before = int(chunk.records["timestamp"][-1])
+        return Batch(chunk, packets, tunnels, self, numbers, self.decoder.fragments - fragments, begun=self._begun,
+                     before=before)  # fmt: skip
 
     def go_on(self, chunk: Chunk, table: _decode.Reassembly, numbers: npt.NDArray[np.uint64],
               packets: npt.NDArray[np.void], octets: Bytes, datagrams: npt.NDArray[np.void],
@@ -199,20 +229,27 @@ class Decode:
             packets.view(np.uint8), octets, datagrams.view(np.uint8), tunnels.view(np.uint8), start
         )  # fmt: skip
 
-    def layers(self, chunk: Chunk, assembled: Bytes, datagrams: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
-        records = chunk.records.view(np.uint8)
+    def layers(self, chunk: Chunk, packets: npt.NDArray[np.void], wanted_rows: npt.NDArray[np.bool_] | None,
+               assembled: Bytes, datagrams: npt.NDArray[np.void], wanted: int) -> npt.NDArray[np.void]:  # fmt: skip
+        """The headers of the frames of a batch: of protocols whose bit in `wanted` is set, in `wanted_rows`."""
+        common = (
+            chunk.buffer,
+            chunk.records.view(np.uint8),
+            chunk.interfaces.link_types,
+            packets.view(np.uint8),
+            None if wanted_rows is None else wanted_rows.view(np.uint8),
+            assembled,
+            datagrams.view(np.uint8),
+            wanted,
+        )
+        frames = len(packets) if wanted_rows is None else int(np.count_nonzero(wanted_rows))
+        each = 5 if wanted == _ALL_PROTOCOLS else 1
         parts: list[npt.NDArray[np.void]] = []
         done = 0
         while done < len(chunk.records):
-            rows = np.empty(_decode.LAYERS_PER_FRAME + 8 * (len(chunk.records) - done), LAYER_DTYPE)
-            done, written = self.decoder.layers(
-                chunk.buffer,
-                records,
-                chunk.interfaces.link_types,
-                assembled,
-                datagrams.view(np.uint8),
-                rows.view(np.uint8),
-                done,
-            )
+            rows = np.empty(_decode.LAYERS_PER_FRAME + each * frames + frames // 8, LAYER_DTYPE)
+            done, written = self.decoder.layers(*common, rows.view(np.uint8), done)
             parts.append(rows[:written].copy() if done < len(chunk.records) else rows[:written])
+        if len(parts) == 1:
+            return parts[0]
         return np.concatenate(parts) if parts else np.empty(0, LAYER_DTYPE)

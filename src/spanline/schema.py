@@ -161,6 +161,7 @@ LAYER = (
     Column("packet", "u4", "uint32", "Packet", "", "row in the batch's packets"),
     Column("offset", "u4", "uint32", "Offset", "byte", "of the header, in the batch's buffers[buffer]"),
     Column("length", "u4", "uint32", "Length", "byte", "of the header"),
+    Column("size", "u4", "uint32", "Size", "byte", "captured, from the header's first byte to its layer's end"),
     Column("protocol", "u1", "uint8", "Protocol", "", "index into PROTOCOLS"),
     Column("buffer", "u1", "uint8", "Buffer", "", "index into the batch's buffers"),
     Column("ordinal", "u1", "uint8", "Ordinal", "", "among the frame's headers of this protocol, from 1"),

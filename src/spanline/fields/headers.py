@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from spanline import _fields
 from spanline.batch import Batch
 from spanline.fields.model import Field, Kind, Occurrences, Octets, Rows
 
@@ -17,12 +17,16 @@ _WIDTHS = {Kind.IPV4: 4, Kind.IPV6: 16, Kind.ETHER: 6}
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A header has the field only when the number of `width` bytes at `offset`, masked, is one of `values`."""
+    """A header has the field only when the number of `width` bytes at `offset` is one of `values`: a range without
+    steps, or numbers below 64."""
 
     offset: int
     width: int
-    values: Collection[int]
-    mask: int = 0
+    values: range | frozenset[int]
+
+    def limits(self) -> tuple[int, int, int, int, int, int]:
+        among = 0 if isinstance(self.values, range) else sum(1 << value for value in self.values)
+        return self.offset, self.width, (1 << 8 * self.width) - 1, min(self.values), max(self.values), among
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +44,18 @@ class At:
 
     def __call__(self, batch: Batch, rows: Rows | None) -> Occurrences:
         headers = batch.headers(self.protocol, rows)
-        if self.when is not None:
-            kept, guard = _numbers(batch, headers, self.when.offset, self.when.width)
-            guard &= np.uint64(self.when.mask or 0xFFFFFFFFFFFFFFFF)
-            headers = headers[kept][np.isin(guard, list(self.when.values))]
+        place = _fields.Place(self.offset, self.width, None if self.when is None else self.when.limits())
+        layers, buffers = headers.view(np.uint8), (batch.buffers[0], batch.buffers[-1])
         if self.octets:
-            kept, octets = _octets(batch, headers, self.offset, self.width)
-            return _occurrences(headers[kept], octets)
-        kept, numbers = _numbers(batch, headers, self.offset, self.width)
+            return Occurrences(*place.octets(layers, *buffers))
+        packet, ordinal, numbers = place.numbers(layers, *buffers)
         if self.mask:
-            numbers = (numbers & np.uint64(self.mask)) >> np.uint64((self.mask & -self.mask).bit_length() - 1)
-        return _occurrences(headers[kept], numbers * np.uint64(self.factor) if self.factor != 1 else numbers)
+            shift = (self.mask & -self.mask).bit_length() - 1
+            numbers &= np.uint64(self.mask)
+            numbers >>= np.uint64(shift)
+        if self.factor != 1:
+            numbers *= np.uint64(self.factor)
+        return Occurrences(packet, ordinal, numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,29 +66,35 @@ class Either:
     second: At
 
     def __call__(self, batch: Batch, rows: Rows | None) -> Occurrences:
-        one, other = self.first(batch, rows), self.second(batch, rows)
-        assert not isinstance(one.values, Octets)
-        assert not isinstance(other.values, Octets)
-        packet = np.concatenate([one.packet, other.packet])
-        layer = np.concatenate([one.layer, other.layer])
-        order = np.lexsort((np.arange(len(packet)), layer, packet))
-        values = np.concatenate([one.values, other.values])
+        both = self.first(batch, rows), self.second(batch, rows)
+        packet = np.concatenate([one.packet for one in both])
+        layer = np.concatenate([one.layer for one in both])
+        values = np.concatenate([one.values for one in both])
+        if np.array_equal(both[0].packet, both[1].packet):  # else one side of a header was cut off
+            order = np.arange(len(packet)).reshape(2, -1).T.ravel()
+        else:
+            order = np.lexsort((layer, packet))
         return Occurrences(packet[order], layer[order], values[order])
 
 
 @dataclass(frozen=True, slots=True)
 class Headers:
-    """The bytes of each `protocol` header."""
+    """The bytes of each `protocol` header, or with `whole` those up to the end of its layer."""
 
     protocol: str
+    whole: bool = False
 
     def __call__(self, batch: Batch, rows: Rows | None) -> Occurrences:
         headers = batch.headers(self.protocol, rows)
-        lengths = headers["length"].astype(np.int64)
-        offsets = np.zeros(len(headers) + 1, np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        at = np.repeat(headers["offset"] - offsets[:-1], lengths) + np.arange(offsets[-1])
-        return _occurrences(headers, Octets(_read(batch, np.repeat(headers["buffer"], lengths), at), offsets))
+        data, offsets = _fields.spans(
+            batch.buffers[0],
+            batch.buffers[-1],
+            np.ascontiguousarray(headers["buffer"]),
+            headers["offset"].astype(np.int64),
+            headers["size" if self.whole else "length"].astype(np.int64),
+        )
+        packet, ordinal = np.ascontiguousarray(headers["packet"]), np.ascontiguousarray(headers["ordinal"])
+        return Occurrences(packet, ordinal, Octets(data, offsets))
 
 
 def number(name: str, protocol: str, offset: int, width: int, description: str, *, mask: int = 0, factor: int = 1,
@@ -109,32 +120,4 @@ def either(name: str, first: Field, second: Field, description: str) -> Field:
 
 
 def protocol(name: str, description: str) -> Field:
-    return Field(name, Kind.PROTOCOL, description, Headers(name))
-
-
-def _occurrences(headers: npt.NDArray[np.void], values: npt.NDArray[np.generic] | Octets) -> Occurrences:
-    return Occurrences(np.ascontiguousarray(headers["packet"]), np.ascontiguousarray(headers["ordinal"]), values)
-
-
-def _numbers(batch: Batch, headers: npt.NDArray[np.void], offset: int, width: int
-             ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint64]]:  # fmt: skip
-    kept, octets = _octets(batch, headers, offset, width)
-    values = np.zeros(len(octets), np.uint64)
-    for n in range(width):
-        values = values << np.uint64(8) | octets[:, n]
-    return kept, values
-
-
-def _octets(batch: Batch, headers: npt.NDArray[np.void], offset: int, width: int
-            ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:  # fmt: skip
-    kept = headers["length"] >= offset + width
-    some = headers[kept]
-    at = some["offset"].astype(np.int64)[:, None] + offset + np.arange(width)
-    return kept, _read(batch, some["buffer"], at)
-
-
-def _read(batch: Batch, buffers: npt.NDArray[np.uint8], at: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-    octets = np.empty(at.shape, np.uint8)
-    for n, buffer in enumerate(batch.buffers):
-        octets[buffers == n] = buffer[at[buffers == n]]
-    return octets
+    return Field(name, Kind.PROTOCOL, description, Headers(name), whole=Headers(name, whole=True))

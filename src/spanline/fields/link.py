@@ -10,7 +10,7 @@ _ETHER_TYPES = {0x0800: "IPv4", 0x0806: "ARP", 0x8100: "802.1Q Virtual LAN", 0x8
 _TYPES, _LENGTHS = range(0x0600, 0x10000), range(0x0600)
 _SOURCE = address("eth.src", Kind.ETHER, "eth", 6, "Source")
 _DESTINATION = address("eth.dst", Kind.ETHER, "eth", 0, "Destination")
-_OF_MACS = When(0, 6, (0x000108000604,))
+_OF_MACS = When(0, 6, range(0x000108000604, 0x000108000605))
 
 FIELDS = (
     _DESTINATION,
@@ -31,7 +31,7 @@ FIELDS = (
     number("sll.pkttype", "sll", 0, 2, "Packet type"),
     number("sll.hatype", "sll", 2, 2, "Link-layer address type"),
     number("sll.halen", "sll", 4, 2, "Link-layer address length"),
-    address("sll.src.eth", Kind.ETHER, "sll", 6, "Source", when=When(4, 2, (6,))),
+    address("sll.src.eth", Kind.ETHER, "sll", 6, "Source", when=When(4, 2, range(6, 7))),
     number("sll.etype", "sll", 14, 2, "Protocol", digits=4, texts=_ETHER_TYPES, when=When(14, 2, _TYPES)),
     number("arp.hw.type", "arp", 0, 2, "Hardware type"),
     number("arp.proto.type", "arp", 2, 2, "Protocol type", digits=4, texts=_ETHER_TYPES),

@@ -80,6 +80,8 @@ class Field:
     extract      gives its occurrences in a batch, or only those in the rows of a mask
     digits       hexadecimal digits that numbers are written with; 0 for decimal
     texts        names of values: {6: "TCP"}
+    whole        of a protocol: its bytes up to the end of its layer, which `contains` and `matches` search, as Octets;
+                 `extract` gives those of its header, which slices and len() see
     requires     what must have been found before: "streams", "analysis", "application", "messages"
     """
 
@@ -89,4 +91,5 @@ class Field:
     extract: Extract = field(compare=False, repr=False)
     digits: int = field(default=0, compare=False)
     texts: Mapping[int, str] = field(default_factory=dict, compare=False, repr=False)
+    whole: Extract | None = field(default=None, compare=False, repr=False)
     requires: frozenset[str] = field(default=frozenset(), compare=False)
