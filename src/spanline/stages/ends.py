@@ -12,14 +12,13 @@ import numpy.typing as npt
 
 from spanline.arrow import address_text
 from spanline.errors import UsageError
-from spanline.schema import PACKET_DTYPE
+from spanline.schema import NO_STREAM, PACKET_DTYPE
 
 End = tuple[bytes, int]
 """Address, 16 bytes, and port."""
 
 # How much of a text that makes no sense is repeated.
 _SHOWN = 60
-_NO_STREAM = 2**32 - 1
 # Candidates for what was meant, and rows of a batch among which they are looked for.
 _NEAREST, _LOOKED_AT = 3, 1 << 12
 _COLUMNS = ["source", "destination", "source_port", "destination_port"]
@@ -50,7 +49,7 @@ def conversation(text: str) -> int | Ends:
     """
     asked = text.strip()
     if match := re.fullmatch(r"tcp\.stream\s*(?:==|\beq\b)\s*([0-9]{1,20})", asked):
-        if int(match[1]) >= _NO_STREAM:
+        if int(match[1]) >= NO_STREAM:
             raise _wrong(text, f"there is no stream {match[1]}")
         return int(match[1])
     if asked.startswith("udp.stream"):

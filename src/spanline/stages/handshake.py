@@ -14,12 +14,11 @@ from spanline.arrow import arrow_schema, column, fixed_binary, ipc_of, table_of,
 from spanline.batch import Batch
 from spanline.errors import UsageError
 from spanline.fields import Occurrences, find, occurrences
-from spanline.schema import NO_TIME, Column
+from spanline.schema import NO_STREAM, NO_TIME, Column
 from spanline.stages.ends import Ends, Nearest, likeness
 from spanline.stages.flows import Flows
 from spanline.stages.packet_list import HAS_TRANSPORT, TCP, TCP_HEADER
 
-NO_STREAM = 2**32 - 1
 MOST_FRAMES = 1000
 """Frames that are kept of a handshake: SYNs can be sent again without end."""
 
@@ -202,8 +201,8 @@ class Handshake:
 
 
 def _is_tcp(packets: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
-    has_ports: npt.NDArray[np.bool_] = packets["flags"] & HAS_TRANSPORT != 0
-    return has_ports & (packets["ip_protocol"] == TCP)
+    is_tcp: npt.NDArray[np.bool_] = (packets["ip_protocol"] == TCP) & (packets["flags"] & HAS_TRANSPORT != 0)
+    return is_tcp
 
 
 def _table(batch: Batch) -> pa.Table:
