@@ -8,7 +8,7 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 
-cdef extern from "tally.h" nogil:
+cdef extern from "tally_rows.h" nogil:
     ctypedef struct bytes_view:
         const uint8_t *data
         uint32_t length
