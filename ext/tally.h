@@ -10,13 +10,13 @@
 #define SPANLINE_TALLY_H
 
 #include "hash.h"
+#include "stream_row.h"
 
 #ifndef TALLY_SLAB_BITS /* fewer make the ends of a table come soon: for fuzzing */
 #define TALLY_SLAB_BITS 12
 #endif
 
 enum { TALLY_SLAB_ENTRIES = 1 << TALLY_SLAB_BITS };
-#define NO_STREAM 0xFFFFFFFFU
 
 /* Of what layer the ends are. The transports are numbered as IP does. */
 enum tally_kind { TALLY_ETHERNET, TALLY_IP, TALLY_TCP = IP_TCP, TALLY_UDP = IP_UDP, TALLY_SCTP = IP_SCTP };

@@ -24,7 +24,7 @@ typedef struct {
     const packet_row *rows;
     const uint64_t *numbers;
     const tunnel_row *tunnels; /* by packet, then level */
-    const uint32_t *streams;   /* by row; NULL: there are none */
+    const stream_row *streams; /* by row; NULL: TCP is not told apart */
     const uint16_t *masks;     /* by path */
     uint32_t count;
     uint32_t tunnel_count;
@@ -167,7 +167,7 @@ ALWAYS_INLINE void tally_ip_items(const tally_table *t, const tally_batch *b, ui
         item->source_port = row->source_port;
         item->destination_port = row->destination_port;
         item->hash = row->flow_hash;
-        item->stream = t->kind == TALLY_TCP && b->streams ? b->streams[n] : NO_STREAM;
+        item->stream = t->kind == TALLY_TCP && b->streams ? b->streams[n].stream : NO_STREAM;
     } else {
         item->hash = key_hash(&t->seed, row->source, 0, row->destination, 0, t->kind);
     }

@@ -15,6 +15,7 @@ import spanline
 from spanline.cli.stats_tshark import NAMES, conversation_lines, endpoint_lines, io_lines
 from spanline.stages.conversations import Conversations
 from spanline.stages.io_statistics import IoStatistics
+from spanline.transforms.annotate import Annotate
 from tests import tshark
 from tests.craft import (
     Frame,
@@ -95,7 +96,7 @@ def lines_of(conversations: Conversations, title: str) -> list[str]:
 
 def read(path: Path) -> Conversations:
     conversations = Conversations()
-    for _ in spanline.open(path).run(conversations):
+    for _ in spanline.open(path).run(conversations, transforms=[Annotate()]):
         pass
     return conversations
 
