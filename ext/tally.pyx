@@ -8,13 +8,15 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 
-cdef extern from "tally.h" nogil:
+cdef extern from "tally_rows.h" nogil:
     ctypedef struct bytes_view:
         const uint8_t *data
         uint32_t length
     ctypedef struct packet_row:
         pass
     ctypedef struct tunnel_row:
+        pass
+    ctypedef struct stream_row:
         pass
     ctypedef struct hash_seed:
         uint64_t key[4]
@@ -37,7 +39,7 @@ cdef extern from "tally.h" nogil:
         const packet_row *rows
         const uint64_t *numbers
         const tunnel_row *tunnels
-        const uint32_t *streams
+        const stream_row *streams
         const uint16_t *masks
         uint32_t count
         uint32_t tunnel_count
@@ -123,15 +125,14 @@ cdef class Tally:
         return 0
 
     def update(self, const uint8_t[::1] packets, const uint64_t[::1] numbers, const uint8_t[::1] tunnels,
-               list buffers, const uint16_t[::1] masks, streams=None):
+               list buffers, const uint16_t[::1] masks, const uint8_t[::1] streams):
         """Counts the rows of a batch.
 
         `packets` and `tunnels` are the bytes of its arrays. `masks` tells of each path
         which of its layers count: bit k the one around tunnel k, ROW the innermost one; for Ethernet OUTERMOST the one
-        that the frame begins with. `streams`, uint32[n], are stream numbers of the rows, by which TCP is told apart.
+        that the frame begins with. TCP is told apart by the batch's `streams`, where it has some.
         """
         cdef tally_batch batch
-        cdef const uint32_t[::1] stream
         cdef const uint8_t[::1] buffer
         cdef Py_ssize_t n
         cdef uint32_t start = 0
@@ -152,11 +153,10 @@ cdef class Tally:
             batch.buffers[n].data = &buffer[0] if buffer.shape[0] else NULL
         batch.path_count = <uint32_t>masks.shape[0]
         batch.masks = &masks[0] if batch.path_count else NULL
-        if streams is not None:
-            stream = streams
-            if stream.shape[0] != batch.count:
+        if streams.shape[0]:
+            if streams.shape[0] // <Py_ssize_t>sizeof(stream_row) != batch.count:
                 raise ValueError("not a stream for each packet")
-            batch.streams = &stream[0]
+            batch.streams = <const stream_row *>&streams[0]
         while not done:
             with nogil:
                 done = tally_update(&self.table, &batch, &start)

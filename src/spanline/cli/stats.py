@@ -80,14 +80,16 @@ def command(
     from spanline.cli.reading import conclude, follow, open_capture
     from spanline.cli.stats_show import check_output, remark, show_views
     from spanline.cli.stats_view import make_views
+    from spanline.transforms.annotate import Annotate
 
     check_output(views, output, as_tshark)
     if limit is None and output.format == "table" and not as_tshark:
         limit = 20
     options = ViewOptions(limit=limit or None, memory=stage_memory(memory), as_tshark=as_tshark, **others)
     made, stages = make_views(views, options)
+    transforms = [Annotate(memory=max(options.memory // 4, 1 << 24))] if stages.annotated else []
     capture = open_capture(inputs)
-    for _ in follow(capture, *stages, quiet=inputs.quiet):
+    for _ in follow(capture, *stages, transforms=transforms, quiet=inputs.quiet):
         pass
     show_views(made, output, as_tshark)
     remark(made)

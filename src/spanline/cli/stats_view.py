@@ -89,9 +89,13 @@ class View:
 
 
 class Stages:
-    """The stages of all views that are shown together: views that need the same one share it."""
+    """The stages of all views that are shown together: views that need the same one share it.
+
+    `annotated`: whether one of them needs what the annotate transform finds out.
+    """
 
     def __init__(self) -> None:
+        self.annotated = False
         self._by_kind: dict[type, Stage] = {}
 
     def take(self, kind: type[_Made], make: Callable[[], _Made]) -> _Made:

@@ -30,6 +30,7 @@ class _ByType(View):
         self._limit = options.limit
         self._asked = options.types
         types = options.types or tuple(KINDS)
+        stages.annotated |= "tcp" in types
         self._stage = stages.take(Conversations, lambda: Conversations(types, memory=max(options.memory // 2, 1)))
 
     def _table(self, kind: str) -> pa.Table:

@@ -63,7 +63,7 @@ class Conversations:
 
     A frame counts whole, once for each of its layers of a type (inside and outside tunnels), also the layers of frames
     that could not be read further; headers quoted in ICMP errors do not count. TCP between the same ends is one
-    conversation for each stream number of the batches, where they have some. The Tables have the most frames first,
+    conversation for each stream number that the batches have: by transforms.annotate. The Tables have the most frames first,
     of equal ones what was seen first, as tshark has it.
     """
 
@@ -100,14 +100,13 @@ class Conversations:
         masks.extend(batch.paths)
         if not masks.array.any() and not masks.irregular:
             return
-        streams = getattr(batch, "streams", None) if kind == "tcp" else None
         self._tallies[kind].update(
             batch.packets.view(np.uint8),
             batch.numbers,
             batch.tunnels.view(np.uint8),
             batch.buffers,
             masks.array,
-            None if streams is None else np.ascontiguousarray(streams["stream"]),
+            batch.streams.view(np.uint8),
         )
         if masks.irregular:
             self._update_irregular(batch, masks.irregular)
