@@ -23,7 +23,7 @@ enum {
     TREE_BLOCK = 64,                         /* rows that are worked on at a time */
     TREE_TICKS = TREE_BLOCK * 4,             /* both trees, both addresses */
     TREE_NODES_PER_BLOCK = TREE_BLOCK * 8,   /* that a block may need: in both trees four */
-    TREE_BUCKETS_PER_BLOCK = TREE_BLOCK * 16 /* and each begins with two */
+    TREE_BUCKETS_PER_BLOCK = TREE_BLOCK * 8  /* each may want one */
 };
 enum { TREE_DONE = 0, TREE_WANT_ROOM = 1 };
 
@@ -35,7 +35,7 @@ enum { TREE_DONE = 0, TREE_WANT_ROOM = 1 };
 typedef struct {
     int64_t start; /* of its earliest packet, in ns since the first frame */
     uint32_t count;
-    uint32_t next; /* the next later bucket of the node */
+    uint32_t next; /* the next later bucket of the node, by number + 1; after the latest comes the earliest */
 } tree_bucket;
 STATIC_ASSERT(sizeof(tree_bucket) == 16, "tree_bucket");
 
@@ -43,17 +43,15 @@ typedef struct {
     uint8_t address[16];
     uint64_t count;
     int64_t burst_start; /* ns since the first frame */
-    uint32_t burst;      /* the most in a window */
-    uint32_t window;     /* in the window that ends now */
-    uint32_t oldest;     /* of its buckets; there is always one */
-    uint32_t newest;
+    int64_t newest_start; /* the node's latest bucket stands in the node: most have no other */
+    uint32_t newest_count;
+    uint32_t older;  /* the latest of the others, by number + 1 */
+    uint32_t window; /* sum of all its buckets */
+    uint32_t burst;  /* the largest that this ever was */
     uint32_t parent;
-    uint32_t tag; /* 32 bits of the key's hash */
     uint16_t port;
-    uint8_t tree; /* 0: of IPv4 layers, 1: of IPv6 layers */
-    uint8_t level;
-    uint8_t transport;
-    uint8_t reserved[3];
+    uint8_t place; /* tree << 4 | level << 2 | transport; tree 0 is of IPv4 layers, 1 of IPv6 layers */
+    uint8_t reserved;
 } tree_node;
 STATIC_ASSERT(sizeof(tree_node) == 64, "tree_node");
 
@@ -81,29 +79,32 @@ typedef struct {
 typedef struct {
     uint8_t address[16];
     uint16_t port;
-    uint8_t tree;
-    uint8_t level;
-    uint8_t transport;
+    uint8_t place;
 } tree_key;
 
 typedef struct {
     tree_key key;
-    int64_t now;
+    int64_t now;    /* ns since the first frame */
+    int64_t bucket; /* number of the 5 ms that `now` is in */
     uint32_t tag;
     uint32_t number; /* a guess */
+    uint32_t parent; /* of that */
     uint16_t count;
     uint8_t with_root;
 } tree_tick;
 
+ALWAYS_INLINE uint8_t tree_place(uint32_t tree, uint32_t level, uint32_t transport) {
+    return (uint8_t)(tree << 4 | level << 2 | transport);
+}
+
+ALWAYS_INLINE uint32_t tree_level(uint8_t place) { return place >> 2 & 3; }
+
 ALWAYS_INLINE uint32_t tree_tag(const tree_tally *t, const tree_key *key) {
-    const uint32_t rest = (uint32_t)key->port | (uint32_t)key->tree << 16 | (uint32_t)key->level << 18 |
-                          (uint32_t)key->transport << 20;
-    return (uint32_t)(hash_end(&t->seed, key->address, rest) >> 32);
+    return (uint32_t)(hash_end(&t->seed, key->address, (uint32_t)key->port | (uint32_t)key->place << 16) >> 32);
 }
 
 ALWAYS_INLINE int tree_is(const tree_node *node, const tree_key *key) {
-    return memcmp(node->address, key->address, 16) == 0 && node->port == key->port && node->tree == key->tree &&
-           node->level == key->level && node->transport == key->transport;
+    return memcmp(node->address, key->address, 16) == 0 && node->port == key->port && node->place == key->place;
 }
 
 ALWAYS_INLINE uint32_t tree_find(const tree_tally *t, const tree_key *key, uint32_t tag) {
@@ -124,12 +125,16 @@ ALWAYS_INLINE void tree_index_insert(tree_tally *t, uint32_t tag, uint32_t numbe
     t->index[at] = (uint64_t)tag << 32 | (number + 1);
 }
 
-/* Makes a zeroed `index` of mask + 1 entries the index. */
+/* Moves every entry into a larger index; `index` is zeroed and has mask + 1 entries. */
 static inline void tree_index_replace(tree_tally *t, uint64_t *index, uint32_t mask) {
+    uint64_t *old = t->index;
+    const uint32_t old_mask = t->index_mask;
     t->index = index;
     t->index_mask = mask;
-    for (uint32_t n = 0; n < t->node_count; n++) {
-        tree_index_insert(t, t->nodes[n].tag, n);
+    for (uint64_t n = 0; old && n <= old_mask; n++) {
+        if (old[n]) {
+            tree_index_insert(t, (uint32_t)(old[n] >> 32), (uint32_t)old[n] - 1);
+        }
     }
 }
 
@@ -142,130 +147,160 @@ ALWAYS_INLINE int64_t tree_bucket_number(int64_t time) {
     return quotient - (time % TREE_BUCKET_NS < 0);
 }
 
+/* A bucket, by number + 1; 0 when there is none. */
 static inline uint32_t tree_bucket_take(tree_tally *t) {
-    if (t->free_bucket) {
-        const uint32_t number = t->free_bucket - 1;
-        t->free_bucket = t->buckets[number].next;
-        return number;
+    const uint32_t taken = t->free_bucket;
+    if (taken) {
+        t->free_bucket = t->buckets[taken - 1].next;
+        return taken;
     }
-    return t->bucket_count < t->bucket_capacity ? t->bucket_count++ : TREE_NO_NUMBER;
+    return t->bucket_count < t->bucket_capacity ? ++t->bucket_count : 0;
 }
 
-/* The oldest bucket leaves the window; there is another one. */
-static inline uint32_t tree_bucket_drop(tree_tally *t, tree_node *node) {
-    const uint32_t number = node->oldest;
-    node->window -= t->buckets[number].count;
-    node->oldest = t->buckets[number].next;
-    return number;
+/* The window begins anew, with nothing but the latest bucket. */
+ALWAYS_INLINE void tree_forget_older(tree_tally *t, tree_node *node) {
+    if (node->older) {
+        tree_bucket *latest = &t->buckets[node->older - 1];
+        const uint32_t earliest = latest->next;
+        latest->next = t->free_bucket;
+        t->free_bucket = earliest;
+        node->older = 0;
+    }
+    node->window = node->newest_count;
 }
 
-static inline void tree_bucket_release(tree_tally *t, uint32_t number) {
-    t->buckets[number].next = t->free_bucket;
-    t->free_bucket = number + 1;
+/* The earliest of the older buckets, of which there are some, leaves the window. */
+ALWAYS_INLINE void tree_drop_earliest(tree_tally *t, tree_node *node) {
+    tree_bucket *latest = &t->buckets[node->older - 1];
+    const uint32_t dropped = latest->next;
+    tree_bucket *bucket = &t->buckets[dropped - 1];
+    node->window -= bucket->count;
+    latest->next = bucket->next;
+    node->older = dropped == node->older ? 0 : node->older;
+    bucket->next = t->free_bucket;
+    t->free_bucket = dropped;
 }
 
-/* Puts `count` packets that came at `now` into the window of `node`. */
-static inline void tree_window_add(tree_tally *t, tree_node *node, int64_t now, uint32_t count) {
-    const int64_t number = tree_bucket_number(now);
-    tree_bucket *newest = &t->buckets[node->newest];
-    const int64_t last = tree_bucket_number(newest->start);
-    if (LIKELY(number == last)) {
-        newest->count += count;
-        newest->start = now < newest->start ? now : newest->start;
-        node->window += count;
-        return;
-    }
-    uint32_t before = TREE_NO_NUMBER; /* the bucket that the new one follows */
-    if (number > last) {
-        before = node->newest;
-    } else if (number >= tree_bucket_number(t->buckets[node->oldest].start)) {
-        for (uint32_t at = node->oldest; tree_bucket_number(t->buckets[at].start) <= number; at = t->buckets[at].next) {
-            before = at;
-        }
-        tree_bucket *found = &t->buckets[before];
-        if (tree_bucket_number(found->start) == number) {
-            found->count += count;
-            found->start = now < found->start ? now : found->start;
-            node->window += count;
-            return;
-        }
-    } else if (number + TREE_WINDOW <= last) {
-        return; /* too old */
-    }
-    const uint32_t fresh = tree_bucket_take(t);
-    if (UNLIKELY(fresh == TREE_NO_NUMBER)) { /* the window begins anew */
-        while (node->oldest != node->newest) {
-            tree_bucket_release(t, tree_bucket_drop(t, node));
-        }
-        t->buckets[node->oldest].start = now;
-        t->buckets[node->oldest].count = node->window = count;
+/* A bucket behind `before`, a number + 1 of one of the older ones; 0 when there is none yet. Gives its number + 1, or 0
+ * when there was no room for it, and the window then begins anew. */
+static inline uint32_t tree_insert(tree_tally *t, tree_node *node, uint32_t before, int64_t start, uint32_t count) {
+    const uint32_t taken = tree_bucket_take(t);
+    if (UNLIKELY(!taken)) {
         t->shortened++;
-        return;
+        tree_forget_older(t, node);
+        return 0;
     }
-    t->buckets[fresh].start = now;
-    t->buckets[fresh].count = count;
-    if (before == TREE_NO_NUMBER) {
-        t->buckets[fresh].next = node->oldest;
-        node->oldest = fresh;
+    tree_bucket *bucket = &t->buckets[taken - 1];
+    bucket->start = start;
+    bucket->count = count;
+    if (before) {
+        bucket->next = t->buckets[before - 1].next;
+        t->buckets[before - 1].next = taken;
     } else {
-        t->buckets[fresh].next = t->buckets[before].next;
-        t->buckets[before].next = fresh;
-        node->newest = before == node->newest ? fresh : node->newest;
+        bucket->next = taken;
+        node->older = taken;
+    }
+    return taken;
+}
+
+/* Packets that came before the node's latest bucket. */
+static inline void tree_add_late(tree_tally *t, tree_node *node, int64_t now, int64_t number, uint32_t count) {
+    uint32_t before = 0; /* the last bucket that is not later */
+    for (uint32_t at = node->older ? t->buckets[node->older - 1].next : 0; at && before != node->older;) {
+        if (tree_bucket_number(t->buckets[at - 1].start) > number) {
+            break;
+        }
+        before = at;
+        at = t->buckets[at - 1].next;
+    }
+    if (before == 0 && number + TREE_WINDOW <= tree_bucket_number(node->newest_start)) {
+        return; /* older than all, and too old */
     }
     node->window += count;
-    if (number > last) {
-        while (number >= tree_bucket_number(t->buckets[node->oldest].start) + TREE_WINDOW) {
-            tree_bucket_release(t, tree_bucket_drop(t, node));
-        }
+    if (before && tree_bucket_number(t->buckets[before - 1].start) == number) {
+        tree_bucket *bucket = &t->buckets[before - 1];
+        bucket->count += count;
+        bucket->start = now < bucket->start ? now : bucket->start;
+        return;
+    }
+    const uint32_t made = tree_insert(t, node, before ? before : node->older, now, count);
+    if (made && before && before == node->older) {
+        node->older = made;
     }
 }
 
-ALWAYS_INLINE void tree_count(tree_tally *t, tree_node *node, int64_t now, uint32_t count) {
+/* The first packets after the node's latest bucket: that becomes one of the others, and those leave that are too old. */
+ALWAYS_INLINE void tree_add_newest(tree_tally *t, tree_node *node, int64_t now, int64_t number, int64_t newest,
+                                   uint32_t count) {
+    if (number >= newest + TREE_WINDOW) {
+        node->newest_count = 0;
+        tree_forget_older(t, node);
+    } else {
+        const uint32_t made = tree_insert(t, node, node->older, node->newest_start, node->newest_count);
+        node->window -= made ? 0 : node->newest_count;
+        node->older = made;
+        while (node->older && number >= tree_bucket_number(t->buckets[t->buckets[node->older - 1].next - 1].start) +
+                                            TREE_WINDOW) {
+            tree_drop_earliest(t, node);
+        }
+    }
+    node->window += count;
+    node->newest_start = now;
+    node->newest_count = count;
+}
+
+/* Puts packets into the window that ends with the latest of them. */
+ALWAYS_INLINE void tree_window_add(tree_tally *t, tree_node *node, int64_t now, int64_t number, uint32_t count) {
+    const int64_t newest = tree_bucket_number(node->newest_start);
+    if (number > newest) {
+        tree_add_newest(t, node, now, number, newest, count);
+    } else if (LIKELY(number == newest)) {
+        node->window += count;
+        node->newest_count += count;
+        node->newest_start = now < node->newest_start ? now : node->newest_start;
+    } else {
+        tree_add_late(t, node, now, number, count);
+    }
+}
+
+/* Where the window begins. */
+ALWAYS_INLINE int64_t tree_window_start(const tree_tally *t, const tree_node *node) {
+    return node->older ? t->buckets[t->buckets[node->older - 1].next - 1].start : node->newest_start;
+}
+
+ALWAYS_INLINE void tree_count(tree_tally *t, tree_node *node, int64_t now, int64_t number, uint32_t count) {
     node->count += count;
-    tree_window_add(t, node, now, count);
+    tree_window_add(t, node, now, number, count);
     if (node->window > node->burst) {
         node->burst = node->window;
-        node->burst_start = t->buckets[node->oldest].start;
+        node->burst_start = tree_window_start(t, node);
     }
 }
 
 /* A new node. Its first bucket is an empty one at the time of the first frame: so does Wireshark, and a burst in the
  * first 100 ms begins there. TREE_NO_NUMBER when there is no room. */
 static inline uint32_t tree_add(tree_tally *t, const tree_key *key, uint32_t tag, uint32_t parent) {
-    if (t->node_count == t->node_capacity || 4 * (uint64_t)t->node_count >= 3 * (uint64_t)t->index_mask) {
+    if (t->node_count == t->node_capacity) {
         return TREE_NO_NUMBER;
     }
-    const uint32_t bucket = tree_bucket_take(t);
-    if (bucket == TREE_NO_NUMBER) {
-        return TREE_NO_NUMBER;
-    }
-    memset(&t->buckets[bucket], 0, sizeof t->buckets[bucket]);
     const uint32_t number = t->node_count++;
     tree_node *node = &t->nodes[number];
     memset(node, 0, sizeof *node);
     memcpy(node->address, key->address, 16);
     node->port = key->port;
-    node->tree = key->tree;
-    node->level = key->level;
-    node->transport = key->transport;
+    node->place = key->place;
     node->parent = parent;
-    node->tag = tag;
-    node->oldest = node->newest = bucket;
     tree_index_insert(t, tag, number);
     return number;
 }
 
 /* The key of the node around that of `key`. */
 ALWAYS_INLINE tree_key tree_key_around(const tree_key *key) {
+    const uint32_t level = tree_level(key->place) - 1;
     tree_key around = *key;
     around.port = 0;
-    if (key->level == TREE_PORT) {
-        around.level = TREE_TRANSPORT;
-    } else {
-        around.transport = TREE_NONE;
-        around.level = key->level == TREE_TRANSPORT ? TREE_ADDRESS : TREE_ROOT;
-    }
-    if (around.level == TREE_ROOT) {
+    around.place = tree_place(key->place >> 4, level, level == TREE_TRANSPORT ? key->place & 3 : TREE_NONE);
+    if (level == TREE_ROOT) {
         memset(around.address, 0, 16);
     }
     return around;
@@ -281,7 +316,7 @@ static inline uint32_t tree_reach(tree_tally *t, const tree_key *key) {
     for (;;) {
         tags[missing] = tree_tag(t, &keys[missing]);
         number = tree_find(t, &keys[missing], tags[missing]);
-        if (number != TREE_NO_NUMBER || keys[missing].level == TREE_ROOT) {
+        if (number != TREE_NO_NUMBER || tree_level(keys[missing].place) == TREE_ROOT) {
             break;
         }
         keys[missing + 1] = tree_key_around(&keys[missing]);
@@ -325,12 +360,11 @@ typedef struct {
 
 /* The transport and port that Wireshark has in mind when a frame was read to its end: of the last header that has some,
  * which may be a quoted one. */
-ALWAYS_INLINE void tree_transport(tree_key *key, const packet_row *row, const tree_quote *quote,
-                                  const tunnel_row *tunnels, uint32_t count) {
+ALWAYS_INLINE uint32_t tree_transport(tree_key *key, const packet_row *row, const tree_quote *quote,
+                                      const tunnel_row *tunnels, uint32_t count) {
     if (UNLIKELY(quote != NULL)) {
-        key->transport = quote->transport;
         key->port = quote->destination_port;
-        return;
+        return quote->transport;
     }
     /* Of a UDP header Wireshark takes the ports when it was read to its end. */
     const int cut = row->verdict_layer == PROTOCOL_UDP &&
@@ -342,18 +376,17 @@ ALWAYS_INLINE void tree_transport(tree_key *key, const packet_row *row, const tr
                                    : protocol == IP_SCTP ? TREE_SCTP
                                                          : TREE_NONE;
         if (LIKELY(transport != TREE_NONE)) {
-            key->transport = (uint8_t)transport;
             key->port = row->destination_port;
-            return;
+            return transport;
         }
     }
     for (uint32_t n = count; n > 0; n--) {
         if (tunnels[n - 1].kind == TUNNEL_VXLAN) {
-            key->transport = TREE_UDP;
             key->port = tunnels[n - 1].destination_port;
-            return;
+            return TREE_UDP;
         }
     }
+    return TREE_NONE;
 }
 
 /* How many IPv4 and IPv6 layers are in the frames of each path. */
@@ -384,29 +417,30 @@ ALWAYS_INLINE uint32_t tree_ticks_of(tree_tally *t, const packet_row *row, uint3
     if (UNLIKELY(weight.layers[0] + weight.layers[1] > row->tunnel_count + 1 && weight.layers[0])) {
         weight.layers[0]--; /* announced as IPv4, and IPv6 */
     }
-    for (uint8_t tree = 0; tree < 2; tree++) {
+    const int64_t now = tree_later(row->timestamp, (int64_t)(0 - (uint64_t)t->epoch));
+    const int64_t number = tree_bucket_number(now);
+    for (uint32_t tree = 0; tree < 2; tree++) {
         if (weight.layers[tree] == 0) {
             continue;
         }
         tree_tick *tick = &ticks[count++];
-        memset(tick, 0, sizeof *tick);
-        tick->now = tree_later(row->timestamp, (int64_t)(0 - (uint64_t)t->epoch));
+        tick->now = now;
+        tick->bucket = number;
         tick->count = weight.layers[tree];
-        tick->key.tree = tree;
         tick->with_root = 1;
         memcpy(tick->key.address, row->destination, 16);
+        tick->key.port = 0;
         if (t->kind == TREE_DESTINATIONS) {
-            tick->key.level = TREE_PORT;
-            tree_transport(&tick->key, row, quote, tunnels, tunnel_count);
+            tick->key.place = tree_place(tree, TREE_PORT, tree_transport(&tick->key, row, quote, tunnels, tunnel_count));
         } else {
-            tick->key.level = TREE_ADDRESS;
+            tick->key.place = tree_place(tree, TREE_ADDRESS, TREE_NONE);
             ticks[count] = *tick;
             memcpy(ticks[count].key.address, row->source, 16);
             ticks[count++].with_root = 0;
         }
         /* Wireshark's clock of a tree starts anew while it is before the first frame. */
-        t->start[tree] = t->start[tree] < 0 ? tick->now : t->start[tree];
-        t->last[tree] = tick->now;
+        t->start[tree] = t->start[tree] < 0 ? now : t->start[tree];
+        t->last[tree] = now;
     }
     return count;
 }
@@ -422,18 +456,29 @@ ALWAYS_INLINE void tree_guess(const tree_tally *t, tree_tick *tick) {
     }
 }
 
+ALWAYS_INLINE uint32_t tree_prefetch_parent(const tree_tally *t, uint32_t number) {
+    const uint32_t parent = number == TREE_NO_NUMBER ? number : t->nodes[number].parent;
+    if (LIKELY(parent != TREE_NO_NUMBER)) {
+        PREFETCH(&t->nodes[parent]);
+    }
+    if (number != TREE_NO_NUMBER && t->nodes[number].older) {
+        PREFETCH(&t->buckets[t->nodes[number].older - 1]);
+    }
+    return parent;
+}
+
 static inline void tree_apply(tree_tally *t, const tree_tick *tick) {
     uint32_t number = tick->number;
     if (UNLIKELY(number == TREE_NO_NUMBER || !tree_is(&t->nodes[number], &tick->key))) {
         number = tree_reach(t, &tick->key);
-        if (number == TREE_NO_NUMBER || t->nodes[number].level != tick->key.level) {
+        if (number == TREE_NO_NUMBER || t->nodes[number].place != tick->key.place) {
             t->others += tick->count;
         }
     }
     while (number != TREE_NO_NUMBER) {
         tree_node *node = &t->nodes[number];
-        if (tick->with_root || node->level != TREE_ROOT) {
-            tree_count(t, node, tick->now, tick->count);
+        if (tick->with_root || node->parent != TREE_NO_NUMBER) {
+            tree_count(t, node, tick->now, tick->bucket, tick->count);
         }
         number = node->parent;
     }
@@ -463,11 +508,10 @@ static inline int tree_update(tree_tally *t, const packet_row *rows, uint32_t co
             tree_guess(t, &ticks[k]);
         }
         for (uint32_t k = 0; k < made; k++) {
-            if (ticks[k].number != TREE_NO_NUMBER) {
-                const tree_node *node = &t->nodes[ticks[k].number];
-                PREFETCH(&t->buckets[node->newest]);
-                PREFETCH(&t->nodes[node->parent == TREE_NO_NUMBER ? 0 : node->parent]);
-            }
+            ticks[k].parent = tree_prefetch_parent(t, ticks[k].number);
+        }
+        for (uint32_t k = 0; k < made; k++) {
+            tree_prefetch_parent(t, ticks[k].parent);
         }
         for (uint32_t k = 0; k < made; k++) {
             tree_apply(t, &ticks[k]);
@@ -477,63 +521,63 @@ static inline int tree_update(tree_tally *t, const packet_row *rows, uint32_t co
     return TREE_DONE;
 }
 
-/* Copies the buckets of all nodes, one node's after the other's, oldest first, and the nodes, whose `oldest` and
- * `newest` then say which of them are theirs. There is room for as many nodes as there are and for `*count` buckets;
- * returns how many there are. */
+/* Copies the nodes, and their older buckets, one node's after the other's, in whose order a node's `older` then says how
+ * many are its. There is room for as many nodes as there are and for `room` buckets; returns how many there are. */
 static inline uint32_t tree_save(const tree_tally *t, tree_node *nodes, tree_bucket *buckets, uint32_t room) {
     uint32_t used = 0;
     for (uint32_t n = 0; n < t->node_count; n++) {
-        const uint32_t first = used;
-        for (uint32_t at = t->nodes[n].oldest;; at = t->buckets[at].next) {
-            if (nodes && used < room) {
-                buckets[used] = t->buckets[at];
-                buckets[used].next = 0;
+        const uint32_t latest = t->nodes[n].older;
+        uint32_t count = 0;
+        for (uint32_t at = latest ? t->buckets[latest - 1].next : 0; at; at = t->buckets[at - 1].next) {
+            if (used + count < room) {
+                buckets[used + count] = t->buckets[at - 1];
+                buckets[used + count].next = 0;
             }
-            used++;
-            if (at == t->nodes[n].newest) {
+            count++;
+            if (at == latest) {
                 break;
             }
         }
         if (nodes) {
             nodes[n] = t->nodes[n];
-            nodes[n].oldest = first;
-            nodes[n].newest = used - 1;
+            nodes[n].older = count;
         }
+        used += count;
     }
     return used;
 }
 
-/* Whether saved nodes and buckets can be: parents before children, buckets of theirs in order. */
+/* Whether saved nodes and buckets can be: parents before children, buckets in order. */
 static inline int tree_is_sound(const tree_node *nodes, uint32_t node_count, const tree_bucket *buckets,
                                 uint32_t bucket_count) {
-    uint32_t next = 0;
+    uint32_t left = bucket_count;
     for (uint32_t n = 0; n < node_count; n++) {
         const tree_node *node = &nodes[n];
-        if (node->tree > 1 || node->level > TREE_PORT || node->transport > TREE_UDP || node->oldest != next ||
-            node->newest < next || node->newest - next > TREE_WINDOW || node->newest >= bucket_count ||
-            (node->level == TREE_ROOT) != (node->parent == TREE_NO_NUMBER) ||
-            (node->level != TREE_ROOT && (node->parent >= n || nodes[node->parent].level + 1 != node->level ||
-                                          nodes[node->parent].tree != node->tree))) {
+        const uint32_t level = tree_level(node->place);
+        if (node->place >> 5 || node->older > left || (level == TREE_ROOT) != (node->parent == TREE_NO_NUMBER) ||
+            (level != TREE_ROOT && (node->parent >= n || tree_level(nodes[node->parent].place) + 1 != level ||
+                                    nodes[node->parent].place >> 4 != node->place >> 4))) {
             return 0;
         }
-        for (uint32_t b = node->oldest; b < node->newest; b++) {
-            if (buckets[b].start > buckets[b + 1].start) {
+        for (uint32_t b = 0; b < node->older; b++, buckets++) {
+            if (buckets->start > (b + 1 < node->older ? buckets[1].start : node->newest_start)) {
                 return 0;
             }
         }
-        next = node->newest + 1;
+        left -= node->older;
     }
-    return next == bucket_count;
+    return left == 0;
 }
 
-/* Adds `shift` to all times. Of buckets that come to stand in the same 5 ms each keeps its place in the list. */
+/* Adds `shift` to all times. */
 static inline void tree_shift(tree_tally *t, int64_t shift) {
     for (uint32_t n = 0; n < t->node_count; n++) {
         tree_node *node = &t->nodes[n];
         node->burst_start = tree_later(node->burst_start, shift);
-        for (uint32_t at = node->oldest;; at = t->buckets[at].next) {
-            t->buckets[at].start = tree_later(t->buckets[at].start, shift);
-            if (at == node->newest) {
+        node->newest_start = tree_later(node->newest_start, shift);
+        for (uint32_t at = node->older ? t->buckets[node->older - 1].next : 0; at; at = t->buckets[at - 1].next) {
+            t->buckets[at - 1].start = tree_later(t->buckets[at - 1].start, shift);
+            if (at == node->older) {
                 break;
             }
         }
@@ -544,42 +588,41 @@ static inline void tree_shift(tree_tally *t, int64_t shift) {
     }
 }
 
-/* Adds a saved node to the tree: counts add up, windows are put together, and the burst is the largest that either saw
- * or that is in what is left of both windows. `shift` is added to its times. 0 when there is no room for it. */
-static inline int tree_merge_node(tree_tally *t, const tree_node *saved, const tree_bucket *buckets, int64_t shift) {
+/* Adds a saved node to the tree; its older buckets begin at `buckets`. Counts add up, windows are put together, and the
+ * burst is the largest that either saw or that is in what is left of both windows. `shift` is added to its times. Without
+ * room for it, its packets are others'. */
+static inline void tree_merge_node(tree_tally *t, const tree_node *saved, const tree_bucket *buckets, int64_t shift) {
     tree_key key;
     memset(&key, 0, sizeof key);
     memcpy(key.address, saved->address, 16);
     key.port = saved->port;
-    key.tree = saved->tree;
-    key.level = saved->level;
-    key.transport = saved->transport;
+    key.place = saved->place;
     const uint32_t number = tree_reach(t, &key);
-    if (number == TREE_NO_NUMBER || t->nodes[number].level != key.level) {
-        return 0;
+    if (number == TREE_NO_NUMBER || t->nodes[number].place != key.place) {
+        t->others += tree_level(key.place) == (t->kind == TREE_HOSTS ? TREE_ADDRESS : TREE_PORT) ? saved->count : 0;
+        return;
     }
     tree_node *node = &t->nodes[number];
-    const int fresh = node->count == 0;
-    const int64_t burst_start = tree_later(saved->burst_start, shift);
+    const int64_t burst_start = tree_later(saved->burst_start, shift), newest = tree_later(saved->newest_start, shift);
     if (saved->burst > node->burst || (saved->burst == node->burst && burst_start < node->burst_start)) {
         node->burst = saved->burst;
         node->burst_start = burst_start;
     }
+    if (node->count == 0) { /* instead of the empty bucket that a node begins with */
+        node->newest_start = newest;
+        node->newest_count = node->window = saved->newest_count;
+    } else {
+        tree_window_add(t, node, newest, tree_bucket_number(newest), saved->newest_count);
+    }
     node->count += saved->count;
-    for (uint32_t n = saved->oldest; n <= saved->newest; n++) {
+    for (uint32_t n = 0; n < saved->older; n++) {
         const int64_t start = tree_later(buckets[n].start, shift);
-        if (fresh && n == saved->oldest) { /* instead of the empty one that a node begins with */
-            t->buckets[node->oldest].start = start;
-            t->buckets[node->oldest].count = node->window = buckets[n].count;
-        } else {
-            tree_window_add(t, node, start, buckets[n].count);
-        }
+        tree_window_add(t, node, start, tree_bucket_number(start), buckets[n].count);
     }
     if (node->window > node->burst) {
         node->burst = node->window;
-        node->burst_start = t->buckets[node->oldest].start;
+        node->burst_start = tree_window_start(t, node);
     }
-    return 1;
 }
 
 #endif
