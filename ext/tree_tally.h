@@ -88,7 +88,7 @@ typedef struct {
     int64_t bucket; /* number of the 5 ms that `now` is in */
     uint32_t tag;
     uint32_t number; /* a guess */
-    uint32_t parent; /* of that */
+    uint32_t around[2]; /* the nodes around that */
     uint16_t count;
     uint8_t with_root;
 } tree_tick;
@@ -152,6 +152,9 @@ static inline uint32_t tree_bucket_take(tree_tally *t) {
     const uint32_t taken = t->free_bucket;
     if (taken) {
         t->free_bucket = t->buckets[taken - 1].next;
+        if (t->free_bucket) { /* it lay there since its node was met last */
+            PREFETCH(&t->buckets[t->free_bucket - 1]);
+        }
         return taken;
     }
     return t->bucket_count < t->bucket_capacity ? ++t->bucket_count : 0;
@@ -456,15 +459,26 @@ ALWAYS_INLINE void tree_guess(const tree_tally *t, tree_tick *tick) {
     }
 }
 
-ALWAYS_INLINE uint32_t tree_prefetch_parent(const tree_tally *t, uint32_t number) {
-    const uint32_t parent = number == TREE_NO_NUMBER ? number : t->nodes[number].parent;
-    if (LIKELY(parent != TREE_NO_NUMBER)) {
-        PREFETCH(&t->nodes[parent]);
+/* What counting at a node touches, in the order in which one leads to the other: the node, its latest older bucket, the
+ * earliest one. Gives the node around it. */
+ALWAYS_INLINE uint32_t tree_prefetch_around(const tree_tally *t, uint32_t number) {
+    if (UNLIKELY(number == TREE_NO_NUMBER)) {
+        return number;
     }
-    if (number != TREE_NO_NUMBER && t->nodes[number].older) {
-        PREFETCH(&t->buckets[t->nodes[number].older - 1]);
+    const tree_node *node = &t->nodes[number];
+    if (node->older) {
+        PREFETCH(&t->buckets[node->older - 1]);
     }
-    return parent;
+    if (LIKELY(node->parent != TREE_NO_NUMBER)) {
+        PREFETCH(&t->nodes[node->parent]);
+    }
+    return node->parent;
+}
+
+ALWAYS_INLINE void tree_prefetch_earliest(const tree_tally *t, uint32_t number) {
+    if (LIKELY(number != TREE_NO_NUMBER) && t->nodes[number].older) {
+        PREFETCH(&t->buckets[t->buckets[t->nodes[number].older - 1].next - 1]);
+    }
 }
 
 static inline void tree_apply(tree_tally *t, const tree_tick *tick) {
@@ -508,10 +522,18 @@ static inline int tree_update(tree_tally *t, const packet_row *rows, uint32_t co
             tree_guess(t, &ticks[k]);
         }
         for (uint32_t k = 0; k < made; k++) {
-            ticks[k].parent = tree_prefetch_parent(t, ticks[k].number);
+            ticks[k].around[0] = tree_prefetch_around(t, ticks[k].number);
         }
         for (uint32_t k = 0; k < made; k++) {
-            tree_prefetch_parent(t, ticks[k].parent);
+            ticks[k].around[1] = tree_prefetch_around(t, ticks[k].around[0]);
+            tree_prefetch_earliest(t, ticks[k].number);
+        }
+        for (uint32_t k = 0; k < made; k++) {
+            tree_prefetch_around(t, ticks[k].around[1]);
+            tree_prefetch_earliest(t, ticks[k].around[0]);
+        }
+        for (uint32_t k = 0; k < made; k++) {
+            tree_prefetch_earliest(t, ticks[k].around[1]);
         }
         for (uint32_t k = 0; k < made; k++) {
             tree_apply(t, &ticks[k]);
