@@ -50,17 +50,19 @@ cdef extern from "tree_tally.h" nogil:
     void tree_index_replace(tree_tally *t, uint64_t *index, uint32_t mask) noexcept
     int tree_update(tree_tally *t, const packet_row *rows, uint32_t count, const tree_weight *weights, uint32_t paths,
                     tree_extras *extras, uint32_t *start) noexcept
-    uint32_t tree_save(const tree_tally *t, tree_node *nodes, tree_bucket *buckets, uint32_t room) noexcept
-    int tree_is_sound(const tree_node *nodes, uint32_t node_count, const tree_bucket *buckets,
-                      uint32_t bucket_count) noexcept
-    void tree_shift(tree_tally *t, int64_t shift) noexcept
-    void tree_merge_node(tree_tally *t, const tree_node *saved, const tree_bucket *buckets, int64_t shift) noexcept
     enum:
         TREE_DONE
         TREE_DESTINATIONS
         TREE_HOSTS
         TREE_NODES_PER_BLOCK
         TREE_BUCKETS_PER_BLOCK
+
+cdef extern from "tree_save.h" nogil:
+    uint32_t tree_save(const tree_tally *t, tree_node *nodes, tree_bucket *buckets, uint32_t room) noexcept
+    int tree_is_sound(const tree_node *nodes, uint32_t node_count, const tree_bucket *buckets,
+                      uint32_t bucket_count) noexcept
+    void tree_shift(tree_tally *t, int64_t shift) noexcept
+    void tree_merge_node(tree_tally *t, const tree_node *saved, const tree_bucket *buckets, int64_t shift) noexcept
 
 NODE_SIZE = sizeof(tree_node)
 BUCKET_SIZE = sizeof(tree_bucket)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import csv
 import gzip
+import shutil
+import subprocess
+from collections.abc import Iterable
 from pathlib import Path
+
+import pytest
 
 Frame = dict[str, str]
 
@@ -70,3 +75,37 @@ def quotes(frame: Frame) -> bool:
 def innermost(frame: Frame) -> str:
     """The innermost IP layer, "ip" or "ipv6", or "" without one."""
     return next((p for p in reversed(protocols(frame)) if p in ("ip", "ipv6")), "")
+
+
+def statistics(oracle: Path, capture: str) -> dict[str, list[str]]:
+    """What tshark says of the whole capture: the lines of its conversations and endpoints, by their title."""
+    path = oracle / f"{capture}.stats.txt.gz"
+    if not path.exists():
+        return {}
+    with gzip.open(path, "rt", errors="replace", newline="\n") as lines:
+        return sections(lines)
+
+
+def sections(lines: Iterable[str]) -> dict[str, list[str]]:
+    """Each "… Conversations" and "… Endpoints" of tshark's output, with the rules before and after it."""
+    found: dict[str, list[str]] = {}
+    previous, open_section = "", None
+    for text in lines:
+        line = text.rstrip("\n")
+        if line.endswith((" Conversations", " Endpoints")):
+            open_section = found.setdefault(line, [previous])
+        if open_section is not None:
+            open_section.append(line)
+            if line.startswith("==="):
+                open_section = None
+        previous = line
+    return found
+
+
+def run(capture: Path, *taps: str) -> str:
+    """What `tshark -q -z TAP …` prints of a capture. Skips where tshark is not installed."""
+    if not shutil.which("tshark"):
+        pytest.skip("tshark is not installed")
+    options = [option for tap in taps for option in ("-z", tap)]
+    ran = subprocess.run(["tshark", "-n", "-q", "-r", capture, *options], capture_output=True, text=True, timeout=60)
+    return ran.stdout

@@ -13,12 +13,25 @@ from spanline import _decode
 from spanline.chunk import Chunk
 from spanline.errors import UsageError
 from spanline.pool import Pool
-from spanline.schema import DATAGRAM_DTYPE, LAYER_DTYPE, PACKET_DTYPE, PACKET_FLAGS, TUNNEL_DTYPE, fields_by_name
+from spanline.schema import (
+    ANALYSIS_DTYPE,
+    DATAGRAM_DTYPE,
+    LAYER_DTYPE,
+    NO_STREAM,
+    OTHER_STREAM_DTYPE,
+    PACKET_DTYPE,
+    PACKET_FLAGS,
+    STREAM_DTYPE,
+    TUNNEL_DTYPE,
+    fields_by_name,
+)
 
 Bytes = npt.NDArray[np.uint8]
 
 PROTOCOLS: tuple[str, ...] = _decode.PROTOCOLS
 """Names of the protocols by their number in `layers` and `verdict_layer`; as tshark's."""
+
+IP_PROTOCOLS = {"tcp": 6, "udp": 17}
 
 IS_FRAGMENT = 1 << PACKET_FLAGS.index("is-fragment")
 
@@ -33,6 +46,9 @@ class Batch:
     datagrams     structured array (schema.DATAGRAM), what in buffers[1] is whose
     fragments     how many rows stopped at a fragment that no Reassemble has seen yet
     applications  what may stand behind a transport header, as names in order; `application` is an index into it
+    streams       structured array (schema.STREAM), one row a frame: the stream it is of; by Annotate
+    other_streams structured array (schema.OTHER_STREAM), those of outer and quoted headers; by Annotate
+    analysis      structured array (schema.ANALYSIS), one row a frame, of its innermost TCP; by Annotate(details=True)
     numbers       the frames' numbers in the capture, from 1, uint64
     first_frame   the first of them; 0 when there are no rows
 
@@ -48,6 +64,9 @@ class Batch:
         self.datagrams = np.empty(0, DATAGRAM_DTYPE)
         self.fragments = fragments
         self.applications: Sequence[tuple[str, ...]] = ((),)
+        self.streams = np.empty(0, STREAM_DTYPE)
+        self.other_streams = np.empty(0, OTHER_STREAM_DTYPE)
+        self.analysis = np.empty(0, ANALYSIS_DTYPE)
         self._chunk = chunk
         self._decode = decode
 
@@ -61,12 +80,16 @@ class Batch:
     def select(self, rows: npt.NDArray[np.bool_]) -> Batch:
         """The batch of only some of its frames, in the same order: `rows` is a mask, bool[n]. The bytes are shared."""
         place = np.cumsum(rows) - 1
-        tunnels, datagrams = (part[rows[part["packet"]]] for part in (self.tunnels, self.datagrams))
-        for part in tunnels, datagrams:
+        parts = self.tunnels, self.datagrams, self.other_streams
+        tunnels, datagrams, other_streams = (part[rows[part["packet"]]] for part in parts)
+        for part in tunnels, datagrams, other_streams:
             part["packet"] = place[part["packet"]]
         chunk = Chunk(self._chunk.buffer, self._chunk.records[rows], self._chunk.interfaces)
         some = Batch(chunk, self.packets[rows], tunnels, self._decode, self.numbers[rows])
         some.buffers, some.datagrams, some.applications = self.buffers, datagrams, self.applications
+        some.streams = self.streams[rows] if len(self.streams) else self.streams
+        some.analysis = self.analysis[rows] if len(self.analysis) else self.analysis
+        some.other_streams = other_streams
         if self.fragments:
             some.fragments = int(np.count_nonzero(some.packets["flags"] & IS_FRAGMENT))
         return some
@@ -96,6 +119,11 @@ class Batch:
             self.tunnels = both[np.argsort(both["packet"], kind="stable")]
 
     @property
+    def link_types(self) -> npt.NDArray[np.int32]:
+        """LINKTYPE_ numbers of the capture's interfaces, int32[n]; a packet's `interface` is an index into them."""
+        return self._chunk.interfaces.link_types
+
+    @property
     def paths(self) -> _decode.Paths:
         return self._decode.decoder.paths
 
@@ -106,6 +134,19 @@ class Batch:
         Optional parts of headers (a GRE key, a TCP option) follow their header as layers of their own.
         """
         return self._decode.layers(self._chunk, self.buffers[-1], self.datagrams)
+
+    def stream_numbers(self, protocol: str) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        """All tcp.stream or udp.stream numbers, by `protocol` "tcp" or "udp", after Annotate.
+
+        Returns (packet, number), uint32[n] each, also for outer and quoted headers, outermost first within a frame.
+        """
+        number = IP_PROTOCOLS[protocol]
+        rows = np.flatnonzero((self.packets["ip_protocol"] == number) & (self.streams["stream"] != NO_STREAM))
+        others = self.other_streams[self.other_streams["protocol"] == number]
+        packet = np.concatenate([others["packet"], rows.astype(np.uint32)])
+        stream = np.concatenate([others["stream"], self.streams["stream"][rows]])
+        order = np.argsort(packet, kind="stable") if len(others) else slice(None)
+        return packet[order], stream[order]
 
     def field(self, name: str) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.generic]]:
         """All occurrences of a display-filter field (schema.FIELDS), outermost first within a frame.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from spanline.batch import Batch
-    from spanline.pipeline import Capture, Stage
+    from spanline.pipeline import Capture, Stage, Transform
 
 # Seconds until the progress bar shows, and between two pictures of it.
 _AFTER, _EVERY = 0.3, 0.1
@@ -43,9 +43,11 @@ def open_capture(inputs: Inputs, paths: Sequence[str] | None = None) -> Capture:
     )
 
 
-def watch(capture: Capture, *stages: Stage, quiet: bool = False) -> Iterator[Batch]:
-    """Takes all of `capture` through `stages`, and shows progress where somebody can see it."""
-    batches = capture.run(*stages)
+def watch(
+    capture: Capture, *stages: Stage, transforms: Sequence[Transform] = (), quiet: bool = False
+) -> Iterator[Batch]:
+    """Takes all of `capture` through `transforms` and `stages`, and shows progress where somebody can see it."""
+    batches = capture.run(*stages, transforms=transforms)
     if quiet:
         return batches
     if sys.stderr.isatty():
@@ -54,10 +56,12 @@ def watch(capture: Capture, *stages: Stage, quiet: bool = False) -> Iterator[Bat
     return batches
 
 
-def follow(capture: Capture, *stages: Stage, quiet: bool = False) -> Iterator[Batch]:
+def follow(
+    capture: Capture, *stages: Stage, transforms: Sequence[Transform] = (), quiet: bool = False
+) -> Iterator[Batch]:
     """watch() for the only capture of a command, which ends when there is nothing to read in it."""
     try:
-        yield from watch(capture, *stages, quiet=quiet)
+        yield from watch(capture, *stages, transforms=transforms, quiet=quiet)
     except CaptureError as error:
         # With a list of files that are all no captures, each gets its line.
         problems = capture.problems

@@ -49,7 +49,10 @@ def _interval(text: str) -> int:
 @click.option("--as-tshark", is_flag=True, help="Print what tshark -q -z prints, letter by letter.")
 @click.option("--policy", type=click.Path(), metavar="FILE", help="Mark protocols that FILE calls unwanted.")
 @click.option(
-    "-n", "--limit", type=click.IntRange(0), help="This many rows of each table; 0 is all. Default: 40 in a table."
+    "-n",
+    "--limit",
+    type=click.IntRange(0),
+    help="This many rows of each table; 0 is all. Default: 20 in a table, else all.",
 )
 @click.option(
     "--memory", type=size_in_bytes, default="1G", show_default=True, metavar="SIZE",
@@ -77,14 +80,16 @@ def command(
     from spanline.cli.reading import conclude, follow, open_capture
     from spanline.cli.stats_show import check_output, remark, show_views
     from spanline.cli.stats_view import make_views
+    from spanline.transforms.annotate import Annotate
 
     check_output(views, output, as_tshark)
     if limit is None and output.format == "table" and not as_tshark:
-        limit = 40
+        limit = 20
     options = ViewOptions(limit=limit or None, memory=stage_memory(memory), as_tshark=as_tshark, **others)
     made, stages = make_views(views, options)
+    transforms = [Annotate(memory=max(options.memory // 4, 1 << 24))] if stages.annotated else []
     capture = open_capture(inputs)
-    for _ in follow(capture, *stages, quiet=inputs.quiet):
+    for _ in follow(capture, *stages, transforms=transforms, quiet=inputs.quiet):
         pass
     show_views(made, output, as_tshark)
     remark(made)

@@ -28,6 +28,9 @@ VIEWS: Mapping[str, str] = {
 }
 """Each view's module and class, which are imported when it is needed; `all` shows them in this order."""
 
+NOT_OF_TSHARK = frozenset(("verdicts",))
+"""Views that tshark does not have."""
+
 _Made = TypeVar("_Made", bound="Stage")
 
 
@@ -40,7 +43,7 @@ class ViewOptions:
     limit      rows of a picture; None: all
     memory     bytes that all stages together may take for what grows with the capture
     policy     path of a file that tells which protocols are unwanted; None: there is none
-    as_tshark  whether tshark's text is wanted: refused now, and not after the capture was read, where there is none
+    as_tshark  whether tshark's text is wanted
     """
 
     types: tuple[str, ...]
@@ -66,7 +69,7 @@ class View:
         raise NotImplementedError
 
     def table(self) -> pa.Table:
-        """What is written as JSON, CSV and Parquet; addresses as text or as spanline.arrow.readable() makes them text."""
+        """What is written as JSON, CSV and Parquet; addresses may be text already."""
         raise NotImplementedError
 
     def draw(self, target: Console) -> None:
@@ -88,9 +91,13 @@ class View:
 
 
 class Stages:
-    """The stages of all views that are shown together: views that need the same one share it."""
+    """The stages of all views that are shown together: views that need the same one share it.
+
+    `annotated`: whether one of them needs what the annotate transform finds out.
+    """
 
     def __init__(self) -> None:
+        self.annotated = False
         self._by_kind: dict[type, Stage] = {}
 
     def take(self, kind: type[_Made], make: Callable[[], _Made]) -> _Made:
@@ -120,7 +127,13 @@ def _suggestion(name: str, names: Iterable[str]) -> str:
 
 
 def make_views(names: Sequence[str], options: ViewOptions) -> tuple[list[View], Stages]:
-    """The views, and the stages that are to see the capture."""
+    """The views, and the stages that are to see the capture. Raises UsageError for what cannot be shown as asked."""
+    if options.as_tshark:
+        if len(names) == len(VIEWS):
+            names = [name for name in names if name not in NOT_OF_TSHARK]
+        for name in names:
+            if name in NOT_OF_TSHARK:
+                raise UsageError(f"tshark has no view of {name}", hint="leave out --as-tshark, or name other views")
     stages = Stages()
     views: list[View] = []
     for name in names:

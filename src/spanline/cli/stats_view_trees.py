@@ -62,7 +62,9 @@ class _TreeView(View):
         rows = self.table()
         shown = rows.slice(0, self._limit).to_pylist()
         left = [(title, "left") for title in self.headings]
-        made = table([*left, ("Packets", "right"), ("%", "right"), ("Per s", "right"), ("Burst", "right"), ("at", "left")])
+        made = table(
+            [*left, ("Packets", "right"), ("%", "right"), ("Per s", "right"), ("Burst", "right"), ("at", "left")]
+        )
         for row in shown:
             rate = UNKNOWN if row["rate"] is None else f"{row['rate']:,.1f}"
             burst = f"{row['burst_packets']:,}", time_of_day(row["burst_start"].value, 3)
@@ -120,7 +122,11 @@ class DestinationsView(_TreeView):
     @staticmethod
     def cells(row: dict) -> tuple[str, ...]:
         address = address_text(row["address"]) if row["transport"] is None else ""
-        return address, row["transport"] or "" if row["port"] is None else "", "" if row["port"] is None else str(row["port"])
+        return (
+            address,
+            row["transport"] or "" if row["port"] is None else "",
+            "" if row["port"] is None else str(row["port"]),
+        )
 
 
 class HostsView(_TreeView):

@@ -10,12 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from spanline.arrow import arrow_schema, table_of
-from spanline.batch import PROTOCOLS, Batch
+from spanline.batch import Batch
 from spanline.chunk import Interface, Interfaces
 from spanline.errors import Problem
+from spanline.link_types import link_type_name
 from spanline.pipeline import Counters
 from spanline.schema import VERDICTS, Column
 from spanline.sources.capture_file import FileInfo
+from spanline.stages.verdicts import Verdicts
 
 STACK = (
     Column("stack", "", "string", "Protocols", "", "outermost first, as tshark's frame.protocols"),
@@ -34,27 +36,6 @@ VERDICT = (
 # Attributes of Summary that are numbers.
 _PLAIN = ("frames", "data_bytes", "captured_bytes", "cut", "first", "last", "in_order", "_previous")
 
-# https://www.tcpdump.org/linktypes.html
-LINK_TYPES = {
-    0: "NULL", 1: "ETHERNET", 3: "AX25", 6: "IEEE802_5", 7: "ARCNET_BSD", 8: "SLIP", 9: "PPP", 10: "FDDI",
-    50: "PPP_HDLC", 51: "PPP_ETHER", 100: "ATM_RFC1483", 101: "RAW", 104: "C_HDLC", 105: "IEEE802_11", 107: "FRELAY",
-    108: "LOOP", 113: "LINUX_SLL", 114: "LTALK", 117: "PFLOG", 119: "IEEE802_11_PRISM", 122: "IP_OVER_FC",
-    123: "SUNATM", 127: "IEEE802_11_RADIOTAP", 129: "ARCNET_LINUX", 138: "APPLE_IP_OVER_IEEE1394",
-    139: "MTP2_WITH_PHDR", 140: "MTP2", 141: "MTP3", 142: "SCCP", 143: "DOCSIS", 144: "LINUX_IRDA", 147: "USER0",
-    148: "USER1", 149: "USER2", 150: "USER3", 163: "IEEE802_11_AVS", 165: "BACNET_MS_TP", 166: "PPP_PPPD",
-    177: "LINUX_LAPD", 187: "BLUETOOTH_HCI_H4", 189: "USB_LINUX", 192: "PPI", 195: "IEEE802_15_4_WITHFCS", 197: "ERF",
-    201: "BLUETOOTH_HCI_H4_WITH_PHDR", 204: "PPP_WITH_DIR", 220: "USB_LINUX_MMAPPED", 224: "FC_2", 226: "IPNET",
-    227: "CAN_SOCKETCAN", 228: "IPV4", 229: "IPV6", 230: "IEEE802_15_4_NOFCS", 231: "DBUS", 235: "DVB_CI",
-    239: "NFLOG", 240: "NETANALYZER", 243: "MPEG_2_TS", 245: "NFC_LLCP", 248: "SCTP", 249: "USBPCAP",
-    251: "BLUETOOTH_LE_LL", 253: "NETLINK", 258: "PKTAP", 259: "EPON", 265: "NORDIC_BLE", 271: "VSOCK",
-    276: "LINUX_SLL2", 282: "DSA_TAG_BRCM",
-}  # fmt: skip
-
-
-def link_type_name(number: int) -> str:
-    """The name of a LINKTYPE_, else its number."""
-    return LINK_TYPES.get(number, str(number))
-
 
 class Summary:
     """Counts the frames of a capture, and merges with the Summaries of others.
@@ -72,7 +53,7 @@ class Summary:
         self.in_order = True
         self.interfaces: Counter[int] = Counter()
         self.stacks: dict[tuple[str, ...], list[int]] = {}
-        self.verdicts: Counter[tuple[str, str]] = Counter()
+        self._verdicts = Verdicts()
         self._previous: int | None = None
 
     def update(self, batch: Batch) -> None:
@@ -86,10 +67,7 @@ class Summary:
         self.cut += int(np.count_nonzero(captured < wire))
         self._update_times(packets["timestamp"])
         self.interfaces.update(_counts(packets["interface"]))
-        by_stop = packets["verdict"].astype(np.uint16) << 8 | packets["verdict_layer"]
-        for stop, count in _counts(by_stop).items():
-            verdict = VERDICTS[stop >> 8]
-            self.verdicts[verdict, PROTOCOLS[stop & 0xFF] if verdict != "ok" else ""] += count
+        self._verdicts.update(batch)
         octets = np.bincount(packets["path"], weights=wire)
         for path, count in _counts(packets["path"]).items():
             self._add_stack(batch.paths[path], count, int(octets[path]))
@@ -113,21 +91,31 @@ class Summary:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.first = min((time for time in (self.first, other.first) if time is not None), default=None)
         self.last = max((time for time in (self.last, other.last) if time is not None), default=None)
-        self.verdicts += other.verdicts
+        self._verdicts.merge(other._verdicts)
         for stack, (frames, octets) in other.stacks.items():
             self._add_stack(stack, frames, octets)
 
     def state(self) -> dict[str, Any]:
         plain = {name: getattr(self, name) for name in _PLAIN}
         stacks = [(stack, *counts) for stack, counts in self.stacks.items()]
-        return {**plain, "stacks": stacks, "interfaces": dict(self.interfaces), "verdicts": list(self.verdicts.items())}
+        return {
+            **plain,
+            "stacks": stacks,
+            "interfaces": dict(self.interfaces),
+            "verdicts": self._verdicts.state(),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         for name in _PLAIN:
             setattr(self, name, state[name])
         self.stacks = {tuple(stack): [frames, octets] for stack, frames, octets in state["stacks"]}
         self.interfaces = Counter(state["interfaces"])
-        self.verdicts = Counter({tuple(stop): count for stop, count in state["verdicts"]})
+        self._verdicts.restore(state["verdicts"])
+
+    @property
+    def verdicts(self) -> Counter[tuple[str, str]]:
+        """Frames by verdict and the layer where decoding stopped."""
+        return self._verdicts.by_layer()
 
     @property
     def duration(self) -> int | None:
