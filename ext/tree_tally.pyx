@@ -18,7 +18,7 @@ cdef extern from "tree_tally.h" nogil:
     ctypedef struct tree_bucket:
         pass
     ctypedef struct tree_node:
-        pass
+        uint32_t older
     ctypedef struct tree_weight:
         pass
     ctypedef struct tree_quote:
@@ -50,17 +50,19 @@ cdef extern from "tree_tally.h" nogil:
     void tree_index_replace(tree_tally *t, uint64_t *index, uint32_t mask) noexcept
     int tree_update(tree_tally *t, const packet_row *rows, uint32_t count, const tree_weight *weights, uint32_t paths,
                     tree_extras *extras, uint32_t *start) noexcept
-    uint32_t tree_save(const tree_tally *t, tree_node *nodes, tree_bucket *buckets, uint32_t room) noexcept
-    int tree_is_sound(const tree_node *nodes, uint32_t node_count, const tree_bucket *buckets,
-                      uint32_t bucket_count) noexcept
-    void tree_shift(tree_tally *t, int64_t shift) noexcept
-    int tree_merge_node(tree_tally *t, const tree_node *saved, const tree_bucket *buckets, int64_t shift) noexcept
     enum:
         TREE_DONE
         TREE_DESTINATIONS
         TREE_HOSTS
         TREE_NODES_PER_BLOCK
         TREE_BUCKETS_PER_BLOCK
+
+cdef extern from "tree_save.h" nogil:
+    uint32_t tree_save(const tree_tally *t, tree_node *nodes, tree_bucket *buckets, uint32_t room) noexcept
+    int tree_is_sound(const tree_node *nodes, uint32_t node_count, const tree_bucket *buckets,
+                      uint32_t bucket_count) noexcept
+    void tree_shift(tree_tally *t, int64_t shift) noexcept
+    void tree_merge_node(tree_tally *t, const tree_node *saved, const tree_bucket *buckets, int64_t shift) noexcept
 
 NODE_SIZE = sizeof(tree_node)
 BUCKET_SIZE = sizeof(tree_bucket)
@@ -106,13 +108,15 @@ cdef class TreeTally:
         t.buckets = <tree_bucket *>memory
         t.bucket_capacity = <uint32_t>buckets
         cdef uint64_t *index
+        cdef uint64_t *old
         if entries - 1 != t.index_mask:
             index = <uint64_t *>calloc(entries, sizeof(uint64_t))
             if index == NULL:
                 raise MemoryError
-            free(t.index)
+            old = t.index
             with nogil:
                 tree_index_replace(t, index, <uint32_t>(entries - 1))
+            free(old)
         return 0
 
     cdef int _make_room(self) except -1:
@@ -159,7 +163,7 @@ cdef class TreeTally:
             self._make_room()
 
     def save(self):
-        """(nodes, buckets): uint8, rows of schema.TREE_NODE, parents first, and the buckets that they speak of."""
+        """(nodes, buckets): uint8, rows of schema.TREE_NODE, parents first, and their older buckets."""
         cdef uint32_t count
         with nogil:
             count = tree_save(&self.table, NULL, NULL, 0)
@@ -167,9 +171,10 @@ cdef class TreeTally:
         buckets = np.empty(count * sizeof(tree_bucket), np.uint8)
         cdef uint8_t[::1] node_view = nodes
         cdef uint8_t[::1] bucket_view = buckets
-        if count:
+        if self.table.node_count:
             with nogil:
-                tree_save(&self.table, <tree_node *>&node_view[0], <tree_bucket *>&bucket_view[0], count)
+                tree_save(&self.table, <tree_node *>&node_view[0],
+                          <tree_bucket *>(&bucket_view[0] if count else NULL), count)
         return nodes, buckets
 
     def merge(self, const uint8_t[::1] nodes, const uint8_t[::1] buckets, int64_t shift):
@@ -188,6 +193,7 @@ cdef class TreeTally:
                 continue
             with nogil:
                 tree_merge_node(&self.table, &rows[n], parts, shift)
+            parts += rows[n].older
             n += 1
 
     def shift(self, int64_t shift):

@@ -111,7 +111,9 @@ def _policy(content: Mapping[str, Any]) -> Policy:
     for name, reason in unwanted.items():
         if isinstance(reason, dict):
             whole = f"{name}.{next(iter(reason), '')}"
-            raise _Mistake(f"{name} has a table and not a reason", f'quote names that have points: "{whole}" = "…"', name)
+            raise _Mistake(
+                f"{name} has a table and not a reason", f'quote names that have points: "{whole}" = "…"', name
+            )
         if not isinstance(reason, str):
             raise _Mistake(f"the reason for {name} is not text", f'write {name} = "why not", or {name} = ""', name)
         _check_name(name)

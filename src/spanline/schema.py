@@ -323,20 +323,18 @@ TREE_NODE_DTYPE = np.dtype(
         ("address", "u1", (16,)),
         ("count", "u8"),
         ("burst_start", "i8"),
-        ("burst", "u4"),
+        ("newest_start", "i8"),
+        ("newest_count", "u4"),
+        ("older", "u4"),
         ("window", "u4"),
-        ("oldest", "u4"),
-        ("newest", "u4"),
+        ("burst", "u4"),
         ("parent", "u4"),
-        ("tag", "u4"),
         ("port", "u2"),
-        ("tree", "u1"),
-        ("level", "u1"),
-        ("transport", "u1"),
-        ("reserved", "u1", (3,)),
+        ("place", "u1"),
+        ("reserved", "u1"),
     ]
 )
-"""struct tree_node of ext/tree_tally.h: what a TreeTally hands out."""
+"""struct tree_node of ext/tree_nodes.h: what a TreeTally hands out."""
 
 TREE_QUOTE_DTYPE = np.dtype([("packet", "u4"), ("destination_port", "u2"), ("transport", "u1"), ("reserved", "u1")])
 """struct tree_quote of ext/tree_tally.h: the last transport header that an ICMP error quotes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +14,12 @@ from spanline.cli.stats_view import Stages, View, ViewOptions
 from spanline.cli.text import UNKNOWN, plural, time_of_day
 from spanline.stages.destinations import Destinations
 from spanline.stages.hosts import Hosts
-from spanline.stages.statistics_tree import BURST_WINDOW, TRANSPORTS, StatisticsTree
+from spanline.stages.statistics_tree import BURST_WINDOW, TRANSPORTS, StatisticsTree, Tree
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_TITLES = ("Count", "Average", "Min Val", "Max Val", "Rate (ms)", "Percent", "Burst Rate", "Burst Start")
-_WIDTHS = (12, 12, 12, 12, 12, 12, 12, 11)
+_TITLES = ("Count", "Average", "Min Val", "Max Val", "Rate (ms)", "Percent", "Burst Rate")
 
 
 class _TreeView(View):
@@ -45,24 +44,16 @@ class _TreeView(View):
     def as_tshark(self) -> Iterator[str]:
         """tshark shows the tree of IPv4 layers."""
         tree = self._stage.tree(4)
-        nodes = tree.nodes
-        names = [self.heading, *_names(nodes[1:], tree.texts[1:])]
+        names = _names(tree, self.heading) if len(tree.level) else [self.heading]
         width = max(len("Topic / Item"), *map(len, names)) + 2
-        head = "  ".join(f"{title:<{size}}" for title, size in zip(_TITLES, _WIDTHS, strict=True))
-        rule = len(head) + width + 2
-        yield from ("", "=" * rule, f"IPv4 Statistics/{self.heading}:", f"{'Topic / Item':<{width}}{head}  ", "-" * rule)
-        if not len(nodes):
-            yield f"{names.pop():<{width}}{_cells('0', '', '100%', '-', '-')}"
-        milliseconds = tree.elapsed / 1e6
-        # tshark divides a float.
-        rates = nodes["count"].astype(np.float32).astype(np.float64) / (milliseconds or 1)
-        shares = 100.0 * nodes["count"] / np.maximum(tree.around, 1)
-        columns = (nodes["count"], rates, shares, nodes["burst"] / BURST_WINDOW, nodes["burst_start"] / 1e6 / 1000)
-        for name, count, rate, share, burst, start in zip(names, *(one.tolist() for one in columns), strict=True):
-            percent = "100%" if name is self.heading else f"{share:.2f}%"
-            told = f"{rate:.4f}" if milliseconds else ""
-            bursts = (f"{burst:.4f}", f"{start:.3f}") if burst else ("-", "-")
-            yield f"{name:<{width}}{_cells(str(count), told, percent, *bursts)}"
+        head = f"{'Topic / Item':<{width}}" + "".join(f"{title:<14}" for title in _TITLES) + f"{'Burst Start':<13}"
+        rule = len(head)
+        yield from ("", "=" * rule, f"IPv4 Statistics/{self.heading}:", head, "-" * rule)
+        if not len(tree.level):
+            yield f"{self.heading:<{width}}{'0':<14}{'':<56}{'100%':<14}{'-':<14}{'-':<13}"
+        else:
+            line = f"%-{width}s%-14s{'':<42}%-14s%s%s%-13s"
+            yield from (line % cells for cells in zip(names, *_cells(tree), strict=True))
         yield from ("", "-" * rule)
 
     def draw(self, target: Console) -> None:
@@ -71,7 +62,9 @@ class _TreeView(View):
         rows = self.table()
         shown = rows.slice(0, self._limit).to_pylist()
         left = [(title, "left") for title in self.headings]
-        made = table([*left, ("Packets", "right"), ("%", "right"), ("Per s", "right"), ("Burst", "right"), ("at", "left")])
+        made = table(
+            [*left, ("Packets", "right"), ("%", "right"), ("Per s", "right"), ("Burst", "right"), ("at", "left")]
+        )
         for row in shown:
             rate = UNKNOWN if row["rate"] is None else f"{row['rate']:,.1f}"
             burst = f"{row['burst_packets']:,}", time_of_day(row["burst_start"].value, 3)
@@ -81,15 +74,40 @@ class _TreeView(View):
             draw(target, cell(f"{rows.num_rows - len(shown):,} more rows; --limit 0 shows all", "dim"))
 
 
-def _cells(count: str, rate: str, percent: str, burst: str, start: str) -> str:
-    return f"{count:<14}{'':<42}{rate:<14}{percent:<14}{burst:<14}{start:<13}"
-
-
-def _names(nodes: npt.NDArray[np.void], texts: npt.NDArray[np.str_]) -> Iterator[str]:
+def _names(tree: Tree, heading: str) -> list[str]:
     """What stands before the counts, indented by a blank a level."""
-    columns = nodes["level"], texts, nodes["transport"], nodes["port"]
-    for level, address, transport, port in zip(*(one.tolist() for one in columns), strict=True):
-        yield f" {address}" if level == 1 else f"  {TRANSPORTS[transport]}" if level == 2 else f"   {port}"
+    names = np.char.add(" ", tree.text).astype(object)
+    names[tree.level == 2] = np.array([f"  {name}" for name in TRANSPORTS], object)[tree.transport[tree.level == 2]]
+    names[tree.level == 3] = _texts(tree.port[tree.level == 3], "   %d")
+    names[0] = heading
+    return list(names)
+
+
+def _cells(tree: Tree) -> Iterator[list[str]]:
+    """Count, rate in ms, percent, burst rate and burst start as tshark has them, column by column."""
+    yield _texts(tree.packets, "%d").tolist()
+    milliseconds = tree.elapsed / 1e6
+    # tshark divides a float.
+    rates = tree.packets.astype(np.float32).astype(np.float64) / (milliseconds or 1)
+    yield _texts(rates, "%.4f").tolist() if milliseconds else [""] * len(rates)
+    shares = _texts(100.0 * tree.packets / np.maximum(tree.around, 1), "%-14s", "%.2f%%")
+    shares[0] = f"{'100%':<14}"
+    yield shares.tolist()
+    none = tree.burst == 0
+    bursts = _texts(tree.burst / BURST_WINDOW, "%-14s", "%.4f")
+    bursts[none] = f"{'-':<14}"
+    yield bursts.tolist()
+    starts = ["%.3f" % start for start in (tree.burst_start / 1e6 / 1000).tolist()]
+    yield ["-" if not burst else start for burst, start in zip(tree.burst.tolist(), starts, strict=True)]
+
+
+def _texts(numbers: npt.NDArray[Any], *formats: str) -> npt.NDArray[np.object_]:
+    """Each number in the last of the formats, that text in the one before; there are far fewer numbers than nodes."""
+    distinct, which = np.unique(numbers, return_inverse=True)
+    texts = distinct.tolist()
+    for one in reversed(formats):
+        texts = [one % text for text in texts]
+    return np.array(texts, object)[which]
 
 
 class DestinationsView(_TreeView):
@@ -104,7 +122,11 @@ class DestinationsView(_TreeView):
     @staticmethod
     def cells(row: dict) -> tuple[str, ...]:
         address = address_text(row["address"]) if row["transport"] is None else ""
-        return address, row["transport"] or "" if row["port"] is None else "", "" if row["port"] is None else str(row["port"])
+        return (
+            address,
+            row["transport"] or "" if row["port"] is None else "",
+            "" if row["port"] is None else str(row["port"]),
+        )
 
 
 class HostsView(_TreeView):

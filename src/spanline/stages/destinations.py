@@ -9,10 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spanline._tree_tally import DESTINATIONS
-from spanline.arrow import column, strings, table_of
 from spanline.batch import PROTOCOLS, Batch
 from spanline.schema import TREE_QUOTE_DTYPE, Column
-from spanline.stages.statistics_tree import COUNTS, TRANSPORTS, StatisticsTree, address_columns
+from spanline.stages.statistics_tree import COUNTS, TRANSPORTS, StatisticsTree
 
 DESTINATION = (
     Column("ip_version", "", "uint8", "IP", "", "of the layers that are counted"),
@@ -23,8 +22,11 @@ DESTINATION = (
 )
 """The Table "destinations": a row for each destination, each of its transports, and each of their ports."""
 
-# By IP's number of ICMP and ICMPv6: the types of messages that quote the packet they are about.
-_ERRORS = {1: (3, 4, 5, 11, 12), 58: (1, 2, 3, 4)}
+_ICMP, _ICMPV6 = 1, 58
+# For ICMP and for ICMPv6, by type: whether the message quotes the packet that it is about.
+_IS_ERROR = np.zeros((2, 256), np.bool_)
+_IS_ERROR[0, [3, 4, 5, 11, 12]] = True
+_IS_ERROR[1, [1, 2, 3, 4]] = True
 # By number of the protocol, an index into TRANSPORTS.
 _TRANSPORT_OF = np.array([TRANSPORTS.index(name.upper()) if name.upper() in TRANSPORTS else 0 for name in PROTOCOLS])
 
@@ -39,18 +41,19 @@ class Destinations(StatisticsTree):
 
     def _quotes(self, batch: Batch) -> npt.NDArray[np.void]:
         packets = batch.packets
-        errors = np.zeros(len(packets), np.bool_)
-        for protocol, types in _ERRORS.items():
-            rows = np.flatnonzero(packets["ip_protocol"] == protocol)
-            errors[rows] = np.isin(packets["source_port"][rows], types)
-        if not errors.any():
+        protocol = packets["ip_protocol"]
+        rows = np.flatnonzero((protocol == _ICMP) | (protocol == _ICMPV6))
+        rows = rows[_IS_ERROR[(protocol[rows] == _ICMPV6).astype(np.int8), packets["source_port"][rows] & 0xFF]]
+        if not len(rows):
             return super()._quotes(batch)
+        errors = np.zeros(len(packets), np.bool_)
+        errors[rows] = True
         chosen = batch.select(errors)
         layers = chosen.layers
         layers = layers[(_TRANSPORT_OF[layers["protocol"]] > 0) & (layers["length"] >= 4)]
         layers = layers[np.flatnonzero(np.diff(layers["packet"].astype(np.int64), append=len(chosen)))]
         quotes = np.zeros(len(layers), TREE_QUOTE_DTYPE)
-        quotes["packet"] = np.flatnonzero(errors)[layers["packet"]]
+        quotes["packet"] = rows[layers["packet"]]
         quotes["transport"] = _TRANSPORT_OF[layers["protocol"]]
         for number, buffer in enumerate(chosen.buffers):
             own = layers["buffer"] == number
@@ -59,13 +62,4 @@ class Destinations(StatisticsTree):
         return quotes
 
     def tables(self) -> Mapping[str, pa.Table]:
-        nodes, counts = self._columns()
-        level = nodes["level"]
-        transports = pa.DictionaryArray.from_arrays(column(nodes["transport"].astype(np.int8), level < 2), strings(TRANSPORTS))
-        columns = {
-            **address_columns(nodes),
-            "transport": transports,
-            "port": column(nodes["port"], level < 3),
-            **counts,
-        }
-        return {"destinations": table_of(DESTINATION, columns)}
+        return {"destinations": self._table(DESTINATION)}

@@ -153,7 +153,7 @@ class Hierarchy:
             "path": strings([":".join(way) for way in nodes]),
             "protocol": strings(names),
             "level": column(np.array([len(way) - 1 for way in nodes], np.uint16)),
-            "unwanted": pa.array(reasons, pa.string()),
+            "unwanted": strings(reasons),
             **numbers,
         }
         return {"hierarchy": table_of(HIERARCHY, columns)}

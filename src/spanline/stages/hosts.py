@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from spanline._tree_tally import HOSTS
-from spanline.arrow import table_of
 from spanline.schema import Column
-from spanline.stages.statistics_tree import COUNTS, StatisticsTree, address_columns
+from spanline.stages.statistics_tree import COUNTS, StatisticsTree
 
 HOST = (
     Column("ip_version", "", "uint8", "IP", "", "of the layers that are counted"),
@@ -28,5 +27,4 @@ class Hosts(StatisticsTree):
     kind = HOSTS
 
     def tables(self) -> Mapping[str, pa.Table]:
-        nodes, counts = self._columns()
-        return {"hosts": table_of(HOST, {**address_columns(nodes), **counts})}
+        return {"hosts": self._table(HOST)}

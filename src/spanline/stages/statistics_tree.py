@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 from spanline import _text
 from spanline._decode import SEED
 from spanline._tree_tally import TreeTally
-from spanline.arrow import column, fixed_binary, text
+from spanline.arrow import column, fixed_binary, strings, table_of, text
 from spanline.batch import Batch
 from spanline.errors import UsageError
 from spanline.schema import TREE_NODE_DTYPE, TREE_QUOTE_DTYPE, Column
@@ -43,15 +43,27 @@ _PORT_RANK[np.argsort(np.arange(65536).astype("S5"), kind="stable")] = np.arange
 class Tree:
     """The nodes of one tree in the order of print: those inside a node follow it, the most frequent first.
 
-    nodes    rows of schema.TREE_NODE; level 0 is the root, and the first
-    around   for each node the packets of the node around it, uint64; of the root 0
-    texts    the text of each node's address, str[n]
-    elapsed  ns between the first and the last packet
+    level       0 of the root, which is the first; 1 of addresses, 2 of transports, 3 of ports
+    address     uint8[n, 16]; of the root zeros
+    text        str[n], the text of the address where level is 1, else ""
+    transport   index into TRANSPORTS
+    port        uint16[n]
+    packets     uint64[n]
+    around      uint64[n], packets of the node around it; of the root 0
+    burst       uint32[n], the most packets in a window
+    burst_start int64[n], ns since the first frame
+    elapsed     ns between the first and the last packet
     """
 
-    nodes: npt.NDArray[np.void]
+    level: npt.NDArray[np.uint8]
+    address: npt.NDArray[np.uint8]
+    text: npt.NDArray[np.str_]
+    transport: npt.NDArray[np.uint8]
+    port: npt.NDArray[np.uint16]
+    packets: npt.NDArray[np.uint64]
     around: npt.NDArray[np.uint64]
-    texts: npt.NDArray[np.str_]
+    burst: npt.NDArray[np.uint32]
+    burst_start: npt.NDArray[np.int64]
     elapsed: int
 
 
@@ -148,32 +160,43 @@ class StatisticsTree:
 
     def tree(self, version: int) -> Tree:
         """The tree of the layers of an IP version."""
-        nodes = self._tally.save()[0].view(TREE_NODE_DTYPE)
+        all_nodes = self._tally.save()[0].view(TREE_NODE_DTYPE)
+        number = np.flatnonzero(all_nodes["place"] >> 4 == (version == 6))
+        nodes = all_nodes[number]
+        # Parents come before what is inside them, in all nodes as in those of one tree.
+        parent = np.searchsorted(number, np.where(nodes["parent"] == _NO_PARENT, 0, nodes["parent"]))
+        level = nodes["place"] >> 2 & 3
+        texts = _address_texts(nodes["address"], level)
+        around = np.where(level == 0, 0, nodes["count"][parent]) if len(nodes) else nodes["count"]
+        order = _order(nodes, level, parent, texts)
+        nodes, level = nodes[order], level[order]
         start, last = self._tally.clocks[version == 6]
-        number = np.flatnonzero(nodes["tree"] == (version == 6))
-        around = nodes["count"][np.where(nodes["parent"] == _NO_PARENT, 0, nodes["parent"])]
-        around[nodes["parent"] == _NO_PARENT] = 0
-        texts = _address_texts(nodes["address"])
-        order = number[_order(nodes, texts)[number].argsort()]
-        elapsed = last - start if start >= 0 else 0
-        return Tree(nodes[order], around[order], texts[order], elapsed)
+        return Tree(
+            level, nodes["address"], texts[order], nodes["place"] & 3, nodes["port"], nodes["count"], around[order],
+            nodes["burst"], nodes["burst_start"], last - start if start >= 0 else 0
+        )  # fmt: skip
 
-    def _columns(self) -> tuple[npt.NDArray[np.void], dict[str, pa.Array]]:
-        """The nodes of both trees without roots, and the columns of COUNTS."""
-        trees = [self.tree(version) for version in (4, 6)]
-        inner = [tree.nodes["level"] > 0 for tree in trees]
-        nodes = np.concatenate([tree.nodes[own] for tree, own in zip(trees, inner, strict=True)])
-        around = np.concatenate([tree.around[own] for tree, own in zip(trees, inner, strict=True)])
-        elapsed = np.array([tree.elapsed for tree in trees])[nodes["tree"]]
-        count = np.ascontiguousarray(nodes["count"])
-        rate = np.divide(count * 1e9, elapsed, out=np.zeros(len(nodes)), where=elapsed > 0)
-        return nodes, {
-            "packets": column(count),
-            "percent": column(100 * count / np.maximum(around, 1)),
-            "rate": column(rate, elapsed <= 0),
-            "burst_packets": column(np.ascontiguousarray(nodes["burst"])),
-            "burst_start": column(np.ascontiguousarray(nodes["burst_start"]) + self._tally.epoch),
-        }
+    def _table(self, columns: Sequence[Column]) -> pa.Table:
+        """Both trees without their roots: those columns that `columns` has."""
+        tables = []
+        for version in (4, 6):
+            tree = self.tree(version)
+            inner = tree.level > 0
+            level, packets, elapsed = tree.level[inner], tree.packets[inner], max(tree.elapsed, 0)
+            transport = column(tree.transport[inner].astype(np.int8), level < 2)
+            made = {
+                "ip_version": column(np.full(len(level), version, np.uint8)),
+                "address": fixed_binary(tree.address[inner]),
+                "transport": pa.DictionaryArray.from_arrays(transport, strings(TRANSPORTS)),
+                "port": column(tree.port[inner], level < 3),
+                "packets": column(packets),
+                "percent": column(100 * packets / np.maximum(tree.around[inner], 1)),
+                "rate": column(packets * (1e9 / (elapsed or 1)), np.full(len(level), elapsed == 0)),
+                "burst_packets": column(tree.burst[inner]),
+                "burst_start": column(tree.burst_start[inner] + self._tally.epoch),
+            }
+            tables.append(table_of(columns, {one.name: made[one.name] for one in columns}))
+        return pa.concat_tables(tables)
 
 
 def _joined(own: tuple[int, int], other: tuple[int, int], shift: int) -> tuple[int, int]:
@@ -184,40 +207,33 @@ def _joined(own: tuple[int, int], other: tuple[int, int], shift: int) -> tuple[i
     return (start, last) if own[0] < 0 else (min(own[0], start), max(own[1], last))
 
 
-def _address_texts(addresses: npt.NDArray[np.uint8]) -> npt.NDArray[np.str_]:
-    """The text of each address, str[n]."""
-    parts = []
-    for at in range(0, len(addresses), _text.MOST_ROWS):
-        offsets, letters = _text.addresses(np.ascontiguousarray(addresses[at : at + _text.MOST_ROWS]))
+def _address_texts(addresses: npt.NDArray[np.uint8], level: npt.NDArray[np.uint8]) -> npt.NDArray[np.str_]:
+    """The text of each address of level 1, str[n]."""
+    own = np.flatnonzero(level == 1)
+    parts: list[str] = []
+    for at in range(0, len(own), _text.MOST_ROWS):
+        offsets, letters = _text.addresses(addresses[own[at : at + _text.MOST_ROWS]])
         parts += text(offsets, letters).to_pylist()
-    return np.array(parts, np.str_)
+    texts = np.zeros(len(level), "U45")
+    texts[own] = parts
+    return texts
 
 
-def _order(nodes: npt.NDArray[np.void], texts: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
-    """The place of each node among all: by tree, and inside each node by count, the largest first; equal ones by their
-    text, the last of the alphabet first, as tshark sorts."""
-    level, parent = nodes["level"], nodes["parent"].astype(np.int64)
-    names = np.where(level == 3, _PORT_RANK[nodes["port"]], nodes["transport"]).astype(np.int64)
+def _order(
+    nodes: npt.NDArray[np.void], level: npt.NDArray[np.uint8], parent: npt.NDArray[np.int64],
+    texts: npt.NDArray[np.str_],
+) -> npt.NDArray[np.int64]:  # fmt: skip
+    """The order of print: inside each node by count, the largest first; equal ones by their text, the last of the
+    alphabet first, as tshark sorts."""
+    names = np.where(level == 3, _PORT_RANK[nodes["port"]], nodes["place"] & 3).astype(np.int64)
     addresses = np.flatnonzero(level == 1)
     names[addresses[np.argsort(texts[addresses], kind="stable")]] = np.arange(len(addresses))
-    # Ranks among the nodes of a level, which those inside them inherit.
-    rank = np.zeros((len(nodes), 4), np.int64)
-    rank[:, 0] = nodes["tree"]
+    count = nodes["count"].astype(np.int64)
+    # Of each node its rank among all of a level, and those of the nodes around it.
+    ranks = np.zeros((3, len(nodes)), np.int64)
     for depth in range(1, 4):
         own = np.flatnonzero(level == depth)
-        rank[own] = rank[parent[own]]
-        sort = np.lexsort((-names[own], -nodes["count"][own].astype(np.int64), *rank[own, :depth].T[::-1]))
-        rank[own[sort], depth] = np.arange(1, len(own) + 1)
-    place = np.empty(len(nodes), np.int64)
-    place[np.lexsort(rank.T[::-1])] = np.arange(len(nodes))
-    return place
-
-
-def address_columns(nodes: npt.NDArray[np.void]) -> dict[str, pa.Array]:
-    """The columns ip_version and address of nodes."""
-    return {
-        "ip_version": column(np.where(nodes["tree"] == 0, 4, 6).astype(np.uint8)),
-        "address": fixed_binary(nodes["address"]),
-    }
-
-
+        ranks[:, own] = ranks[:, parent[own]]
+        sort = np.lexsort((-names[own], -count[own], ranks[max(depth - 2, 0), own]))
+        ranks[depth - 1, own[sort]] = np.arange(1, len(own) + 1)
+    return np.lexsort(ranks[::-1])
