@@ -36,7 +36,11 @@ PROTOCOLS = (
         "RPC",
         tcp_ports=(111,),
         udp_ports=(111,),
-        accept=(source_port == 111) | (destination_port == 111) | _call(0) | _reply(0) | (_IN_STREAM & (_call(4) | _reply(4))),
+        accept=(source_port == 111)
+        | (destination_port == 111)
+        | _call(0)
+        | _reply(0)
+        | (_IN_STREAM & (_call(4) | _reply(4))),
         framing="each",
         length=be32(0).bits(0x7FFFFFFF) + 4,
         tcp_content=_IN_STREAM & _call(4),
