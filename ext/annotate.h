@@ -4,6 +4,7 @@
 
 #include "messages.h"
 #include "network.h"
+#include "quoted.h"
 #include "tcp.h"
 
 /* Wireshark does not look at the payload of a segment that came again or late (tcp.no_subdissector_on_error). */
@@ -118,6 +119,24 @@ ALWAYS_INLINE void annotate_udp(application_engine *e, finding *f, const packet_
     }
 }
 
+/* The datagram that an ICMP error quotes. Its conversation is not asked: what is announced, ports and content decide. */
+static inline void annotate_icmp(application_engine *e, finding *f, const packet_row *row, const annotate_input *in) {
+    const uint32_t protocol = row->ip_protocol == IP_ICMP ? PROTOCOL_ICMP : PROTOCOL_ICMPV6;
+    const message m = payload_of(row, in);
+    application_stream stream = {0};
+    quoted_datagram quoted;
+    if (icmp_is_error(protocol, row->source_port) && quoted_udp(&m, row->ip_version, &quoted)) {
+        packet_row about = *row;
+        memcpy(about.source, quoted.source, 16);
+        memcpy(about.destination, quoted.destination, 16);
+        about.source_port = quoted.payload.source_port;
+        about.destination_port = quoted.payload.destination_port;
+        expect(e, &stream, &about, 1);
+        const uint32_t name = choose(e->set, 1, &stream, &quoted.payload);
+        find_in_message(f, name == NAME_NONE ? (uint32_t)NAME_DATA : name, quoted.payload);
+    }
+}
+
 /* Sets rows[from…count).application. Returns how far it came: less than `count` when there is no room left for what is
  * assembled or for messages, and is then called again with more. */
 static inline uint32_t annotate_batch(application_engine *e, packet_row *rows, const stream_row *streams, uint32_t from,
@@ -142,6 +161,8 @@ static inline uint32_t annotate_batch(application_engine *e, packet_row *rows, c
                 annotate_tcp(e, &f, row, &streams[n], in);
             } else if (row->ip_protocol == IP_UDP && row->transport_length == 8) {
                 annotate_udp(e, &f, row, &streams[n], in);
+            } else if (row->ip_protocol == IP_ICMP || row->ip_protocol == IP_ICMPV6) {
+                annotate_icmp(e, &f, row, in);
             }
         } else if (row->verdict != VERDICT_TRUNCATED && !(row->flags & PACKET_IS_OUTER)) {
             const uint32_t last = row->path < in->path_count ? in->last_protocols[row->path] : PROTOCOL_NONE;

@@ -28,12 +28,13 @@ typedef struct {
     uint32_t next;   /* where inside it another one of the same kind begins, 0 for none */
     uint32_t wraps;   /* whether what follows is another conversation inside this protocol */
     uint32_t becomes; /* which protocol the conversation goes on with after it, 0 for the same */
+    uint32_t silent; /* whether it is not shown */
     uint32_t first_carried;
     uint16_t carried_count;
     uint8_t framing;
     uint8_t announces; /* enum announcement */
 } application;
-STATIC_ASSERT(sizeof(application) == 28, "application");
+STATIC_ASSERT(sizeof(application) == 32, "application");
 
 /* `carried` begins `at` bytes inside a message of another protocol `when` that holds. NAME_NONE stands for what was carried
  * last in the same conversation: answers do not say it. */

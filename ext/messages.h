@@ -263,7 +263,10 @@ static inline void expect(const application_engine *e, application_stream *strea
 static inline void show(application_engine *e, finding *f, application_stream *stream, uint32_t name, message m) {
     const uint32_t becomes = application_at(e->set, name)->becomes;
     int64_t other = 0;
-    find_in_message(f, name, m);
+    const uint32_t silent = application_at(e->set, name)->silent;
+    if (silent == NO_PROGRAM || !program_holds(&e->set->program, silent, &m)) {
+        find_in_message(f, name, m);
+    }
     hear(e, f, name, m.bytes);
     if (becomes != NO_PROGRAM && program_run(&e->set->program, becomes, &m, &other) == OUTCOME_VALUE && other > 0) {
         stream->application = (uint8_t)other;
@@ -278,9 +281,11 @@ static inline void show(application_engine *e, finding *f, application_stream *s
 static inline uint32_t find_messages(application_engine *e, finding *f, application_stream *stream, message_state *s,
                                      message m, uint32_t seq) {
     const int repeats = application_at(e->set, stream->wrapped_in)->framing == FRAMING_HTTP;
-    uint32_t done = 0, records = NAME_NONE, around = f->stack == 0 || repeats ? stream->wrapped_in : NAME_NONE;
+    uint32_t done = 0, records = NAME_NONE, following = NAME_NONE, around = f->stack == 0 || repeats ? stream->wrapped_in : NAME_NONE;
     for (uint32_t calls = 0; m.wire && calls < MAX_CALLS; calls++) {
-        const uint32_t name = choose(e->set, 0, stream, &m);
+        /* Behind a whole message of a protocol another one of it is expected, whatever it looks like. */
+        const uint32_t name = following != NAME_NONE ? following : choose(e->set, 0, stream, &m);
+        const uint8_t meant = stream->application;
         if (UNLIKELY(around != NAME_NONE && around != name)) {
             found(f, around, &m);
             around = NAME_NONE;
@@ -304,6 +309,7 @@ static inline uint32_t find_messages(application_engine *e, finding *f, applicat
             one.bytes.length = length < one.bytes.length ? length : one.bytes.length;
             show(e, f, stream, name, one);
         }
+        following = a->framing == FRAMING_EACH && stream->application == meant ? name : (uint32_t)NAME_NONE;
         m = message_from(&m, length);
         seq += length;
         done += length;

@@ -35,6 +35,7 @@ APPLICATION = np.dtype(
         ("next", "u4"),
         ("wraps", "u4"),
         ("becomes", "u4"),
+        ("silent", "u4"),
         ("first_carried", "u4"),
         ("carried_count", "u2"),
         ("framing", "u1"),
@@ -127,7 +128,7 @@ def compile_set(protocols: Iterable[Application]) -> _applications.ApplicationSe
         raise ValueError("two protocols have one name")
     number = {name: n for n, name in enumerate(names)}
     rows = np.zeros(len(names), APPLICATION)
-    for name in ("accept", "length", "next", "wraps", "becomes"):
+    for name in ("accept", "length", "next", "wraps", "becomes", "silent"):
         rows[name] = NO_PROGRAM
     carried: list[tuple[int, int, int]] = []
     for protocol in protocols:
@@ -137,6 +138,7 @@ def compile_set(protocols: Iterable[Application]) -> _applications.ApplicationSe
         row["next"] = compiler.program(protocol.next)
         row["wraps"] = compiler.program(protocol.wraps)
         row["becomes"] = compiler.program(_becomes(protocol, number))
+        row["silent"] = compiler.program(protocol.silent)
         row["framing"] = FRAMINGS.index(protocol.framing)
         row["announces"] = ANNOUNCEMENTS.index(protocol.announces)
         inner = [(rule, other.name) for other in protocols for rule in other.inside if rule.protocol == protocol.name]

@@ -237,6 +237,7 @@ class Application:
     next        where in a message another one of the same protocol begins; 0 for none
     becomes     what the conversation goes on with after a message for which a condition holds: (name, condition)
     wraps       the message behind which another conversation follows inside this protocol
+    silent      messages that it has and tshark does not show
     inside      what it is carried by
     answer      when it carries what was carried last in its conversation: an answer that does not say what it answers
     announces   conversations that its messages tell of: "sdp" RTP and RTCP · "transport" the same, also in the words of
@@ -263,6 +264,7 @@ class Application:
     next: Expression | None = None
     wraps: Expression | None = None
     becomes: tuple[tuple[str, Expression], ...] = ()
+    silent: Expression | None = None
     inside: tuple[Inside, ...] = ()
     answer: Expression | None = None
     announces: Announcement = ""

@@ -8,7 +8,7 @@ PROTOCOLS = (
         "LDAP",
         tcp_ports=(389, 3268),
         framing="each",
-        length=((u8(0) == 0x30) & ber_end(0)) | (be32(0) + 4),
+        length=((u8(0) == 0x30) & ber_end(0)) | (be32(0).bits(0x0FFFFFFF) + 4),
     ),
     Application("cldap", "CLDAP", udp_ports=(389,)),
 )

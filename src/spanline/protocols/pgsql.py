@@ -12,6 +12,7 @@ PROTOCOLS = (
         tcp_ports=(5432,),
         framing="each",
         length=(_ANSWER & 1) | ((u8(0) == 0) & be32(0)) | (be32(1) + 1),
+        silent=_ANSWER,
         becomes=(("tls", _ANSWER & (u8(0) == ord("S"))),),
         foreign=(rb"^\x00\x00..(\x00\x03\x00[\x00-\x02]user\x00|\x04\xd2\x16[\x2e-\x30])",),
     ),

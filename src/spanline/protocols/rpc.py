@@ -3,7 +3,7 @@
 |transaction 4|call or reply 4|version 4|program 4|; over TCP |last fragment and length 4| before it (section 11).
 """
 
-from spanline.protocols.language import Application, Expression, Inside, be32, u8
+from spanline.protocols.language import Application, Expression, Inside, be32, destination_port, source_port, u8
 
 # The numbers that IANA gave to programs (RFC 5531 section 13).
 _PROGRAMS = (
@@ -36,7 +36,11 @@ PROTOCOLS = (
         "RPC",
         tcp_ports=(111,),
         udp_ports=(111,),
-        accept=_call(0) | _reply(0) | (_IN_STREAM & (_call(4) | _reply(4))),
+        accept=(source_port == 111)
+        | (destination_port == 111)
+        | _call(0)
+        | _reply(0)
+        | (_IN_STREAM & (_call(4) | _reply(4))),
         framing="each",
         length=be32(0).bits(0x7FFFFFFF) + 4,
         tcp_content=_IN_STREAM & _call(4),

@@ -14,7 +14,7 @@ PROTOCOLS = (
         tcp_ports=(3478,),
         udp_ports=(3478,),
         accept=_MESSAGE | _CHANNEL | _FRAMED,
-        udp_content=_MESSAGE & (be16(2) + 20 == size),
+        udp_content=(_MESSAGE & (be16(2) + 20 == size)) | _CHANNEL,
         tcp_content=_FRAMED | (_MESSAGE & (be16(2) + 20 == size)),
         framing="each",
         length=(_MESSAGE & (be16(2) + 20)) | (_FRAMED & (be16(0) + 2)) | size,
