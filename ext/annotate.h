@@ -4,7 +4,7 @@
 
 #include "messages.h"
 #include "network.h"
-#include "quoted.h"
+#include "quoted_datagram.h"
 #include "tcp.h"
 
 /* Wireshark does not look at the payload of a segment that came again or late (tcp.no_subdissector_on_error). */

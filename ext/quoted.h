@@ -1,45 +1,96 @@
-/* The UDP datagram that an ICMP error is about, as far as it quotes it. specification: RFC 792, RFC 4443 section 3; how much
- * is quoted: RFC 1812 section 4.3.2.3. Behind a quoted TCP header nearly nobody quotes data, and Wireshark shows none of
- * it. */
+/* The transport headers of the packet that an ICMP error is about, of which it quotes the beginning. */
 #ifndef SPANLINE_QUOTED_H
 #define SPANLINE_QUOTED_H
 
-#include "program.h"
-#include "transport.h"
+#include "decode.h"
+
+enum {
+    MAX_QUOTED = 8, /* an error that quotes an error, and so on: more are not looked at */
+    MAX_QUOTED_LAYERS = 64,
+    QUOTED_VXLAN_PORT = 4789,
+};
 
 typedef struct {
     uint8_t source[16];
     uint8_t destination[16];
-    message payload;
-} quoted_datagram;
+    uint32_t tcp_seq;
+    uint16_t source_port;
+    uint16_t destination_port;
+    uint16_t tcp_flags;
+    uint8_t protocol; /* by IP's number: TCP or UDP */
+} quoted_header;
 
-/* `m`: what stands behind the eight bytes of the ICMP header. 0 when it quotes no UDP datagram with a payload. */
-static inline int quoted_udp(const message *m, uint32_t ip_version, quoted_datagram *q) {
-    uint32_t header = 40, protocol = view_u8(m->bytes, 6), offset = 0;
-    memset(q, 0, sizeof *q);
-    if (ip_version == 4) {
-        header = (view_u8(m->bytes, 0) & 0xFU) * 4U;
-        protocol = view_u8(m->bytes, 9);
-        offset = view_be16(m->bytes, 6) & 0x1FFFU;
-        memset(q->source + 10, 0xFF, 2);
-        memset(q->destination + 10, 0xFF, 2);
-        view_copy(m->bytes, 12, q->source + 12, 4);
-        view_copy(m->bytes, 16, q->destination + 12, 4);
+/* The addresses of an IP layer. */
+static inline void read_quoted_ends(quoted_header *quoted, const layer_row *layer, cursor c) {
+    bytes_view header;
+    const uint32_t is_version4 = layer->protocol == PROTOCOL_IPV4;
+    c.offset = layer->offset;
+    memset(quoted, 0, sizeof *quoted);
+    if (!cursor_take(&c, is_version4 ? 20 : 40, &header)) {
+        return;
+    }
+    if (is_version4) {
+        memset(quoted->source + 10, 0xFF, 2);
+        memset(quoted->destination + 10, 0xFF, 2);
+        view_copy(header, 12, quoted->source + 12, 4);
+        view_copy(header, 16, quoted->destination + 12, 4);
     } else {
-        view_copy(m->bytes, 8, q->source, 16);
-        view_copy(m->bytes, 24, q->destination, 16);
+        view_copy(header, 8, quoted->source, 16);
+        view_copy(header, 24, quoted->destination, 16);
     }
-    const message udp = message_from(m, header);
-    const uint32_t length = view_be16(udp.bytes, 4);
-    if (view_u8(m->bytes, 0) >> 4 != ip_version || header < 20 || protocol != IP_UDP || offset || length <= 8) {
-        return 0;
+}
+
+/* The quoted TCP and UDP headers in the message of `row`, from the outside in. Of TCP 16 bytes must be there, as
+ * Wireshark reads them before it looks for the stream. Returns how many. */
+static inline uint32_t read_quoted(const packet_row *row, bytes_view buffer, quoted_header quoted[MAX_QUOTED]) {
+    layer_row layers[MAX_QUOTED_LAYERS];
+    layer_output listed = {layers, 0, MAX_QUOTED_LAYERS};
+    const uint64_t captured_end = row->payload_buffer ? buffer.length : (uint64_t)row->frame_offset + row->captured_length;
+    packet_row scratch;
+    frame f;
+    memset(&scratch, 0, sizeof scratch);
+    memset(&f, 0, sizeof f);
+    f.c.data = buffer.data;
+    f.c.offset = f.frame_start = row->payload_offset;
+    f.wire_end = f.outer_end = (uint64_t)row->payload_offset + row->payload_length;
+    f.c.end = (uint32_t)(f.wire_end < captured_end ? f.wire_end : captured_end);
+    f.c.end = f.c.end < buffer.length ? f.c.end : buffer.length;
+    f.row = &scratch;
+    f.layers = &listed;
+    f.vxlan_port = QUOTED_VXLAN_PORT;
+    const cursor whole = f.c;
+    decode_rest(&f, row->ip_protocol == IP_ICMP ? PROTOCOL_IPV4 : PROTOCOL_IPV6);
+    uint32_t count = 0;
+    quoted_header ends;
+    memset(&ends, 0, sizeof ends);
+    for (uint32_t n = 0; n < listed.count && count < MAX_QUOTED; n++) {
+        const uint32_t protocol = layers[n].protocol;
+        cursor c = whole;
+        bytes_view header;
+        c.offset = layers[n].offset;
+        if (protocol == PROTOCOL_IPV4 || protocol == PROTOCOL_IPV6) {
+            read_quoted_ends(&ends, &layers[n], whole);
+        } else if ((protocol == PROTOCOL_TCP && layers[n].length >= 16 && cursor_take(&c, 16, &header)) ||
+                   (protocol == PROTOCOL_UDP && layers[n].length >= 8 && cursor_take(&c, 8, &header))) {
+            quoted_header *one = &quoted[count++];
+            *one = ends;
+            one->source_port = view_be16(header, 0);
+            one->destination_port = view_be16(header, 2);
+            one->protocol = protocol == PROTOCOL_TCP ? IP_TCP : IP_UDP;
+            if (protocol == PROTOCOL_TCP) {
+                one->tcp_seq = view_be32(header, 4);
+                one->tcp_flags = view_be16(header, 12) & 0x0FFF;
+            }
+        }
     }
-    q->payload = message_from(&udp, 8);
-    q->payload.wire = q->payload.wire < length - 8 ? q->payload.wire : length - 8;
-    q->payload.bytes.length = q->payload.bytes.length < q->payload.wire ? q->payload.bytes.length : q->payload.wire;
-    q->payload.source_port = view_be16(udp.bytes, 0);
-    q->payload.destination_port = view_be16(udp.bytes, 2);
-    return q->payload.bytes.length != 0;
+    return count;
+}
+
+/* Whether the row's message quotes a packet. */
+ALWAYS_INLINE int row_quotes(const packet_row *row) {
+    const int is_icmp = row->ip_protocol == IP_ICMP || row->ip_protocol == IP_ICMPV6;
+    return UNLIKELY(is_icmp) && (row->flags & PACKET_HAS_TRANSPORT) && row->payload_length > 0 &&
+           icmp_is_error(row->ip_protocol == IP_ICMP ? PROTOCOL_ICMP : PROTOCOL_ICMPV6, row->source_port);
 }
 
 #endif

@@ -33,7 +33,6 @@ STRUCTS = {
     "fragment_row": (schema.FRAGMENT_DTYPE, _decode.FRAGMENT_SIZE, 64),
     "packet_row of the stream table": (schema.PACKET_DTYPE, _streams.PACKET_SIZE, 128),
     "tunnel_row of the stream table": (schema.TUNNEL_DTYPE, _streams.TUNNEL_SIZE, 64),
-    "quoted_row": (schema.QUOTED_DTYPE, _streams.QUOTED_SIZE, 48),
     "stream_row": (schema.STREAM_DTYPE, _streams.STREAM_SIZE, 16),
     "other_stream_row": (schema.OTHER_STREAM_DTYPE, _streams.OTHER_STREAM_SIZE, 12),
     "analysis_row": (schema.ANALYSIS_DTYPE, _streams.ANALYSIS_SIZE, 64),

@@ -226,18 +226,6 @@ ANALYSIS = (
     Column("present", "u1", "uint8", "", "", "bits, named by schema.ANALYSIS_PRESENT"),
 )
 
-QUOTED = (
-    Column("source", "(16,)u1", "address"),
-    Column("destination", "(16,)u1", "address"),
-    Column("packet", "u4", "uint32", "Packet", "", "row in the batch's packets"),
-    Column("tcp_seq", "u4", "uint32"),
-    Column("source_port", "u2", "uint16"),
-    Column("destination_port", "u2", "uint16"),
-    Column("tcp_flags", "u2", "uint16"),
-    Column("protocol", "u1", "uint8", "Protocol", "", "IP protocol number: TCP or UDP"),
-    Column("reserved", "u1", ""),
-)
-
 OTHER_STREAM = (
     Column("packet", "u4", "uint32", "Packet", "", "row in the batch's packets"),
     Column("stream", "u4", "uint32", "Stream", "", "of an outer or quoted header"),
@@ -432,5 +420,4 @@ FRAGMENT_DTYPE = dtype(FRAGMENT)
 MESSAGE_DTYPE = dtype(MESSAGE)
 STREAM_DTYPE = dtype(STREAM)
 ANALYSIS_DTYPE = dtype(ANALYSIS)
-QUOTED_DTYPE = dtype(QUOTED)
 OTHER_STREAM_DTYPE = dtype(OTHER_STREAM)

@@ -15,8 +15,14 @@ from spanline.batch import Batch
 from spanline.errors import UsageError
 from spanline.pool import Pool
 from spanline.protocols.compiling import application_set
-from spanline.schema import ANALYSIS_DTYPE, MESSAGE_DTYPE, OTHER_STREAM_DTYPE, SEGMENT_DTYPE, STREAM_DTYPE, STREAM_RECORD_DTYPE
-from spanline.transforms.quoted_headers import quoted_headers
+from spanline.schema import (
+    ANALYSIS_DTYPE,
+    MESSAGE_DTYPE,
+    OTHER_STREAM_DTYPE,
+    SEGMENT_DTYPE,
+    STREAM_DTYPE,
+    STREAM_RECORD_DTYPE,
+)
 
 MEMORY = 512 << 20
 """Bytes for what is known of streams: some two million of them."""
@@ -72,7 +78,8 @@ class Annotate:
         self._applications = Applications(application_set(), pending)
         self._details = details
         self._messages = messages
-        self._pool = Pool()
+        self._streams = Pool()
+        self._analysis = Pool()
 
     @property
     def counters(self) -> AnnotateCounters:
@@ -88,22 +95,18 @@ class Annotate:
         return ()
 
     def _find_streams(self, batch: Batch) -> None:
-        quoted = quoted_headers(batch)
-        batch.streams = self._pool.take_rows(STREAM_DTYPE, len(batch))
+        batch.streams = self._streams.take_rows(STREAM_DTYPE, len(batch))
         if self._details:
-            batch.analysis = self._pool.take_rows(ANALYSIS_DTYPE, len(batch))
-        others = np.empty(len(batch.tunnels) + len(quoted), OTHER_STREAM_DTYPE)
-        count = self._table.update(
+            batch.analysis = self._analysis.take_rows(ANALYSIS_DTYPE, len(batch))
+        others = self._table.update(
             batch.packets.view(np.uint8),
             batch.numbers,
             batch.tunnels.view(np.uint8),
-            quoted.view(np.uint8),
             batch.buffers,
             batch.streams.view(np.uint8),
             batch.analysis.view(np.uint8) if self._details else None,
-            others.view(np.uint8),
         )
-        batch.other_streams = others[:count]
+        batch.other_streams = others.view(OTHER_STREAM_DTYPE)
 
     def _find_applications(self, batch: Batch) -> None:
         found = self._applications.update(
