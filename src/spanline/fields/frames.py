@@ -106,7 +106,7 @@ def _named(path: Sequence[str], applications: Sequence[str]) -> str:
     """The protocols of a frame, outermost first, with "ethertype" where tshark has it."""
     named: list[str] = []
     for n, name in enumerate(path):
-        named.append(name)
+        named.append("sll" if name == "sll2" else name)
         if name in _WITH_ETHER_TYPE and n + 1 < len(path) and path[n + 1] != "llc":
             named.append("ethertype")
     return ":".join(named + [name for name in applications if name != "tcp.segments"])
