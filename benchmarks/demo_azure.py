@@ -2,10 +2,10 @@
 
     python benchmarks/demo_azure.py azure.cap
 
-The VM is 10.0.0.4, a web server that is administered over RDP; one of its calls to a slow database begins with a SYN that
-was lost. Two things should not be there: somebody shares files with BitTorrent, and logs in to another machine with
-telnet. The capture is the same, byte for byte, every time. The names, users and passwords are invented, and the outer
-addresses are those set aside for documentation.
+The VM is 10.0.0.4, a web server that is administered over RDP; one of its calls to a slow database begins with a SYN
+that was lost. Two things should not be there: somebody shares files with BitTorrent, and logs in to another machine
+with telnet. The capture is the same, byte for byte, every time. The names, users and passwords are invented, and the
+outer addresses are those set aside for documentation.
 """
 
 from __future__ import annotations

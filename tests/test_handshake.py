@@ -183,6 +183,8 @@ def test_tunnels_and_ipv6() -> None:
     assert [(row["source"], row["mss"]) for row in rows(stage)] == [(mapped("2001:db8::1"), 1460)]
 
 
+# An ICMP error about a segment that was not captured.
+QUOTING = Record(START, ethernet() / ipv4() / icmp(3, 1) / bytes(ipv4(SERVER, CLIENT) / tcp(1, 2)))
 OTHERS: list[tuple[str, list[Record], str]] = [
     ("tcp.stream==4", opening(), "no conversation has tcp.stream 4; the last one is 0"),
     ("tcp.stream==4", in_order(opening(), opening(10, port=2)), "no conversation has tcp.stream 4; the last one is 1"),
@@ -190,6 +192,11 @@ OTHERS: list[tuple[str, list[Record], str]] = [
         "tcp.stream==0",
         [Record(START, ethernet() / ipv4() / icmp())],
         "no conversation has tcp.stream 0; there is no TCP",
+    ),
+    (
+        "tcp.stream==0",
+        [QUOTING, *opening(10)],
+        "no conversation has tcp.stream 0; only headers quoted in ICMP messages do",
     ),
     (f"{A},{SERVER}:444", opening(), f"no TCP conversation between {A},{SERVER}:444; the nearest: {A},{B}"),
     (f"{A},10.9.9.9:1", opening(), f"no TCP conversation between {A},10.9.9.9:1; the nearest: {A},{B}"),
@@ -275,7 +282,7 @@ def test_what_the_command_shows(capture: Path) -> None:
         "iRTT           1.75 ms  0.001750000 s  Wireshark's tcp.analysis.initial_rtt",
         "The SYN was sent again: times begin with the one that was answered.",
     ]
-    assert result.stderr == "spanline: the same ends have 1 more conversation: tcp.stream 1\n"
+    assert result.stderr == "spanline: the same ends have other conversations: tcp.stream 1\n"
 
 
 def test_on_a_screen_lines_are_no_wider_than_it(capture: Path) -> None:

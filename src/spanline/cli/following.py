@@ -6,7 +6,6 @@ from spanline.cli.group import complain
 from spanline.cli.options import Inputs, Output
 from spanline.cli.reading import conclude, follow, open_capture
 from spanline.cli.show import show_conversation
-from spanline.cli.text import plural
 from spanline.stages.ends import conversation
 from spanline.stages.handshake import MOST_OTHERS, Handshake
 from spanline.transforms.annotate import Annotate
@@ -26,5 +25,5 @@ def follow_conversation(inputs: Inputs, output: Output, wanted: str, limit: int 
     show_conversation(stage.number, tables["flows"], tables["frames"], limit, stage.left_out, output)
     if stage.others:
         numbers = ", ".join(map(str, stage.others)) + (", …" if len(stage.others) == MOST_OTHERS else "")
-        complain(f"the same ends have {plural(len(stage.others), 'more conversation')}: tcp.stream {numbers}")
+        complain(f"the same ends have other conversations: tcp.stream {numbers}")
     conclude(capture.problems)

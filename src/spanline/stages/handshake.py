@@ -95,7 +95,8 @@ class Handshake:
         if isinstance(self._wanted, Ends):
             self._look_for(self._wanted, batch.packets, numbers)
         else:
-            self._highest = max(self._highest, int(numbers.astype(np.int32).max(initial=-1)))
+            known = numbers[numbers != NO_STREAM]
+            self._highest = max(self._highest, int(known.max())) if len(known) else self._highest
             self.number = self._wanted if self._wanted in numbers else self.number
         if self.number is not None and (own := numbers == self.number).any():
             mine = batch.select(own)
@@ -144,7 +145,10 @@ class Handshake:
     def missing(self) -> UsageError:
         """What to say when the conversation was not met: there is none, and what there is."""
         if not isinstance(self._wanted, Ends):
-            hint = f"the last one is {self._highest}" if self._highest >= 0 else "there is no TCP"
+            if self._wanted < self._highest:
+                hint = "only headers quoted in ICMP messages do"
+            else:
+                hint = f"the last one is {self._highest}" if self._highest >= 0 else "there is no TCP"
             return UsageError(f"no conversation has tcp.stream {self._wanted}", hint=hint)
         if self._datagrams:
             hint = "they exchange datagrams, which have no handshake"
