@@ -44,8 +44,9 @@ static inline void read_quoted_ends(quoted_header *quoted, const layer_row *laye
  * Wireshark reads them before it looks for the stream. Returns how many. */
 static inline uint32_t read_quoted(const packet_row *row, bytes_view buffer, quoted_header quoted[MAX_QUOTED]) {
     layer_row layers[MAX_QUOTED_LAYERS];
-    layer_output listed = {layers, 0, MAX_QUOTED_LAYERS};
+    layer_output listed = {.rows = layers, .capacity = MAX_QUOTED_LAYERS, .wanted = UINT64_MAX};
     const uint64_t captured_end = row->payload_buffer ? buffer.length : (uint64_t)row->frame_offset + row->captured_length;
+    static const uint8_t vxlan_port[8192] = {[QUOTED_VXLAN_PORT >> 3] = 1 << (QUOTED_VXLAN_PORT & 7)};
     packet_row scratch;
     frame f;
     memset(&scratch, 0, sizeof scratch);
@@ -57,9 +58,10 @@ static inline uint32_t read_quoted(const packet_row *row, bytes_view buffer, quo
     f.c.end = f.c.end < buffer.length ? f.c.end : buffer.length;
     f.row = &scratch;
     f.layers = &listed;
-    f.vxlan_port = QUOTED_VXLAN_PORT;
+    f.vxlan_ports = vxlan_port;
     const cursor whole = f.c;
     decode_rest(&f, row->ip_protocol == IP_ICMP ? PROTOCOL_IPV4 : PROTOCOL_IPV6);
+    layer_close(&listed);
     uint32_t count = 0;
     quoted_header ends;
     memset(&ends, 0, sizeof ends);
