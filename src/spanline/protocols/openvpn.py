@@ -20,7 +20,7 @@ CONTENT_AT: Expression = ((u8(_FRONT + 9) <= 8) & (be32(_PLAIN) < 0x10000) & (_P
 ) + 4
 """Where TLS stands in a control message."""
 
-HAS_CONTENT: Expression = (u8(_FRONT) >> 3 == 4) & (CONTENT_AT < size) & (CONTENT_AT + 100 != size)
+HAS_CONTENT: Expression = (u8(_FRONT) >> 3 == 4) & (size > CONTENT_AT) & (size != CONTENT_AT + 100)
 """Whether it is a control message with TLS. Of what does not fit into one message, 100 bytes come in each but the last."""
 
 PROTOCOLS = (

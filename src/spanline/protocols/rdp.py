@@ -7,7 +7,7 @@ from spanline.protocols.language import Application, Inside, be16, destination_p
 
 _ON_PORT = (source_port == 3389) | (destination_port == 3389)
 _FAST_LENGTH = ((u8(1) >= 0x80) & be16(1).bits(0x7FFF)) | u8(1)
-_FAST = (u8(0) != 0) & (u8(0).bits(3) == 0) & (_FAST_LENGTH > 3) & (_FAST_LENGTH <= size)
+_FAST = (u8(0) != 0) & (u8(0).bits(3) == 0) & (_FAST_LENGTH > 3) & (size >= _FAST_LENGTH)
 _CONNECTS = u8(1).among({0xE0, 0xD0}) & (u8(0) > 6)
 _DATA = u8(1) == 0xF0
 
