@@ -44,7 +44,7 @@ def oracle_text(oracle: Path, capture: str) -> list[str]:
     if not path.exists():
         return []
     with gzip.open(path, "rt", errors="replace") as stats:
-        _, found, rest = stats.read().partition("Protocol Hierarchy Statistics\nFilter: \n\n")
+        rest = stats.read().partition("Protocol Hierarchy Statistics\nFilter: \n\n")[2]
     return rest[: rest.index("\n=====") + 1].splitlines() if "\n=====" in rest else []
 
 

@@ -65,7 +65,10 @@ class Policy:
 
 
 def read_policy(path: str) -> Policy:
-    """The policy in the TOML file `path`; EXAMPLE shows one. Raises UsageError for what cannot be read or makes no sense."""
+    """The policy in the TOML file `path`; EXAMPLE shows one.
+
+    Raises UsageError for what cannot be read or makes no sense.
+    """
     try:
         with Path(path).open("rb") as file:
             octets = file.read(MOST_BYTES + 1)
