@@ -54,7 +54,7 @@ def test_the_table_has_the_reasons(tmp_path: Path) -> None:
 
 WRONG: dict[str | bytes, str] = {
     "": 'nothing in it is a policy; begin with [unwanted] and lines as telnet = "why not"',
-    "unwanted = ": 'line 1, column 12: invalid value; a line of a policy is telnet = "why not"',
+    "unwanted = ": 'line 1: invalid value; a line of a policy is telnet = "why not"',
     "[unwanted\n": "line 1, column 10: expected ']' at the end of a table declaration",
     '[unwanted]\ntelnet = "x\n': "line 2, column 12: illegal character",
     '[unwanted]\ntelnet "x"\n': "line 2, column 8: expected '='",
@@ -70,7 +70,7 @@ WRONG: dict[str | bytes, str] = {
     'allowed = "tls"\n': 'line 1, column 1: allowed is not a list; write allowed = ["dns", "tls"]',
     "allowed = [1]\n": "line 1, column 1: allowed has something that is not a name",
     "allowed = []\n": "line 1, column 1: allowed is empty",
-    'allowed = ["tls"]\n[unwanted]\ntls = ""\n': "line 1, column 12: tls is allowed and unwanted; leave one of them out",
+    'allowed = ["tls"]\n[unwanted]\ntls = ""\n': "line 1, column 13: tls is allowed and unwanted; leave one of them out",
     b'[unwanted]\ntelnet = "\xff"\n': "line 2: not UTF-8 text; save it as UTF-8",
     b"#" * (1 << 20) + b"#": "larger than 1 MiB; is this a policy?",
     "a = " + "[" * 100_000: "lists inside lists without end",
