@@ -14,6 +14,7 @@ from spanline.batch import Batch
 from spanline.stages.hierarchy import Count, Hierarchy
 from tests.craft import arp, ethernet, ipv4, ipv6, tcp, udp, vlan
 from tests.craft_files import START, Record, pcap
+from tests.craft_tunnels import vxlan
 from tests.hierarchy import compare, our_lines
 from tests.rows import decode, decode_all
 from tests.test_dividing import cut
@@ -55,7 +56,7 @@ INNER = ethernet() / ipv4() / tcp() / b"x"
 @pytest.mark.parametrize(
     ("frame", "captured", "way"),
     [
-        (ethernet() / ipv4() / udp() / vxlan() / INNER, None, "eth:ip:udp:vxlan:eth:ip:tcp"),
+        (ethernet() / ipv4() / udp(5, 4789) / vxlan(7) / INNER, None, "eth:ip:udp:vxlan:eth:ip:tcp"),
         (ethernet() / ipv4() / udp() / b"12345678", 42, "eth:ip:udp:_ws.short"),
         (ethernet() / ipv4() / tcp() / b"12345678", 54, "eth:ip:tcp"),
         (ethernet() / ipv4() / tcp() / b"12345678", 44, "eth:ip:tcp:_ws.short"),

@@ -137,7 +137,9 @@ def test_state_goes_on_exactly(kind: type[Destinations | Hosts]) -> None:
 def test_merged_packets_add_up_and_bursts_are_not_invented(kind: type[Destinations | Hosts]) -> None:
     """However the frames are divided: packets exact, a burst at most what one stage sees, and all it holds apart."""
     whole = mixed()
-    expected = {(r["ip_version"], r["address"], r.get("transport"), r.get("port")): r for r in tables(fed(kind(), whole))}
+    expected = {
+        (r["ip_version"], r["address"], r.get("transport"), r.get("port")): r for r in tables(fed(kind(), whole))
+    }
     odd = whole.numbers % 2 == 1
     for one, other in ((whole.select(odd), whole.select(~odd)), (whole.select(~odd), whole.select(odd))):
         merged = fed(kind(), one)
@@ -152,7 +154,7 @@ def test_merged_packets_add_up_and_bursts_are_not_invented(kind: type[Destinatio
 
 
 def test_damaged_state_is_refused() -> None:
-    state = dict(fed(Destinations(), mixed()).state())
+    state = dict(fed(Destinations(), decode_all(frames_at([0, 6 * MS, 12 * MS]))).state())
     for name, damaged in (("buckets", state["buckets"][:-16]), ("nodes", state["nodes"][64:]), ("nodes", b"\xff" * 64)):
         with pytest.raises(UsageError, match="damaged"):
             Destinations().restore(state | {name: damaged})
