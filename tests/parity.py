@@ -8,10 +8,10 @@ from pathlib import Path
 import spanline
 from tests import tshark
 from tests.conftest import REPOSITORY, shared_folder
+from tests.hierarchy import EXCEPTED as HIERARCHY_EXCEPTED
 from tests.hierarchy import LISTED, Comparison, compare, covered
+from tests.statistics_trees import EXCEPTED as TREES_EXCEPTED
 from tests.statistics_trees import VIEWS, oracle_text, our_texts
-from tests.test_hierarchy import EXCEPTED as HIERARCHY_EXCEPTED
-from tests.test_statistics_trees import EXCEPTED as TREES_EXCEPTED
 
 
 def share(equal: int, lines: int) -> str:

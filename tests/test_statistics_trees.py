@@ -23,7 +23,7 @@ from tests.craft import ethernet, icmp, ipv4, ipv6, tcp, udp
 from tests.craft_files import START, Record
 from tests.hierarchy import covered
 from tests.rows import decode, decode_all, mapped
-from tests.statistics_trees import VIEWS, oracle_text, our_texts
+from tests.statistics_trees import EXCEPTED, VIEWS, oracle_text, our_texts
 from tests.test_dividing import cut
 
 MS = 10**6
@@ -178,23 +178,6 @@ def test_the_port_of_an_icmp_error_is_that_of_what_it_quotes() -> None:
     stage = Destinations()
     stage.update(decode(ethernet() / ipv4("10.0.0.1", "10.0.0.2") / icmp(3, 3) / quoted))
     assert counted(stage)[-1] == (mapped("10.0.0.2"), "UDP", 53, 1)
-
-
-EXCEPTED = {
-    "apps/ndpi__nDPI__pgm.pcap": "PGM, which has ports in tshark",
-    "malformed/tcpdump__tcpdump__pgm_poll_polr.pcap": "the same",
-    "tunnels/qinq__trex-core__hlt_david3.pcap": "DCCP behind an IPv6 header behind IPv4",
-    "tunnels/vlan__trex-core__hlt_david1.pcap": "the same",
-    "formats/pcap-ns-le__gopacket__test011.pcapng": "a frame without a time, which tshark takes for the first one's",
-    "ip/v4opt__PcapFlowLab__07_ipv4_loose_source_route_udp.pcap": "tshark's destination is the route's last address",
-    "malformed/ntopng__ntopng__rx_serviceid_oobr.pcap": "a time with more than a second of µs, which overflows in wiretap",
-    "malformed/suricata__suricata-verify__tcp-session-decode-malformed-ipv4__input.pcap": "an IPv4 option too long",
-    "malformed/suricata__suricata-verify__udp-len-invalid__input.pcap": "no port where UDP's length is less than 8",
-    "tunnels/geneve__tcpdump__bigtcp-ipv4-geneve-ipv4.pcap": "the same: UDP of length 0, from segmentation offload",
-    "tunnels/geneve__tcpdump__bigtcp-ipv4-geneve-ipv6.pcap": "the same",
-    "tunnels/vxlan__tcpdump__bigtcp-ipv6-vxlan-ipv4.pcap": "IPv6 of length 0, which tshark does not read",
-}
-"""Captures that differ, and why."""
 
 
 def test_every_line_is_tsharks(captures: Path, oracle: Path) -> None:
