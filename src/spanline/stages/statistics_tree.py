@@ -71,8 +71,9 @@ class StatisticsTree:
     """Packets by address, and by what is below addresses, each with its burst. What Stages are made of.
 
     Each IP layer of a frame counts once, as in Wireshark: a tunnelled frame several times, each time with the
-    addresses and ports that Wireshark has in mind at a frame's end, which are those of the innermost layer; but for the port of an
-    ICMP error, which is that of the packet it quotes. There is a tree for IPv4 layers and one for IPv6 layers.
+    addresses and ports that Wireshark has in mind at a frame's end, which are those of the innermost layer; but for
+    the port of an ICMP error, which is that of the packet it quotes. There is a tree for IPv4 layers and one for IPv6
+    layers.
 
     A burst is the largest number of packets in twenty buckets of 5 ms, counted from the first frame on as
     epan/stats_tree.c does it, also where packets come out of order.
@@ -173,8 +174,8 @@ class StatisticsTree:
         nodes, level = nodes[order], level[order]
         start, last = self._tally.clocks[version == 6]
         return Tree(
-            level, nodes["address"], texts[order], (nodes["place"] & 3).astype(np.uint8), nodes["port"], nodes["count"], around[order],
-            nodes["burst"], nodes["burst_start"], last - start if start >= 0 else 0
+            level, nodes["address"], texts[order], (nodes["place"] & 3).astype(np.uint8), nodes["port"],
+            nodes["count"], around[order], nodes["burst"], nodes["burst_start"], last - start if start >= 0 else 0
         )  # fmt: skip
 
     def _table(self, columns: Sequence[Column]) -> pa.Table:
