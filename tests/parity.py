@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import spanline
@@ -32,7 +33,8 @@ def trees(captures: Path, oracle: Path) -> dict[str, tuple[int, int, int]]:
         for view in VIEWS if own_frames == frames else ():
             theirs = oracle_text(oracle, capture, view)
             if theirs:
-                equal = sum(line in set(ours[view]) for line in theirs)
+                matcher = SequenceMatcher(None, theirs, ours[view], autojunk=False)
+                equal = len(theirs) if theirs == ours[view] else sum(b.size for b in matcher.get_matching_blocks())
                 seen, lines, same = totals[view]
                 totals[view] = seen + 1, lines + len(theirs), same + equal
     return totals
@@ -40,7 +42,7 @@ def trees(captures: Path, oracle: Path) -> dict[str, tuple[int, int, int]]:
 
 def page(hierarchy: Comparison, totals: dict[str, tuple[int, int, int]]) -> Iterator[str]:
     yield from ("# Parity with tshark 4.0.17", "")
-    yield "Made by `python -m tests.parity` from the shared captures of whose frames spanline decodes all encapsulations."
+    yield "Made by `python -m tests.parity` from those shared captures of which spanline decodes all encapsulations."
     yield "A line is equal when all its characters are; a line of the hierarchy, when its way, frames and bytes are."
     yield from ("", "| view | captures | lines | equal | share |", "|---|---:|---:|---:|---:|")
     lines, equal = hierarchy.total(["transport"])
