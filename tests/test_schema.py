@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from spanline import _decode, _flows, _framing, _streams, schema
+from spanline import _decode, _flows, _framing, _streams, _tree_tally, schema
 from spanline.arrow import arrow_schema, arrow_type
 from spanline.stages.flows import Flows
 from tests.craft import ethernet, icmp, ipv4, ipv6, mac, option, tcp, udp, vlan
@@ -39,6 +39,8 @@ STRUCTS = {
     "stream_record": (schema.STREAM_RECORD_DTYPE, _streams.RECORD_SIZE, 192),
     "sent_segment": (schema.SEGMENT_DTYPE, _streams.SEGMENT_SIZE, 16),
     "flow_record": (schema.FLOW_RECORD_DTYPE, _flows.RECORD_SIZE, 384),
+    "tree_node": (schema.TREE_NODE_DTYPE, _tree_tally.NODE_SIZE, 64),
+    "tree_quote": (schema.TREE_QUOTE_DTYPE, _tree_tally.QUOTE_SIZE, 8),
 }
 
 PACKETS = {

@@ -65,7 +65,10 @@ class Policy:
 
 
 def read_policy(path: str) -> Policy:
-    """The policy in the TOML file `path`; EXAMPLE shows one. Raises UsageError for what cannot be read or makes no sense."""
+    """The policy in the TOML file `path`; EXAMPLE shows one.
+
+    Raises UsageError for what cannot be read or makes no sense.
+    """
     try:
         with Path(path).open("rb") as file:
             octets = file.read(MOST_BYTES + 1)
@@ -134,7 +137,7 @@ def _check_name(name: str) -> None:
 
 
 def _near(name: str, names: Collection[str]) -> str:
-    close = difflib.get_close_matches(name.lower(), sorted(names), n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name.lower(), sorted(names), n=3, cutoff=0.65)
     return f"did you mean {' or '.join(close)}?" if close else "spanline stats hierarchy shows the names there are"
 
 

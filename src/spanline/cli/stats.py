@@ -68,6 +68,9 @@ def command(
     """Show views of whole captures: those of Wireshark's Statistics menu, and how far frames could be read.
 
     \b
+      hierarchy      which protocols are inside which      tshark -z io,phs
+      destinations   where packets go, by port             tshark -z dests,tree
+      hosts          addresses of packets                  tshark -z ip_hosts,tree
       conversations  who exchanged frames with whom        tshark -z conv,TYPE
       endpoints      addresses, what they sent and got     tshark -z endpoints,TYPE
       io             frames and bytes by interval          tshark -z io,stat,SECONDS

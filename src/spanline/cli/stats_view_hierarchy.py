@@ -36,7 +36,7 @@ class HierarchyView(View):
 
     @property
     def objection(self) -> bool:
-        return self.table()["unwanted"].null_count < self.table().num_rows
+        return any(reason is not None for reason in self.table()["unwanted"].to_pylist())
 
     def as_tshark(self) -> Iterator[str]:
         yield from ("", _RULE, "Protocol Hierarchy Statistics", "Filter: ", "")
