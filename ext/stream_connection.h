@@ -99,9 +99,10 @@ ALWAYS_INLINE void stream_time(stream_record *stream, uint32_t flags, int64_t no
 static inline void stream_learn_scale(stream_record *stream, int way, const packet_row *row, bytes_view buffer) {
     stream_direction *from = &stream->direction[way], *to = &stream->direction[1 - way];
     bytes_view option;
-    if (tcp_option(row, buffer, 3, 3, &option)) {
-        const int8_t shift = (int8_t)(view_u8(option, 2) < 14 ? view_u8(option, 2) : 14);
-        from->scale = (row->tcp_flags & TCP_ACK) && to->scale == SCALE_UNUSED ? SCALE_UNUSED : shift;
+    if ((row->tcp_flags & TCP_ACK) && to->scale == SCALE_UNUSED) {
+        from->scale = SCALE_UNUSED;
+    } else if (tcp_option(row, buffer, 3, 3, &option)) {
+        from->scale = (int8_t)(view_u8(option, 2) < 14 ? view_u8(option, 2) : 14);
     } else if (from->scale == SCALE_UNKNOWN) {
         from->scale = to->scale = SCALE_UNUSED;
     }

@@ -60,16 +60,16 @@ enum transport_part {
     TRANSPORT_SEGMENT /* and how long the TCP segment is */
 };
 
-/* What there is of the row's transport header. One that was cut off is of no stream, and neither is UDP's when it lies
- * about its length; TCP's is. */
+/* What there is of the row's transport header. One that lies about its length is of a stream, one that was cut off is not. */
 ALWAYS_INLINE int row_transport(const packet_row *row) {
     const int is_tcp = row->ip_protocol == IP_TCP;
     if (UNLIKELY(!(row->flags & PACKET_HAS_TRANSPORT) || (!is_tcp && row->ip_protocol != IP_UDP))) {
         return TRANSPORT_NONE;
     }
-    const int is_malformed = UNLIKELY(row->verdict == VERDICT_MALFORMED) && row->verdict_layer == PROTOCOL_TCP;
-    if (UNLIKELY(row->transport_length == 0)) { /* where TCP lies, the payload is taken to start where the header does */
-        return is_malformed && row->payload_length >= 20 ? TRANSPORT_ENDS : TRANSPORT_NONE;
+    const int layer = is_tcp ? PROTOCOL_TCP : PROTOCOL_UDP;
+    const int is_malformed = UNLIKELY(row->verdict == VERDICT_MALFORMED) && row->verdict_layer == layer;
+    if (UNLIKELY(row->transport_length == 0)) { /* where it lies, the payload is taken to start where the header does */
+        return is_malformed && row->payload_length >= (is_tcp ? 20U : 8U) ? TRANSPORT_ENDS : TRANSPORT_NONE;
     }
     const int is_first_fragment = (row->flags & PACKET_MORE_FRAGMENTS) && row->payload_buffer == 0;
     return UNLIKELY(is_malformed || is_first_fragment) ? TRANSPORT_ENDS : TRANSPORT_SEGMENT;
