@@ -26,13 +26,13 @@ BIG_TCP = "BIG TCP: an IPv6 payload length of 0; tshark 4.0 stops there, spanlin
 CONVERSATION = "tshark's dissector announces a conversation, and the next packet opens a stream of its own"
 # Captures that differ: of which protocol's fields, and why.
 DIFFERENT = {
-    "plaintext/vnc__nDPI__vnc.pcap": ("tcp", "tshark's VNC dissector opens a conversation in the middle of the connection"),
+    "plaintext/vnc__nDPI__vnc.pcap": ("tcp", "tshark's VNC dissector opens a conversation of its own"),
     "plaintext/socks__ja4__socks-https-example.pcap": ("tcp.stream", SUBDISSECTOR),
     "plaintext/socks__nDPI__tls_heur__shadowsocks-tcp.pcapng": ("tcp.stream", SUBDISSECTOR),
     "plaintext/socks__nDPI__tls_heur__vmess-tcp.pcapng": ("tcp.stream", SUBDISSECTOR),
     "plaintext/socks__nDPI__tls_heur__vmess-tcp-tls.pcapng": ("tcp.stream", SUBDISSECTOR),
     "plaintext/socks__nDPI__shadowsocks.pcap": ("tcp.stream", SUBDISSECTOR),
-    "ip/v6ext__FlowTest__ipv6-routing-header.pcap": ("tcp", "tshark's streams go by the segment list, spanline's by the header"),
+    "ip/v6ext__FlowTest__ipv6-routing-header.pcap": ("tcp", "tshark's streams go by the segment list"),
     "apps/http__wireshark__examples__test.cap": ("tcp", CUT_HEADER),
     "ip/v4frag__maltrail__fragments.pcap": ("tcp", CUT_HEADER),
     "malformed/suricata__suricata-verify__tcp-session-decode-malformed-ipv4__input.pcap": ("tcp", LIES),
