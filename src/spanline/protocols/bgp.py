@@ -1,6 +1,6 @@
 """BGP. RFC 4271 section 4.1: |marker 16|length 2|type 1|"""
 
-from spanline.protocols.language import Application, be16, starts
+from spanline.protocols.language import Application, be16
 
 PROTOCOLS = (
     Application(

@@ -1,6 +1,6 @@
 """Kerberos. RFC 4120 section 5: BER of an application's class; over TCP |length 4| before it (section 7.2.2)."""
 
-from spanline.protocols.language import Application, be32, destination_port, size, source_port, u8
+from spanline.protocols.language import Application, be32
 
 PROTOCOLS = (
     Application(

@@ -1,13 +1,14 @@
 """RDP ([MS-RDPBCGR]) and what it stands on: TPKT (RFC 1006), X.224, T.125 and T.124; and S7 on the same.
 
-TPKT |version 3 1|0 1|length 2|; X.224 |length of its header 1|type 1|…; a fast-path message of RDP |action 2 bits …|length 1 or 2|.
+TPKT |version 3 1|0 1|length 2|; X.224 |length of its header 1|type 1|…; a fast-path message of RDP
+|action 2 bits …|length 1 or 2|.
 """
 
 from spanline.protocols.language import Application, Inside, be16, destination_port, size, source_port, starts, u8
 
 _ON_PORT = (source_port == 3389) | (destination_port == 3389)
 _FAST_LENGTH = ((u8(1) >= 0x80) & be16(1).bits(0x7FFF)) | u8(1)
-_FAST = (u8(0) != 0) & (u8(0).bits(3) == 0) & (_FAST_LENGTH > 3) & (_FAST_LENGTH <= size)
+_FAST = (u8(0) != 0) & (u8(0).bits(3) == 0) & (_FAST_LENGTH > 3) & (size >= _FAST_LENGTH)
 _CONNECTS = u8(1).among({0xE0, 0xD0}) & (u8(0) > 6)
 _DATA = u8(1) == 0xF0
 
