@@ -10,10 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from spanline import _decode
-from spanline.chunk import Chunk
+from spanline.chunk import Chunk, Interfaces
 from spanline.errors import UsageError
 from spanline.pool import Pool
-from spanline.schema import DATAGRAM_DTYPE, LAYER_DTYPE, PACKET_DTYPE, PACKET_FLAGS, TUNNEL_DTYPE, fields_by_name
+from spanline.schema import (
+    DATAGRAM_DTYPE,
+    INNER_FRAME_DTYPE,
+    LAYER_DTYPE,
+    PACKET_DTYPE,
+    PACKET_FLAGS,
+    TUNNEL_DTYPE,
+    fields_by_name,
+)
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -90,7 +98,8 @@ class Batch:
         if datagram_count:
             self.datagrams = datagrams[:datagram_count]
             self.buffers = [self.buffers[0], octets[:used]]
-            self.__dict__.pop("layers", None)
+            for name in "layers", "inner_frames":
+                self.__dict__.pop(name, None)
         if tunnel_count:
             both = np.concatenate([self.tunnels, tunnels[:tunnel_count]])
             self.tunnels = both[np.argsort(both["packet"], kind="stable")]
@@ -98,6 +107,24 @@ class Batch:
     @property
     def paths(self) -> _decode.Paths:
         return self._decode.decoder.paths
+
+    @property
+    def records(self) -> npt.NDArray[np.void]:
+        """Where each frame lies in buffers[0], and what the file says of it (schema.RECORD), a row a frame."""
+        return self._chunk.records
+
+    @property
+    def interfaces(self) -> Interfaces:
+        """Those of the capture; a row's `interface` is an index into them."""
+        return self._chunk.interfaces
+
+    @cached_property
+    def inner_frames(self) -> npt.NDArray[np.void]:
+        """What the innermost tunnel of each frame carries (schema.INNER_FRAME), a row a frame.
+
+        Without a tunnel it is the frame itself, and `protocol` is 0.
+        """
+        return self._decode.inner(self._chunk, self.packets, self.buffers[-1], self.datagrams)
 
     @cached_property
     def layers(self) -> npt.NDArray[np.void]:
@@ -142,18 +169,19 @@ def _twice(rows: npt.NDArray[Any], larger: npt.NDArray[Any]) -> npt.NDArray[Any]
 class Decode:
     """Chunks in, batches out. One instance serves one capture: the list of protocol stacks is its own.
 
-    With `reassemble` rows stop at fragments that were captured whole, for a Reassemble to go on with.
+    With `reassemble` rows stop at fragments that were captured whole, for a Reassemble to go on with. `frames` is how
+    many there have been.
     """
 
     def __init__(self, *, vxlan_port: int = 4789, verify_checksums: bool = False, reassemble: bool = False) -> None:
         self.decoder = _decode.Decoder(vxlan_port=vxlan_port, verify_checksums=verify_checksums, reassemble=reassemble)
         self._packets = Pool()
         self._tunnels = Pool()
-        self._frames = 0
+        self.frames = 0
 
     def __call__(self, chunk: Chunk) -> Batch:
-        count, first_frame = len(chunk.records), self._frames + 1
-        self._frames += count
+        count, first_frame = len(chunk.records), self.frames + 1
+        self.frames += count
         packets = self._packets.take_rows(PACKET_DTYPE, count)
         octets = packets.view(np.uint8)
         records = chunk.records.view(np.uint8)
@@ -179,6 +207,15 @@ class Decode:
             self.decoder, chunk.buffer, chunk.records.view(np.uint8), chunk.interfaces.link_types, numbers,
             packets.view(np.uint8), octets, datagrams.view(np.uint8), tunnels.view(np.uint8), start
         )  # fmt: skip
+
+    def inner(self, chunk: Chunk, packets: npt.NDArray[np.void], assembled: Bytes,
+              datagrams: npt.NDArray[np.void]) -> npt.NDArray[np.void]:  # fmt: skip
+        inner = np.empty(len(packets), INNER_FRAME_DTYPE)
+        self.decoder.inner(
+            chunk.buffer, chunk.records.view(np.uint8), chunk.interfaces.link_types, packets.view(np.uint8), assembled,
+            datagrams.view(np.uint8), inner.view(np.uint8)
+        )  # fmt: skip
+        return inner
 
     def layers(self, chunk: Chunk, assembled: Bytes, datagrams: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
         records = chunk.records.view(np.uint8)

@@ -50,6 +50,8 @@ class Inputs:
     paths: tuple[str, ...]
     vxlan_port: int
     verify_checksums: bool
+    capture_filter: str | None
+    inner_filter: str | None
     threads: int
     quiet: bool
 
@@ -81,11 +83,13 @@ def reads_captures(function: Decorated) -> Decorated:
         paths: tuple[str, ...],
         vxlan_port: int,
         verify_checksums: bool,
+        capture_filter: str | None,
+        inner_filter: str | None,
         threads: int | None,
         quiet: bool,
         **others: Any,
     ) -> Any:
-        inputs = Inputs(paths, vxlan_port, verify_checksums, threads or cores(), quiet)
+        inputs = Inputs(paths, vxlan_port, verify_checksums, capture_filter, inner_filter, threads or cores(), quiet)
         return function(inputs=inputs, **others)
 
     return _together(
@@ -96,6 +100,14 @@ def reads_captures(function: Decorated) -> Decorated:
             default=4789,
             show_default=True,
             help="UDP destination port that carries VXLAN.",
+        ),
+        click.option(
+            "-f", "--capture-filter", metavar="FILTER", help="Only frames that `tcpdump -r FILE FILTER` selects."
+        ),
+        click.option(
+            "--inner-filter",
+            metavar="FILTER",
+            help="The same language for the innermost frame of each packet, after decapsulation.",
         ),
         click.option("--checksums", "verify_checksums", is_flag=True, help="Verify TCP, UDP and ICMP checksums."),
         click.option(
