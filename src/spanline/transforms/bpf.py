@@ -7,11 +7,14 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from spanline.batch import PROTOCOLS, Batch
+from spanline.batch import PROTOCOLS, Batch, Bytes
 from spanline.chunk import Interface
-from spanline.filters.bpf import ETHERNET, RAW, Programs
+from spanline.filters.bpf import ETHERNET, LOOP, NULL, RAW, Programs
 
 _FRAME, _ETHERNET = 0, PROTOCOLS.index("eth")
+
+# IPv6 in the loopback header of Linux, and of NetBSD and OpenBSD, FreeBSD, Darwin.
+_LINUX_IPV6, _OTHER_IPV6 = 10, (24, 28, 30)
 
 _Wanted = npt.NDArray[np.bool_]
 
@@ -63,13 +66,30 @@ class CaptureFilter:
             if program is None:
                 self._refuse(link_type, interfaces[numbers[0]], int(np.count_nonzero(here)))
             else:
-                program.run(batch.buffers[0], *columns, here.view(np.uint8), matches)
+                octets = batch.buffers[0]
+                if link_type in (NULL, LOOP):
+                    octets = _with_linux_families(octets, packets[here])
+                program.run(octets, *columns, here.view(np.uint8), matches)
 
     def _refuse(self, link_type: int, interface: Interface, count: int) -> None:
         reason = self._programs.refusal(link_type)
         if reason:
             before, first, _ = self.refused.get(link_type, (0, interface, reason))
             self.refused[link_type] = before + count, first, reason
+
+
+def _with_linux_families(octets: Bytes, packets: npt.NDArray[np.void]) -> Bytes:
+    """A copy of `octets` with the IPv6 of loopback headers as Linux writes it.
+
+    Before 1.10, libpcap's compiler knows only the number of the machine that it runs on.
+    """
+    octets = octets.copy()
+    at = packets["frame_offset"][packets["captured_length"] >= 4].astype(np.int64)
+    family = octets[at[:, None] + np.arange(4)]
+    for byte in (0, 3):  # of a number below 256: the first, or the last in network order
+        alone = family.sum(axis=1) == family[:, byte]
+        octets[at[alone & np.isin(family[:, byte], _OTHER_IPV6)] + byte] = _LINUX_IPV6
+    return octets
 
 
 class InnerFilter(CaptureFilter):
