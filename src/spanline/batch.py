@@ -69,11 +69,11 @@ class Batch:
     def select(self, rows: npt.NDArray[np.bool_]) -> Batch:
         """The batch of only some of its frames, in the same order: `rows` is a mask, bool[n]. The bytes are shared."""
         place = np.cumsum(rows) - 1
-        tunnels, datagrams = (part[rows[part["packet"]]] for part in (self.tunnels, self.datagrams))
+        tunnels, datagrams = (_only(part, rows[part["packet"]]) for part in (self.tunnels, self.datagrams))
         for part in tunnels, datagrams:
             part["packet"] = place[part["packet"]]
-        chunk = Chunk(self._chunk.buffer, self._chunk.records[rows], self._chunk.interfaces)
-        some = Batch(chunk, self.packets[rows], tunnels, self._decode, self.numbers[rows])
+        chunk = Chunk(self._chunk.buffer, _only(self._chunk.records, rows), self._chunk.interfaces)
+        some = Batch(chunk, _only(self.packets, rows), tunnels, self._decode, self.numbers[rows])
         some.buffers, some.datagrams, some.applications = self.buffers, datagrams, self.applications
         if self.fragments:
             some.fragments = int(np.count_nonzero(some.packets["flags"] & IS_FRAGMENT))
@@ -159,6 +159,11 @@ class Batch:
         if field.mask:
             value = (value & field.mask) >> field.shift
         return packet, value
+
+
+def _only(table: npt.NDArray[np.void], rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.void]:
+    """Some rows of a structured array: numpy would copy them field by field, fifty times as slow."""
+    return table.view(f"V{table.itemsize}")[rows].view(table.dtype)
 
 
 def _twice(rows: npt.NDArray[Any], larger: npt.NDArray[Any]) -> npt.NDArray[Any]:
