@@ -191,7 +191,7 @@ class _Pcap:
     def check(self, interfaces: Iterable[Interface], times: npt.NDArray[np.int64]) -> None:
         for interface in interfaces:
             if interface.link_type != self._link_type:
-                both = f"{self._link_type} and {interface.link_type}"
+                both = " and ".join(map(str, sorted((self._link_type or 0, interface.link_type))))
                 raise OutputError(f"a pcap file has no room for both link types {both}", hint="name the file .pcapng")
             if self._tick == _MICROSECOND and _digits(interface) > 6:
                 raise OutputError("a pcap file that began in µs has no room for ns", hint="name the file .pcapng")
