@@ -56,8 +56,8 @@ cdef class Program:
             const uint32_t[:] wire_length, const uint8_t[:] wanted, uint8_t[:] matches):
         """Sets matches[n] to 1 for each frame that the program accepts, else to 0, where wanted[n] is not 0.
 
-        Frame n is captured_length[n] bytes of `data` from offset[n] on, of wire_length[n]. Raises ValueError for columns
-        of different lengths, and for frames that are not inside `data`.
+        Frame n is captured_length[n] bytes of `data` from offset[n] on, of wire_length[n]. Raises ValueError for
+        columns of different lengths, and for frames that are not inside `data`.
         """
         cdef Py_ssize_t count = offset.shape[0], n
         cdef uint64_t size = <uint64_t>data.shape[0]
