@@ -1,0 +1,1 @@
+"""Languages in which a user says which frames are wanted."""
