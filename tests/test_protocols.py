@@ -65,7 +65,9 @@ def stacks(
 
 
 # Protocols that say how long a message is; and those that content alone tells.
-SAY_LENGTH = frozenset(["ldap", "nbss:smb", "nbss:smb2", "mqtt", "mbtcp:modbus", "bgp", "pgsql", "rpc:portmap", "rtsp", "tpkt:cotp:rdp"])
+SAY_LENGTH = frozenset(
+    ["ldap", "nbss:smb", "nbss:smb2", "mqtt", "mbtcp:modbus", "bgp", "pgsql", "rpc:portmap", "rtsp", "tpkt:cotp:rdp"]
+)
 FRAMED = [message for message in TCP if message.stack in SAY_LENGTH]
 TOLD_BY_CONTENT = frozenset(
     ["vnc", "bittorrent", "sip", "dcerpc", "stun", "quic", "gquic", "bt-dht", "wg", "classicstun", "dns"]
