@@ -35,12 +35,14 @@ class Batch:
     applications  what may stand behind a transport header, as names in order; `application` is an index into it
     numbers       the frames' numbers in the capture, from 1, uint64
     first_frame   the first of them; 0 when there are no rows
+    begun         time of the capture's first frame, ns since the epoch
+    previous      times of the frames that stood before these in the capture, int64[n]; the first one's own for itself
 
     Arrays are valid as long as they are held; their memory is used again when nothing refers to it any more.
     """
 
     def __init__(self, chunk: Chunk, packets: npt.NDArray[np.void], tunnels: npt.NDArray[np.void], decode: Decode,
-                 numbers: npt.NDArray[np.uint64], fragments: int = 0) -> None:  # fmt: skip
+                 numbers: npt.NDArray[np.uint64], fragments: int = 0, begun: int = 0, before: int = 0) -> None:  # fmt: skip
         self.packets = packets
         self.tunnels = tunnels
         self.numbers = numbers
@@ -49,6 +51,9 @@ class Batch:
         self.fragments = fragments
         self.applications: Sequence[tuple[str, ...]] = ((),)
         self._listed: dict[int, npt.NDArray[np.void]] = {}
+        self.begun = begun
+        self._before = before
+        self._previous: npt.NDArray[np.int64] | None = None
         self._chunk = chunk
         self._decode = decode
 
@@ -66,11 +71,18 @@ class Batch:
         for part in tunnels, datagrams:
             part["packet"] = place[part["packet"]]
         chunk = Chunk(self._chunk.buffer, self._chunk.records[rows], self._chunk.interfaces)
-        some = Batch(chunk, self.packets[rows], tunnels, self._decode, self.numbers[rows])
+        some = Batch(chunk, self.packets[rows], tunnels, self._decode, self.numbers[rows], begun=self.begun)
+        some._previous = self.previous[rows]
         some.buffers, some.datagrams, some.applications = self.buffers, datagrams, self.applications
         if self.fragments:
             some.fragments = int(np.count_nonzero(some.packets["flags"] & IS_FRAGMENT))
         return some
+
+    @property
+    def previous(self) -> npt.NDArray[np.int64]:
+        if self._previous is None:
+            self._previous = np.concatenate([[self._before], self.packets["timestamp"]])[:-1]
+        return self._previous
 
     def reassemble(self, table: _decode.Reassembly, pool: Pool) -> None:
         """Gives the fragments to `table`, and changes the rows of frames that complete a datagram: see Reassemble."""
@@ -143,9 +155,12 @@ class Decode:
         self._packets = Pool()
         self._tunnels = Pool()
         self._frames = 0
+        self._begun = self._before = 0
 
     def __call__(self, chunk: Chunk) -> Batch:
         count, first_frame = len(chunk.records), self._frames + 1
+        if count and not self._frames:
+            self._begun = self._before = int(chunk.records["timestamp"][0])
         self._frames += count
         packets = self._packets.take_rows(PACKET_DTYPE, count)
         octets = packets.view(np.uint8)
@@ -162,7 +177,10 @@ class Decode:
                 break
         numbers = np.arange(first_frame, first_frame + count, dtype=np.uint64)
         tunnels = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return Batch(chunk, packets, tunnels, self, numbers, self.decoder.fragments - fragments)
+        before = self._before
+        if count:
+            self._before = int(chunk.records["timestamp"][-1])
+        return Batch(chunk, packets, tunnels, self, numbers, self.decoder.fragments - fragments, self._begun, before)
 
     def go_on(self, chunk: Chunk, table: _decode.Reassembly, numbers: npt.NDArray[np.uint64],
               packets: npt.NDArray[np.void], octets: Bytes, datagrams: npt.NDArray[np.void],

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spanline import _fields
 from spanline.batch import Batch
+from spanline.chunk import Interface
 from spanline.fields.model import Field, Kind, Occurrences, Octets, Rows
 
 
@@ -27,39 +29,111 @@ class Each:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """One text for each frame, of few different ones: `names(batch)` gives them, and each row's number among them."""
+    """One text for each frame, of few different ones: `names` gives those, and each row's number among them, negative
+    where it has none."""
 
-    names: Callable[[Batch], tuple[Sequence[bytes], npt.NDArray[np.integer[Any]]]]
+    names: Callable[[Batch], tuple[Sequence[bytes], npt.NDArray[np.int64]]]
 
     def __call__(self, batch: Batch, rows: Rows | None) -> Occurrences:
         texts, number = self.names(batch)
-        packet = np.arange(len(batch), dtype=np.uint32) if rows is None else np.flatnonzero(rows).astype(np.uint32)
-        number = number if rows is None else number[rows]
+        has = number >= 0 if rows is None else (number >= 0) & rows
+        packet = np.flatnonzero(has).astype(np.uint32)
+        number = number[has]
         lengths = np.array([len(text) for text in texts], np.int64)
         starts = np.cumsum(lengths) - lengths
-        offsets = np.zeros(len(packet) + 1, np.int64)
-        np.cumsum(lengths[number], out=offsets[1:])
-        at = np.repeat(starts[number] - offsets[:-1], lengths[number]) + np.arange(offsets[-1])
-        data = np.frombuffer(b"".join(texts), np.uint8)[at]
-        return Occurrences(packet, np.ones(len(packet), np.uint8), Octets(data, offsets))
+        data = np.frombuffer(b"".join(texts), np.uint8)
+        octets, offsets = _fields.spans(data, data, np.zeros(len(packet), np.uint8), starts[number], lengths[number])
+        return Occurrences(packet, np.ones(len(packet), np.uint8), Octets(octets, offsets))
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """What some frames have: `values` and a mask of those that do."""
+
+    values: Callable[[Batch], tuple[npt.NDArray[Any], Rows]]
+
+    def __call__(self, batch: Batch, rows: Rows | None) -> Occurrences:
+        values, has = self.values(batch)
+        has = has if rows is None else has & rows
+        packet = np.flatnonzero(has).astype(np.uint32)
+        return Occurrences(packet, np.ones(len(packet), np.uint8), values[has])
 
 
 def _numbers(column: str) -> Each:
     return Each(lambda batch: batch.packets[column].astype(np.uint64))
 
 
-def _interface_names(batch: Batch) -> tuple[Sequence[bytes], npt.NDArray[np.integer[Any]]]:
-    distinct, number = np.unique(batch.packets["interface"], return_inverse=True)
-    interfaces = batch.interfaces
-    return [interfaces[int(n)].name.encode() if n < len(interfaces) else b"" for n in distinct], number
+def _per_interface(batch: Batch, values: Callable[[Interface], Any], missing: Any, dtype: Any) -> npt.NDArray[Any]:
+    """A value for each row, of its interface; `missing` where that was never declared."""
+    numbers, interfaces = batch.packets["interface"], batch.interfaces
+    distinct = np.flatnonzero(np.bincount(numbers)) if len(numbers) else np.empty(0, np.intp)
+    table = np.full(int(distinct[-1]) + 1 if len(distinct) else 1, missing, dtype)
+    for number in distinct.tolist():
+        if number < len(interfaces):
+            table[number] = values(interfaces[number])
+    found: npt.NDArray[Any] = table[numbers]
+    return found
 
+
+def _interface_ids(batch: Batch) -> tuple[npt.NDArray[np.uint64], Rows]:
+    ids = _per_interface(batch, lambda one: -1 if one.number is None else one.number, -1, np.int64)
+    return ids.astype(np.uint64), ids >= 0
+
+
+def _interface_names(batch: Batch) -> tuple[list[bytes], npt.NDArray[np.int64]]:
+    """Distinct names, and each row's number among them, -1 for none."""
+    names: dict[str, int] = {}
+
+    def number(interface: Interface) -> int:
+        if interface.number is None:
+            return -1
+        return names.setdefault(interface.name or "unknown", len(names))
+
+    numbers = _per_interface(batch, number, -1, np.int64)
+    return [name.encode(errors="surrogateescape") for name in names], numbers
+
+
+def _stacks(batch: Batch) -> tuple[list[bytes], npt.NDArray[np.int64]]:
+    """Distinct stacks of protocols as tshark writes them, and each row's number among them."""
+    stack = batch.packets["path"].astype(np.int64) << 16 | batch.packets["application"]
+    distinct, number = np.unique(stack, return_inverse=True)
+    return [":".join(stack_names(batch, int(one))).encode() for one in distinct], number
+
+
+def stack_names(batch: Batch, stack: int) -> list[str]:
+    """The protocols of a stack, path << 16 | application, with "ethertype" where tshark has it, outermost first."""
+    path = batch.paths[stack >> 16]
+    out: list[str] = []
+    for n, name in enumerate(path):
+        out.append(name)
+        if name in _WITH_ETHER_TYPE and n + 1 < len(path) and path[n + 1] != "llc":
+            out.append("ethertype")
+    out += (name for name in batch.applications[stack & 0xFFFF] if name != "tcp.segments")
+    return out
+
+
+# Their headers have an EtherType, which tshark has a dissector for.
+_WITH_ETHER_TYPE = {"eth", "sll", "sll2", "vlan", "ieee8021ad"}
 
 FIELDS = (
     Field("frame.number", Kind.UNSIGNED, "Frame Number", Each(lambda batch: batch.numbers)),
     Field("frame.time", Kind.ABSOLUTE_TIME, "Arrival Time", Each(lambda batch: batch.packets["timestamp"])),
     Field("frame.time_epoch", Kind.RELATIVE_TIME, "Epoch Time", Each(lambda batch: batch.packets["timestamp"])),
+    Field(
+        "frame.time_relative",
+        Kind.RELATIVE_TIME,
+        "Time since reference or first frame",
+        Each(lambda batch: batch.packets["timestamp"] - batch.begun),
+    ),
+    Field(
+        "frame.time_delta",
+        Kind.RELATIVE_TIME,
+        "Time delta from previous captured frame",
+        Each(lambda batch: batch.packets["timestamp"] - batch.previous),
+    ),
     Field("frame.len", Kind.UNSIGNED, "Frame length on the wire", _numbers("wire_length")),
     Field("frame.cap_len", Kind.UNSIGNED, "Frame length stored into the capture file", _numbers("captured_length")),
-    Field("frame.interface_id", Kind.UNSIGNED, "Interface id", _numbers("interface")),
+    Field("frame.interface_id", Kind.UNSIGNED, "Interface id", Some(_interface_ids)),
     Field("frame.interface_name", Kind.STRING, "Interface name", Named(_interface_names)),
+    Field("frame.protocols", Kind.STRING, "Protocols in frame", Named(_stacks)),
 )

@@ -202,7 +202,9 @@ class CaptureFile:
         for n in range(len(numbers), framer.interface_count):
             link_type, snaplen, resolution, offset = framer.interface(n)
             tick = 2.0 ** -(resolution & 0x7F) if resolution & 0x80 else 10.0**-resolution
-            new.append(self._interfaces.add(Interface(self.name, link_type, snaplen, tick, offset)))
+            number = n if self.info.format.startswith("pcapng") else None
+            interface = Interface(self.name, link_type, snaplen, tick, offset, number=number)
+            new.append(self._interfaces.add(interface))
         self.info.interfaces += new
         return np.concatenate([numbers, np.array(new, np.uint16)])
 
