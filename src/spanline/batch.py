@@ -147,21 +147,22 @@ def _twice(rows: npt.NDArray[Any], larger: npt.NDArray[Any]) -> npt.NDArray[Any]
 class Decode:
     """Chunks in, batches out. One instance serves one capture: the list of protocol stacks is its own.
 
-    With `reassemble` rows stop at fragments that were captured whole, for a Reassemble to go on with.
+    With `reassemble` rows stop at fragments that were captured whole, for a Reassemble to go on with. `frames` is how
+    many there have been.
     """
 
     def __init__(self, *, vxlan_port: int = 4789, verify_checksums: bool = False, reassemble: bool = False) -> None:
         self.decoder = _decode.Decoder(vxlan_port=vxlan_port, verify_checksums=verify_checksums, reassemble=reassemble)
         self._packets = Pool()
         self._tunnels = Pool()
-        self._frames = 0
+        self.frames = 0
         self._begun = self._before = 0
 
     def __call__(self, chunk: Chunk) -> Batch:
-        count, first_frame = len(chunk.records), self._frames + 1
-        if count and not self._frames:
+        count, first_frame = len(chunk.records), self.frames + 1
+        if count and not self.frames:
             self._begun = self._before = int(chunk.records["timestamp"][0])
-        self._frames += count
+        self.frames += count
         packets = self._packets.take_rows(PACKET_DTYPE, count)
         octets = packets.view(np.uint8)
         records = chunk.records.view(np.uint8)

@@ -27,6 +27,9 @@ from spanline.transforms.reassemble import Reassemble, ReassemblyCounters
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from spanline.filters import Filter
+    from spanline.transforms.filter import Select
+
 PathLike = str | os.PathLike[str]
 
 
@@ -66,11 +69,13 @@ class Stage(Protocol):
 
 @dataclass(slots=True)
 class Counters:
-    """What became of every frame: read = decoded + undecodable, decoded = flow packets + non-flow."""
+    """What became of every frame: read = decoded + undecodable, decoded = filtered out + flow packets + non-flow."""
 
     read: int = 0
     undecodable: int = 0
     """Frames of which no layer up to the network layer could be read."""
+    filtered_out: int = 0
+    """Decoded frames that a filter left out."""
 
     @property
     def decoded(self) -> int:
@@ -91,8 +96,10 @@ class Capture:
         vxlan_port: int = 4789,
         verify_checksums: bool = False,
         reassemble: bool = True,
+        display_filter: str | Filter | None = None,
         threads: int = 1,
     ) -> None:
+        self._display_filter = _compiled(display_filter)
         self._paths = expand(paths)
         self._threads = threads
         self._vxlan_port = vxlan_port
@@ -124,6 +131,8 @@ class Capture:
             vxlan_port=self._vxlan_port, verify_checksums=self._verify_checksums, reassemble=self._reassemble
         )
         datagrams = self._datagrams = Reassemble()
+        selects = _selects(self._display_filter)
+        transforms = [*transforms, *selects]
         # What comes through a pipe is shown at once, and not when the next chunk has come.
         threads = self._threads if self.bytes_total is not None else 1
         common = self.interfaces, self.problems, pool, self.on_wait, threads > 1
@@ -131,15 +140,16 @@ class Capture:
         try:
             works = map(_Work, merge(self._reading))
             for work in relay(works, _steps(decode, [datagrams, *transforms], stages), threads):
-                for batch in work.batches:
-                    self.counters.read += len(batch)
-                    self.counters.undecodable = decode.decoder.undecodable
-                    yield batch
+                self.counters.read = decode.frames
+                self.counters.undecodable = decode.decoder.undecodable
+                self.counters.filtered_out = sum(one.filtered_out for one in selects)
+                yield from work.batches
             for n, transform in enumerate(transforms):
                 for batch in transform.flush():
                     for out in _through(batch, transforms[n + 1 :]):
                         for stage in stages:
                             stage.update(out)
+                        self.counters.filtered_out = sum(one.filtered_out for one in selects)
                         yield out
         finally:
             for file in self._reading:
@@ -204,6 +214,23 @@ class Capture:
         return np.concatenate(parts) if parts else np.empty(0, PACKET_DTYPE)
 
 
+def _compiled(text: str | Filter | None) -> Filter | None:
+    """Raises FilterError, a UsageError."""
+    if not isinstance(text, str):
+        return text
+    from spanline.filters import compile_filter  # the grammar is not loaded for those who filter nothing
+
+    return compile_filter(text)
+
+
+def _selects(filter: Filter | None) -> list[Select]:
+    if filter is None:
+        return []
+    from spanline.transforms.filter import Select
+
+    return [Select(filter)]
+
+
 @dataclass(slots=True)
 class _Work:
     """A chunk on its way through the steps."""
@@ -243,6 +270,7 @@ def open(
     vxlan_port: int = 4789,
     verify_checksums: bool = False,
     reassemble: bool = True,
+    display_filter: str | Filter | None = None,
     threads: int = 1,
 ) -> Capture:
     """Opens a capture: a file, a pattern, a folder, "-" for standard input, or a list of these.
@@ -251,14 +279,20 @@ def open(
     verify_checksums  compute TCP, UDP and ICMP checksums; off, because offloading makes them wrong at the sender
     reassemble        put fragmented IP datagrams together (transforms.reassemble.Reassemble); without, each frame is
                       shown by itself, and only the first fragment of a datagram has ports
+    display_filter    only frames that this filter in the language of tshark's -Y matches (spanline.filters)
     threads           that work on different chunks at the same time; what they find is the same as with one
 
-    Returns a Capture, to be iterated as batches. Raises CaptureError when a folder or pattern has no files; what is
-    wrong inside files is found in `problems` after reading.
+    Returns a Capture, to be iterated as batches. Raises CaptureError when a folder or pattern has no files, UsageError
+    for a wrong filter; what is wrong inside files is found in `problems` after reading.
     """
     names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not names:
         raise UsageError("no capture is named", hint="give a file, a folder or a pattern")
     return Capture(
-        names, vxlan_port=vxlan_port, verify_checksums=verify_checksums, reassemble=reassemble, threads=threads
+        names,
+        vxlan_port=vxlan_port,
+        verify_checksums=verify_checksums,
+        reassemble=reassemble,
+        display_filter=display_filter,
+        threads=threads,
     )

@@ -50,6 +50,7 @@ class Inputs:
     paths: tuple[str, ...]
     vxlan_port: int
     verify_checksums: bool
+    display_filter: str | None
     threads: int
     quiet: bool
 
@@ -81,11 +82,12 @@ def reads_captures(function: Decorated) -> Decorated:
         paths: tuple[str, ...],
         vxlan_port: int,
         verify_checksums: bool,
+        display_filter: str | None,
         threads: int | None,
         quiet: bool,
         **others: Any,
     ) -> Any:
-        inputs = Inputs(paths, vxlan_port, verify_checksums, threads or cores(), quiet)
+        inputs = Inputs(paths, vxlan_port, verify_checksums, display_filter, threads or cores(), quiet)
         return function(inputs=inputs, **others)
 
     return _together(
@@ -97,6 +99,7 @@ def reads_captures(function: Decorated) -> Decorated:
             show_default=True,
             help="UDP destination port that carries VXLAN.",
         ),
+        click.option("-Y", "--display-filter", metavar="FILTER", help="Only frames that `tshark -Y FILTER` shows."),
         click.option("--checksums", "verify_checksums", is_flag=True, help="Verify TCP, UDP and ICMP checksums."),
         click.option(
             "--threads",

@@ -39,6 +39,7 @@ def open_capture(inputs: Inputs, paths: Sequence[str] | None = None) -> Capture:
         list(paths or inputs.paths),
         vxlan_port=inputs.vxlan_port,
         verify_checksums=inputs.verify_checksums,
+        display_filter=inputs.display_filter,
         threads=inputs.threads,
     )
 

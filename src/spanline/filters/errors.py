@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from spanline.errors import UsageError
 
 _ELLIPSIS = "…"
+_WIDTH = 80
 
 
 class FilterError(UsageError):
@@ -28,22 +29,22 @@ class FilterError(UsageError):
         """Where it is, counted from 1."""
         return self.start + 1
 
-    def excerpt(self, width: int = 80) -> tuple[str, str]:
-        """The filter and the mark below the place, at most `width` characters each: of a long filter what is around.
+    def excerpt(self) -> tuple[str, ...]:
+        """The filter and the mark below the place, at most 80 columns each: of a long filter what is around.
 
         Whatever is not one column of a terminal wide is a question mark.
         """
         text = "".join(c if " " <= c <= "~" else " " if c in "\t\n\r" else "?" for c in self.text)
         first = 0
-        if len(text) > width:
-            first = max(0, min(self.start - width // 3, len(text) + 1 - width))
-        cut = text[first : first + width]
+        if len(text) > _WIDTH:
+            first = max(0, min(self.start - _WIDTH // 3, len(text) + 1 - _WIDTH))
+        cut = text[first : first + _WIDTH]
         if first:
             cut = _ELLIPSIS + cut[1:]
-        if first + width < len(text):
+        if first + _WIDTH < len(text):
             cut = cut[:-1] + _ELLIPSIS
         at = self.start - first
-        return cut, " " * at + "^" + "~" * (min(self.end - self.start, width - at) - 1)
+        return cut, " " * at + "^" + "~" * (min(self.end - self.start, _WIDTH - at) - 1)
 
 
 def nearest(word: str, names: Iterable[str]) -> str:

@@ -101,7 +101,7 @@ def parse(text: str) -> syntax.Test | None:
             _refuse_end(text)
         _refuse(text, token.start_pos or 0, token.end_pos or len(text))
     except UnexpectedCharacters as error:
-        _refuse_character(text, error.pos_in_stream)
+        _refuse_character(text, error.pos_in_stream or 0)
     try:
         return _Reader(text).transform(tree)  # type: ignore[no-any-return]
     except VisitError as error:

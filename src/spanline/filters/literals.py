@@ -236,9 +236,8 @@ def _date(text: str) -> int:
     part = match.groupdict()
     try:
         month = int(part["month"]) if "month" in part else 1 + _MONTHS.index(part["name"].lower())
-        time = datetime(
-            int(part["year"]), month, int(part["day"]), *(int(part[n] or 0) for n in ("hour", "minute", "second"))
-        )
+        hour, minute, second = (int(part[name] or 0) for name in ("hour", "minute", "second"))
+        time = datetime(int(part["year"]), month, int(part["day"]), hour, minute, second)
         zone = (part["zone"] or "").strip()
         moment = time.replace(tzinfo=_zone(zone)) if zone else time.astimezone()
     except (ValueError, OverflowError) as error:

@@ -53,7 +53,8 @@ def one_of(values: Values, constants: tuple[tree.Constant, ...]) -> Mask:
     """Which values equal one of the constants."""
     if values.kind in NUMBERS:
         numbers = [constant.value for constant in constants if isinstance(constant.value, int)]
-        return np.isin(values.numbers, np.array(numbers, np.int64))
+        known: Mask = np.isin(values.numbers, np.array(numbers, np.int64))
+        return known
     if values.kind not in _FIXED:
         return _one_of_texts(values.octets, {_octets(constant) for constant in constants})
     data = values.fixed
@@ -78,10 +79,11 @@ def is_nonzero(values: Values) -> Mask:
     """Arithmetic is not zero; bytes have a bit set."""
     if isinstance(values.data, Octets):
         set_before = np.concatenate([[0], np.cumsum(values.data.data != 0)])
-        return np.diff(set_before[values.data.offsets]) > 0
-    if values.data.ndim == 1:
-        return values.data != 0
-    nonzero: Mask = values.data.any(axis=1)
+        nonzero: Mask = np.diff(set_before[values.data.offsets]) > 0
+    elif values.data.ndim == 1:
+        nonzero = np.not_equal(values.data, 0)
+    else:
+        nonzero = values.data.any(axis=1)
     return nonzero
 
 
@@ -148,7 +150,7 @@ def _ordered(operator: str, kind: Kind, left: Octets, right: pa.Array | pa.Scala
 def _bytes(operator: str, kind: Kind, octets: Octets, constant: bytes) -> Mask:
     if operator not in ("==", "!="):
         return _ordered(operator, kind, octets, pa.scalar(constant, pa.large_binary()), len(constant))
-    equal = np.diff(octets.offsets) == len(constant)
+    equal: Mask = np.diff(octets.offsets) == len(constant)
     starts = octets.offsets[:-1][equal]
     data = octets.data[starts[:, None] + np.arange(len(constant))]
     equal[equal] = (data == np.frombuffer(constant, np.uint8)).all(axis=1)
