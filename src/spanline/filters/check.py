@@ -8,7 +8,7 @@ from typing import NoReturn
 from spanline import fields
 from spanline.fields import Kind
 from spanline.filters import syntax, tree
-from spanline.filters.errors import FilterError, nearest
+from spanline.filters.errors import FilterError, nearest, quoted
 from spanline.filters.literals import NAMES, Unfit, Wanted, constant
 from spanline.filters.patterns import pattern
 from spanline.filters.sizes import size_of
@@ -154,6 +154,7 @@ class Checker:
             self._require(of, node.of, _ADDED, "negative")
             return tree.Negative(of)
         if isinstance(node, syntax.Operation):
+            self._limit(node)
             if not _has_field(node.first):
                 self._refuse("arithmetic here begins with a field, not a value", node.first)
             value = self.value(node.first)
@@ -186,7 +187,7 @@ class Checker:
             return self._constants(node, left)
         if not self._is_constant(node):
             right = self.value(node)
-            if not _fits(left, right, searched or strict):
+            if not _fits(left, right, strict):
                 what = f"{_named(left)} and {_named(right)} cannot be compared"
                 self._refuse(what, node, hint=f"one is {NAMES[left.kind]}, the other {NAMES[right.kind]}")
             return right
@@ -202,6 +203,7 @@ class Checker:
 
     def _constants(self, node: syntax.Operation, left: tree.Value) -> tree.Value:
         """Arithmetic that begins with a value: 2 * 40, or 2 * tcp.srcport."""
+        self._limit(node)
         operators = "".join(operator for operator, _ in node.others)
         kinds = _INTEGERS if set(operators) & set("*/%") else _ADDED if set(operators) & set("+-") else _MASKED
         if left.kind not in kinds:
@@ -222,7 +224,7 @@ class Checker:
         name, given = node.name.text, node.arguments
         if name not in _FUNCTIONS:
             hint = nearest(name, _FUNCTIONS) or f"there are {', '.join(_FUNCTIONS)}"
-            self._refuse(f"there is no function {name!r}", node.name, hint=hint)
+            self._refuse(f"there is no function {quoted(name)}", node.name, hint=hint)
         kinds, most = _FUNCTIONS[name]
         if not given:
             self._refuse(f"{name}() needs an argument", node.name, hint=f"write {name}(ip.ttl), for instance")
@@ -244,10 +246,13 @@ class Checker:
         field = None if word.is_value else fields.find(word.text)
         if field is None:
             if word.text[:1].isdigit() or word.is_value:
-                self._refuse(f"{word.text!r} is not a field", word, hint="what is asked about begins with a field")
-            names = [*fields.names(), *_FUNCTIONS]
-            hint = nearest(word.text, names) or nearest(word.text.lower(), names)
-            self._refuse(f"there is no field {word.text!r}", word, hint=hint)
+                self._refuse(
+                    f"{quoted(word.text)} is not a field", word, hint="what is asked about begins with a field"
+                )
+            hint = nearest(word.text, fields.names()) or nearest(word.text.lower(), fields.names())
+            if word.text in _FUNCTIONS:
+                hint = f"{word.text}(…) is a function"
+            self._refuse(f"there is no field {quoted(word.text)}", word, hint=hint)
         self.fields.add(field)
         return tree.Reference(field, node.layers if isinstance(node, syntax.Layered) else ())
 
@@ -255,6 +260,10 @@ class Checker:
         if value.kind not in kinds:
             hint = "it is there or not" if value.kind is Kind.NONE else f"it is {NAMES[value.kind]}"
             self._refuse(f"{_named(value)} cannot be {what}", node, hint=hint)
+
+    def _limit(self, node: syntax.Operation) -> None:
+        if len(node.others) > syntax.DEEPEST:
+            self._refuse(f"more than {syntax.DEEPEST} operators in a row", node)
 
     def _refuse(self, message: str, node: syntax.Node, *, hint: str = "") -> NoReturn:
         raise FilterError(message, self._text, node.start, node.end, hint=hint)
@@ -269,14 +278,14 @@ def _has_field(node: syntax.Value) -> bool:
     return not isinstance(node, Literal)
 
 
-def _fits(left: tree.Value, right: tree.Value, exactly: bool) -> bool:
-    """Whether two values can be compared, or with `exactly` searched in one another or combined by an operator."""
+def _fits(left: tree.Value, right: tree.Value, strict: bool) -> bool:
+    """Whether two values can be compared or searched in one another, or with `strict` combined by an operator."""
     if left.kind is right.kind or any(left.kind in side and right.kind in side for side in _SIDES):
         return True
     if left.kind in _INTEGERS and right.kind is Kind.BOOLEAN:
-        return not exactly
+        return not strict
     cut = isinstance(left, tree.Slice) or isinstance(right, tree.Slice)
-    return cut and left.kind in _SLICED and right.kind in _SLICED
+    return cut and not strict and left.kind in _SLICED and right.kind in _SLICED
 
 
 def _size(value: tree.Value) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from spanline.errors import UsageError
 
 _ELLIPSIS = "…"
-_WIDTH = 80
+_WIDTH, _LONGEST = 80, 40
 
 
 class FilterError(UsageError):
@@ -45,6 +45,11 @@ class FilterError(UsageError):
             cut = cut[:-1] + _ELLIPSIS
         at = self.start - first
         return cut, " " * at + "^" + "~" * (min(self.end - self.start, _WIDTH - at) - 1)
+
+
+def quoted(text: str) -> str:
+    """What is wrong, in a message: in quotes, and of a long text only the beginning."""
+    return repr(text if len(text) <= _LONGEST else text[:_LONGEST] + _ELLIPSIS)
 
 
 def nearest(word: str, names: Iterable[str]) -> str:

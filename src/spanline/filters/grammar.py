@@ -12,7 +12,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedToken, VisitError
 from lark.visitors import Transformer_NonRecursive
 
 from spanline.filters import syntax
-from spanline.filters.errors import FilterError
+from spanline.filters.errors import FilterError, quoted
 from spanline.filters.text import ranges, unescape
 
 GRAMMAR = r"""
@@ -26,8 +26,8 @@ start: [disjunction]
     | [QUANTIFIER] arithmetic (COMPARISON arithmetic)+  -> relation
     | [QUANTIFIER] arithmetic CONTAINS arithmetic     -> relation
     | [QUANTIFIER] arithmetic MATCHES arithmetic      -> relation
-    | [QUANTIFIER] arithmetic _IN set                 -> member
-    | [QUANTIFIER] arithmetic _NOT _IN set            -> stranger
+    | [QUANTIFIER] entity _IN set                     -> member
+    | [QUANTIFIER] entity _NOT _IN set                -> stranger
 set: "{" element ("," element)* "}"
 ?element: single
     | single _DOTS single                        -> range
@@ -85,7 +85,7 @@ _OPERATORS = {
 }  # fmt: skip
 _INSTEAD = {
     "=": "write == for equality", "<>": "write !=", "|": "write || or or", "^": "there is no exclusive or",
-    "xor": "there is no exclusive or", ";": "sets and functions need commas", "=>": "write >=", "=<": "write <=",
+    "xor": "there is no exclusive or", ";": "tests are joined by && and ||", "=>": "write >=", "=<": "write <=",
     "is": "write ==", "equals": "write ==", "like": "write matches or contains", "bitand": "write &",
     "$": "macros and references to a selected frame are Wireshark's", "@": "raw fields came with Wireshark 4.2",
 }  # fmt: skip
@@ -207,7 +207,7 @@ class _Reader(Transformer_NonRecursive):  # type: ignore[type-arg]
         else:
             value = str(token)
         if ":" in value and not (_OCTETS.fullmatch(value) or _is_ipv6(value)):
-            raise FilterError(f"{value!r} is neither an address nor bytes like 00:1a:2b", self._text, start, end)
+            raise FilterError(f"{quoted(value)} is neither an address nor bytes like 00:1a:2b", self._text, start, end)
         return syntax.Word(start, end, value, is_value=True)
 
     def prefix(self, children: list[Token]) -> syntax.Word:
@@ -228,9 +228,9 @@ class _Reader(Transformer_NonRecursive):  # type: ignore[type-arg]
         (token,) = children
         start, end = _place(token)
         code = unescape(token[1:-1], self._text, start + 1)
-        if len(code) != 1:
-            hint = "one byte stands between single quotes, strings stand in double quotes"
-            raise FilterError(f"{token} is not one character", self._text, start, end, hint=hint)
+        if len(code) != 1 or (len(token) == 4 and not token[2:3].isdigit()):
+            hint = "write 'a', '\\x41' or '\\101'; strings stand in double quotes"
+            raise FilterError(f"{quoted(token)} is not one character", self._text, start, end, hint=hint)
         return syntax.Character(start, end, code[0], str(token))
 
 
@@ -238,6 +238,7 @@ def _place(token: Token) -> tuple[int, int]:
     return token.start_pos or 0, token.end_pos or 0
 
 
+_IN_SET = re.compile(r"\bin\s*\{[^{}]*$")
 _OCTETS = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2})+")
 
 
@@ -256,24 +257,32 @@ def _refuse_end(text: str) -> NoReturn:
 
 def _refuse(text: str, start: int, end: int) -> NoReturn:
     """Refuses a word that is right somewhere else."""
-    word = text[start:end]
-    before = text[:start].rstrip()
-    hint = _INSTEAD.get(word.lower(), "")
-    if word.lower() in _WORDS and word.lower() != word:
-        hint = f"write {word.lower()}"
-    elif word == ">" and before.endswith("<"):
-        hint = _INSTEAD["<>"]
-    elif word in "}" and before[-1:] in "{,":
-        hint = "a set needs values between its commas"
-    elif not hint and before.rfind("{") > before.rfind("}") and re.search(r"\bin\s*\{[^}]*$", before):
-        hint = "write commas between the values of a set"
-    elif word == "(" and before[-1:] in tuple("=<>&+-*/%"):
-        hint = "arithmetic is grouped by { and }"
-    elif word == ")":
-        hint = "there is no ( for it" if text.count(")") > text.count("(") else ""
-    elif not hint and before and (before[-1].isalnum() or before[-1] in ')"'):
-        hint = "an operator is missing before it"
-    raise FilterError(f"{word!r} was not expected here", text, start, end, hint=hint)
+    raise FilterError(
+        f"{quoted(text[start:end])} was not expected here", text, start, end, hint=_advice(text, start, end)
+    )
+
+
+def _advice(text: str, start: int, end: int) -> str:
+    word, before = text[start:end], text[:start].rstrip()
+    lower = word.lower()
+    is_value = (word[0].isalnum() or word[0] in "\"'.:_") and lower not in _WORDS
+    if lower in _WORDS and lower != word:
+        return f"write {lower}"
+    if word == ">" and before.endswith("<"):
+        return _INSTEAD["<>"]
+    if lower in _INSTEAD:
+        return _INSTEAD[lower]
+    if word == "}" and before[-1:] in "{,":
+        return "a set has values between its commas"
+    if _IN_SET.search(before):
+        return "write commas between the values of a set" if is_value else "a set has values, fields and functions"
+    if word == "(" and before[-1:] in tuple("=<>&+-*/%"):
+        return "arithmetic is grouped by { and }"
+    if word == "in":
+        return "only a field can be tested for being in a set"
+    if word == ")" and text.count(")") > text.count("("):
+        return "there is no ( for it"
+    return "an operator is missing before it" if is_value and before else ""
 
 
 def _refuse_character(text: str, at: int) -> NoReturn:
@@ -287,7 +296,7 @@ def _refuse_character(text: str, at: int) -> NoReturn:
     if character == "#":
         raise FilterError("# needs the number of a layer", text, at, at + 1, hint="write ip.src#2 or ip.src#[1-2]")
     if not character.isascii():
-        what = f"{character!r} may only stand in double quotes"
+        what = f"{quoted(character)} may only stand in double quotes"
         raise FilterError(what, text, at, at + 1)
     hint = _INSTEAD.get(two) or _INSTEAD.get(character, "")
-    raise FilterError(f"{character!r} was not expected here", text, at, at + 1, hint=hint)
+    raise FilterError(f"{quoted(character)} was not expected here", text, at, at + 1, hint=hint)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
 from spanline.fields import Kind
-from spanline.filters.errors import nearest
+from spanline.filters.errors import nearest, quoted
 from spanline.filters.syntax import Character, Signed, Text, Word
 from spanline.filters.tree import Constant
 
@@ -71,7 +71,7 @@ def constant(node: Word | Text | Character | Signed, wanted: Wanted) -> Constant
     if wanted.strict and not isinstance(node, Word):
         raise Unfit("a quoted value is no operand of arithmetic", "")
     if kind in (Kind.BYTES, Kind.PROTOCOL) or wanted.octets:
-        return Constant(Kind.BYTES, _bytes(node, quoted=kind is not Kind.ETHER))
+        return Constant(Kind.BYTES, _bytes(node, strings=kind is not Kind.ETHER))
     if kind in (Kind.UNSIGNED, Kind.SIGNED):
         return Constant(kind, _number(node, wanted))
     if kind is Kind.BOOLEAN:
@@ -106,7 +106,7 @@ def _signed(node: Signed, wanted: Wanted) -> Constant:
     if node.sign == "+":
         return made
     if wanted.kind is not Kind.RELATIVE_TIME and made.value >= 1 << 31:
-        raise Unfit(f"-{node.of.text} is below the least number, -2147483647", "")
+        raise Unfit(f"{quoted(node.of.text)} is too large behind a -: it is below the least number, -2147483647", "")
     return Constant(wanted.kind, -made.value)
 
 
@@ -131,11 +131,11 @@ def _number(node: Word | Text | Character, wanted: Wanted) -> int:
     if value is None:
         if isinstance(node, Text):
             raise Unfit("a number is written without quotes", "")
-        octal = node.text.isdigit()
-        raise Unfit(f"{node.text!r} is not a number", "a leading 0 means octal" if octal else "")
+        hint = "a leading 0 means octal" if node.text.isdigit() else "write the number" if node.text.isalpha() else ""
+        raise Unfit(f"{quoted(node.text)} is not a number", hint)
     largest = (1 << 31) - 1 if wanted.kind is Kind.SIGNED else (1 << 8 * wanted.size) - 1
     if value > largest:
-        raise Unfit(f"{_spelled(node).decode()} is more than the largest value, {largest}", "")
+        raise Unfit(f"{quoted(_spelled(node).decode())} is more than the largest value, {largest}", "")
     return value
 
 
@@ -144,7 +144,7 @@ def _named(text: str, texts: Mapping[int, str]) -> int:
         if name.lower() == text.lower():
             return value
     hint = nearest(text, texts.values()) or "a number always does"
-    raise Unfit(f"{text!r} is neither a number nor the name of a value", hint)
+    raise Unfit(f"{quoted(text)} is neither a number nor the name of a value", hint)
 
 
 def _truth(node: Word | Text | Character, wanted: Wanted) -> int:
@@ -160,7 +160,7 @@ def _truth(node: Word | Text | Character, wanted: Wanted) -> int:
     try:
         return _named(text, wanted.texts or {})
     except Unfit:
-        raise Unfit(f"{text!r} is neither true nor false", "write 1, 0, True or False") from None
+        raise Unfit(f"{quoted(text)} is neither true nor false", "write 1, 0, True or False") from None
 
 
 def _ipv4(text: str) -> Constant:
@@ -168,7 +168,8 @@ def _ipv4(text: str) -> Constant:
     try:
         value = int(IPv4Address(address))
     except ValueError:
-        raise Unfit(f"{address!r} is not an IPv4 address", "") from None
+        hint = "names are not looked up" if text[:1].isalpha() else ""
+        raise Unfit(f"{quoted(address)} is not an IPv4 address", hint) from None
     if slash and int(bits) > 32:
         raise Unfit(f"an IPv4 prefix has at most 32 bits, not {bits}", "")
     return Constant(Kind.IPV4, value, int(bits) if slash else None)
@@ -179,7 +180,7 @@ def _ipv6(text: str) -> Constant:
     try:
         value = IPv6Address(address).packed
     except ValueError:
-        raise Unfit(f"{address!r} is not an IPv6 address", "") from None
+        raise Unfit(f"{quoted(address)} is not an IPv6 address", "") from None
     if slash and int(bits) > 128:
         raise Unfit(f"an IPv6 prefix has at most 128 bits, not {bits}", "")
     return Constant(Kind.IPV6, value, int(bits) if slash else None)
@@ -188,23 +189,25 @@ def _ipv6(text: str) -> Constant:
 def _mac(text: str) -> bytes:
     octets = _split(text)
     if octets is None:
-        raise Unfit(f"{text!r} is not a MAC address", "write 00:1a:2b:3c:4d:5e")
+        raise Unfit(f"{quoted(text)} is not a MAC address", "write 00:1a:2b:3c:4d:5e")
     if len(octets) != 6:
-        raise Unfit(f"a MAC address has 6 bytes, and {text!r} has {len(octets)}", "eth.src[0:3] is its first three")
+        raise Unfit(
+            f"a MAC address has 6 bytes, and {quoted(text)} has {len(octets)}", "eth.src[0:3] is its first three"
+        )
     return octets
 
 
-def _bytes(node: Word | Text | Character, *, quoted: bool) -> bytes:
+def _bytes(node: Word | Text | Character, *, strings: bool) -> bytes:
     if isinstance(node, Word):
         if node.text[:2].lower() == "0x":
             if len(node.text) == 4 and _integer(node.text) is not None:
                 return bytes([int(node.text, 16)])
-            raise Unfit(f"{node.text!r} is not bytes", "of numbers only 0x00 to 0xff; write 00:1a:2b")
+            raise Unfit(f"{quoted(node.text)} is not bytes", "of numbers only 0x00 to 0xff; write 00:1a:2b")
         octets = _split(node.text)
         if octets is None:
-            raise Unfit(f"{node.text!r} is not bytes", 'write 47:45:54, or "GET" for text')
+            raise Unfit(f"{quoted(node.text)} is not bytes", 'write 47:45:54, or "GET" for text')
         return octets
-    if not quoted:
+    if not strings:
         raise Unfit("bytes of a MAC address are written without quotes", "")
     return _spelled(node)
 
@@ -220,10 +223,10 @@ def _split(text: str) -> bytes | None:
 def _nanoseconds(text: str) -> int:
     match = _SECONDS.fullmatch(text)
     if match is None:
-        raise Unfit(f"{text!r} is not a time in seconds", "write 0.5, with at most nine digits after the point")
+        raise Unfit(f"{quoted(text)} is not a time in seconds", "write 0.5, with at most nine digits after the point")
     value = int(match[1]) * 10**9 + int((match[2] or "0").ljust(9, "0"))
     if value >= 1 << 63:
-        raise Unfit(f"{text} seconds are more than 292 years", "")
+        raise Unfit(f"{quoted(text)} seconds are more than 292 years", "")
     return value
 
 
@@ -232,7 +235,7 @@ def _date(text: str) -> int:
     match = _ISO.fullmatch(text) or _LEGACY.fullmatch(text)
     hint = 'write "2026-01-31 12:34:56.789", with Z behind it for UTC'
     if match is None:
-        raise Unfit(f"{text!r} is not a date", hint)
+        raise Unfit(f"{quoted(text)} is not a date", hint)
     part = match.groupdict()
     try:
         month = int(part["month"]) if "month" in part else 1 + _MONTHS.index(part["name"].lower())
@@ -241,7 +244,7 @@ def _date(text: str) -> int:
         zone = (part["zone"] or "").strip()
         moment = time.replace(tzinfo=_zone(zone)) if zone else time.astimezone()
     except (ValueError, OverflowError) as error:
-        raise Unfit(f"{text!r} is not a date", hint) from error
+        raise Unfit(f"{quoted(text)} is not a date", hint) from error
     fraction = int((part["fraction"] or "0")[:9].ljust(9, "0"))
     return (moment - _EPOCH) // timedelta(seconds=1) * 10**9 + fraction
 

@@ -83,7 +83,7 @@ def is_nonzero(values: Values) -> Mask:
     elif values.data.ndim == 1:
         nonzero = np.not_equal(values.data, 0)
     else:
-        nonzero = values.data.any(axis=1)
+        nonzero = np.count_nonzero(values.data, axis=1) > 0
     return nonzero
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from spanline.filters.errors import FilterError
+from spanline.filters.errors import FilterError, quoted
 from spanline.filters.syntax import Span
 
 _ESCAPE = re.compile(
@@ -68,11 +68,11 @@ def _range(part: str, text: str, at: int) -> Span:
     match = _RANGE.fullmatch(part)
     end = at + max(len(part), 1)
     if match is None:
-        what = "brackets need a place" if not part.strip() else f"{part.strip()!r} is not a range"
+        what = "brackets need a place" if not part.strip() else f"{quoted(part.strip())} is not a range"
         raise FilterError(what, text, at, end, hint="write [4], [0:4] for 4 bytes from 0, [1-3], [:4] or [4:]")
     low, high, first, length, single = (None if group is None else _integer(group) for group in match.groups())
     if any(number is not None and abs(number) > _LARGEST for number in (low, high, first, length, single)):
-        raise FilterError(f"{part.strip()} is beyond any frame", text, at, end)
+        raise FilterError(f"{quoted(part.strip())} is beyond any frame", text, at, end)
     if single is not None:
         return Span(single, 1)
     if low is not None and high is not None:
@@ -80,7 +80,7 @@ def _range(part: str, text: str, at: int) -> Span:
             raise FilterError("a range has both ends from the beginning or both from the end", text, at, end)
         if low >= high:
             hint = f"write [{low}] for one" if low == high else f"write {high}-{low}"
-            raise FilterError(f"the range {part.strip()} ends before it begins", text, at, end, hint=hint)
+            raise FilterError(f"the range {quoted(part.strip())} ends before it begins", text, at, end, hint=hint)
         return Span(low, last=high)
     if length is not None and length <= 0:
         raise FilterError(f"a length of {length} is not positive", text, at, end, hint="[4:2] is 2 bytes from 4")
