@@ -10,7 +10,7 @@ typedef struct {
     decode_counters *counters;
     const int32_t *link_types; /* by interface */
     uint32_t interface_count;
-    uint16_t vxlan_port;
+    const uint8_t *vxlan_ports; /* a bit for each UDP port */
     uint8_t verify_checksums;
     uint8_t reassemble; /* fragments are left to a defrag_table */
 } decoder;
@@ -76,7 +76,7 @@ ALWAYS_INLINE void decode_rest(frame *f, int next) {
 ALWAYS_INLINE void frame_prepare(frame *f, const decoder *d, const uint8_t *data) {
     memset(f, 0, sizeof *f);
     f->c.data = data;
-    f->vxlan_port = d->vxlan_port;
+    f->vxlan_ports = d->vxlan_ports;
     f->verify_checksums = d->verify_checksums;
     f->reassemble = d->reassemble;
 }
@@ -174,7 +174,7 @@ static inline uint32_t decode_batch(const decoder *d, const uint8_t *data, const
             known = d->paths->count;
         }
         if (LIKELY(link_type_of(d, &records[n]) == LINK_ETHERNET && !d->verify_checksums &&
-                   decode_plain(&seed, &plain, d->vxlan_port, data, &records[n], &rows[n]))) {
+                   decode_plain(&seed, &plain, d->vxlan_ports, data, &records[n], &rows[n]))) {
             continue;
         }
         if (UNLIKELY(tunnels->capacity - tunnels->count < MAX_TUNNELS)) {

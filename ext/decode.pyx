@@ -54,7 +54,7 @@ cdef extern from "reassemble.h" nogil:
         decode_counters *counters
         const int32_t *link_types
         uint32_t interface_count
-        uint16_t vxlan_port
+        const uint8_t *vxlan_ports
         uint8_t verify_checksums
         uint8_t reassemble
     ctypedef struct fragment_row:
@@ -104,6 +104,7 @@ cdef extern from "reassemble.h" nogil:
         PROTOCOL_COUNT
         MAX_PATHS
         MAX_TUNNELS
+        PORT_BITS
 
 cdef extern from "layers.h" nogil:
     ctypedef struct plain_paths:
@@ -183,9 +184,10 @@ cdef class Decoder:
 
     cdef decoder state
     cdef decode_counters counters
+    cdef uint8_t[PORT_BITS] vxlan_ports
     cdef readonly Paths paths
 
-    def __cinit__(self, *, uint16_t vxlan_port=4789, bint verify_checksums=False, bint reassemble=False,
+    def __cinit__(self, *, vxlan_port=4789, bint verify_checksums=False, bint reassemble=False,
                   bytes seed=SEED):
         if len(seed) != sizeof(hash_seed):
             raise ValueError("a hash seed has 32 bytes")
@@ -194,7 +196,12 @@ cdef class Decoder:
         self.state.counters = &self.counters
         self.paths = Paths()
         self.state.paths = &self.paths.table
-        self.state.vxlan_port = vxlan_port
+        memset(self.vxlan_ports, 0, sizeof(self.vxlan_ports))
+        for port in (vxlan_port,) if isinstance(vxlan_port, int) else vxlan_port:
+            if not 0 <= port <= 65535:
+                raise ValueError(f"{port} is not a port")
+            self.vxlan_ports[<uint32_t>port >> 3] |= <uint8_t>(1 << (<uint32_t>port & 7))
+        self.state.vxlan_ports = self.vxlan_ports
         self.state.verify_checksums = verify_checksums
         self.state.reassemble = reassemble
         memcpy(&self.state.seed, <const char *>seed, sizeof(hash_seed))

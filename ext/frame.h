@@ -66,8 +66,8 @@ typedef struct {
     uint32_t frame_start; /* of the innermost frame */
     uint32_t depth;
     uint32_t path;
+    const uint8_t *vxlan_ports; /* a bit for each UDP port */
     uint32_t waiting; /* fragments left for reassembly, in all frames so far */
-    uint16_t vxlan_port;
     uint8_t verify_checksums;
     uint8_t reassemble; /* stop at fragments */
     uint8_t assembled;  /* the row's IP layer came in fragments and is whole again: its marks say how it came */
@@ -77,6 +77,11 @@ typedef struct {
     uint8_t network_level; /* tunnels around the IP layer that the row speaks of */
     uint8_t routed;   /* the destination is not the final one, which a checksum covers */
 } frame;
+
+enum { PORT_BITS = 65536 / 8 };
+
+/* Whether `port` is one of those with a bit, of PORT_BITS bytes. */
+ALWAYS_INLINE int has_port(const uint8_t *ports, uint32_t port) { return ports[(port & 0xFFFF) >> 3] >> (port & 7) & 1; }
 
 /* The row of the last layer counts when it is wanted. */
 ALWAYS_INLINE void layer_close(layer_output *out) {

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,12 @@ class Paths:
 class Decoder:
     paths: Paths
     def __init__(
-        self, *, vxlan_port: int = ..., verify_checksums: bool = ..., reassemble: bool = ..., seed: bytes = ...
+        self,
+        *,
+        vxlan_port: int | Collection[int] = ...,
+        verify_checksums: bool = ...,
+        reassemble: bool = ...,
+        seed: bytes = ...,
     ) -> None: ...
     @property
     def undecodable(self) -> int: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,8 @@ class Batch:
     """
 
     def __init__(self, chunk: Chunk, packets: npt.NDArray[np.void], tunnels: npt.NDArray[np.void], decode: Decode,
-                 numbers: npt.NDArray[np.uint64], fragments: int = 0, begun: int = 0, before: int = 0) -> None:  # fmt: skip
+                 numbers: npt.NDArray[np.uint64], fragments: int = 0, *, begun: int = 0,
+                 before: int = 0) -> None:  # fmt: skip
         self.packets = packets
         self.tunnels = tunnels
         self.numbers = numbers
@@ -151,7 +152,9 @@ class Decode:
     many there have been.
     """
 
-    def __init__(self, *, vxlan_port: int = 4789, verify_checksums: bool = False, reassemble: bool = False) -> None:
+    def __init__(
+        self, *, vxlan_port: int | Collection[int] = 4789, verify_checksums: bool = False, reassemble: bool = False
+    ) -> None:
         self.decoder = _decode.Decoder(vxlan_port=vxlan_port, verify_checksums=verify_checksums, reassemble=reassemble)
         self._packets = Pool()
         self._tunnels = Pool()
@@ -181,7 +184,8 @@ class Decode:
         before = self._before
         if count:
             self._before = int(chunk.records["timestamp"][-1])
-        return Batch(chunk, packets, tunnels, self, numbers, self.decoder.fragments - fragments, self._begun, before)
+        return Batch(chunk, packets, tunnels, self, numbers, self.decoder.fragments - fragments, begun=self._begun,
+                     before=before)  # fmt: skip
 
     def go_on(self, chunk: Chunk, table: _decode.Reassembly, numbers: npt.NDArray[np.uint64],
               packets: npt.NDArray[np.void], octets: Bytes, datagrams: npt.NDArray[np.void],

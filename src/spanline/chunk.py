@@ -26,7 +26,7 @@ class Interface:
     os: str = ""
     filter: str = ""
     number: int | None = None
-    """In the file's own list of interfaces, from 0; None where its format has no such list."""
+    """In the list of its section of the file, from 0; None where the format has no such list."""
     statistics: dict[str, int] = field(default_factory=dict)
     """From the last statistics block: received, dropped, accepted, os_dropped, delivered; times in ns."""
 

@@ -144,7 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     path_table paths = {.next = path_next, .parent = path_parent, .protocol = path_protocol, .count = first};
     memset(&counters, 0, sizeof counters);
     decoder d = {.seed = {{1, 2, 3, 4}}, .paths = &paths, .counters = &counters, .link_types = link_types,
-                 .interface_count = INTERFACES, .vxlan_port = 4789, .verify_checksums = steering[1] & 1,
+                 .interface_count = INTERFACES, .vxlan_ports = vxlan_ports(), .verify_checksums = steering[1] & 1,
                  .reassemble = steering[1] >> 1 & 1};
     packet_row *rows = room(list.count, sizeof *rows);
     tunnel_row *all = room(list.count * MAX_TUNNELS, sizeof *all);

@@ -69,7 +69,7 @@ def show_packets(capture: Capture, batches: Iterator[Batch], count: int | None, 
     from spanline.arrow import arrow_schema
     from spanline.stages.packet_list import PACKET_LIST, packets_table
 
-    wanted = _first(batches, count)
+    wanted = first_batches(batches, count)
     if output.format != "table":
         with open_output(output.path, output.format) as writer:
             # A capture without frames makes a file with all columns.
@@ -88,7 +88,7 @@ def show_packets(capture: Capture, batches: Iterator[Batch], count: int | None, 
             stream.flush()  # of a pipe, the next frames may be a long time coming
 
 
-def _first(batches: Iterator[Batch], count: int | None) -> Iterator[tuple[Batch, int]]:
+def first_batches(batches: Iterator[Batch], count: int | None) -> Iterator[tuple[Batch, int]]:
     """Batches, each with how many of its frames are wanted, until `count` are reached."""
     left = count
     for batch in batches:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from spanline.fields.headers import When, address, either, flag, number
-from spanline.fields.model import Kind
+import numpy as np
+
+from spanline.batch import Batch
+from spanline.fields.headers import At, When, address, either, flag, number
+from spanline.fields.model import Field, Kind, Occurrences, Octets, Rows
 
 _PROTOCOLS = {0: "HOPOPT", 1: "ICMP", 2: "IGMP", 4: "IPIP", 6: "TCP", 17: "UDP", 41: "IPv6", 43: "IPv6-Route",
               44: "IPv6-Frag", 47: "GRE", 50: "ESP", 51: "AH", 58: "ICMPv6", 59: "IPv6-NoNxt", 60: "IPv6-Opts",
@@ -15,19 +18,37 @@ _IPV6_DESTINATION = address("ipv6.dst", Kind.IPV6, "ipv6", 24, "Destination Addr
 _WITH_IDENT = When(0, 1, frozenset({0, 8, 13, 14, 15, 16, 17, 18}))
 _ECHO6 = When(0, 1, range(128, 130))
 
+_LENGTH = At("ip", 2, 2)
+
+
+def _total_length(batch: Batch, rows: Rows | None) -> Occurrences:
+    """Where the sender's kernel had left 0, for its hardware to fill in, what there is counts."""
+    found = _LENGTH(batch, rows)
+    assert not isinstance(found.values, Octets)
+    unset = found.values == 0
+    if np.any(unset):
+        headers = batch.headers("ip", rows)
+        headers = headers[headers["length"] >= 4][unset]
+        frames = batch.packets[headers["packet"]]
+        before = headers["offset"].astype(np.int64) - frames["frame_offset"]
+        left = np.where(headers["buffer"] == 0, frames["wire_length"] - before, headers["size"])
+        found.values[unset] = np.maximum(left, 0)
+    return found
+
+
 FIELDS = (
     number("ip.version", "ip", 0, 1, "Version", mask=0xF0),
     number("ip.hdr_len", "ip", 0, 1, "Header Length", mask=0x0F, factor=4),
     number("ip.dsfield", "ip", 1, 1, "Differentiated Services Field", digits=2),
     number("ip.dsfield.dscp", "ip", 1, 1, "Differentiated Services Codepoint", mask=0xFC),
     number("ip.dsfield.ecn", "ip", 1, 1, "Explicit Congestion Notification", mask=0x03),
-    number("ip.len", "ip", 2, 2, "Total Length"),
+    Field("ip.len", Kind.UNSIGNED, "Total Length", _total_length),
     number("ip.id", "ip", 4, 2, "Identification", digits=4),
     number("ip.flags", "ip", 6, 1, "Flags", mask=0xE0, digits=2),
     flag("ip.flags.rb", "ip", 6, 1, 0x80, "Reserved bit"),
     flag("ip.flags.df", "ip", 6, 1, 0x40, "Don't fragment"),
     flag("ip.flags.mf", "ip", 6, 1, 0x20, "More fragments"),
-    number("ip.frag_offset", "ip", 6, 2, "Fragment Offset", mask=0x1FFF, factor=8),
+    number("ip.frag_offset", "ip", 6, 2, "Fragment Offset", mask=0x1FFF),
     number("ip.ttl", "ip", 8, 1, "Time to Live"),
     number("ip.proto", "ip", 9, 1, "Protocol", texts=_PROTOCOLS),
     number("ip.checksum", "ip", 10, 2, "Header Checksum", digits=4),

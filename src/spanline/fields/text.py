@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def _floats(values: npt.NDArray[np.float64]) -> Texts:
     return _joined([f"{value:g}".encode() for value in values.tolist()])
 
 
-_WRITE: dict[Kind, Any] = {
+_WRITE: dict[Kind, Callable[[npt.NDArray[Any]], Texts]] = {
     Kind.SIGNED: _field_text.signed,
     Kind.IPV4: _field_text.ipv4,
     Kind.IPV6: _field_text.ipv6,
