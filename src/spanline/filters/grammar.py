@@ -230,7 +230,7 @@ class _Reader(Transformer_NonRecursive):  # type: ignore[type-arg]
         code = unescape(token[1:-1], self._text, start + 1)
         if len(code) != 1 or (len(token) == 4 and not token[2:3].isdigit()):
             hint = "write 'a', '\\x41' or '\\101'; strings stand in double quotes"
-            raise FilterError(f"{quoted(token)} is not one character", self._text, start, end, hint=hint)
+            raise FilterError(f"{quoted(str(token))} is not one character", self._text, start, end, hint=hint)
         return syntax.Character(start, end, code[0], str(token))
 
 
@@ -238,6 +238,7 @@ def _place(token: Token) -> tuple[int, int]:
     return token.start_pos or 0, token.end_pos or 0
 
 
+_CAPTURE_WORDS = {"port", "host", "net", "src", "dst", "portrange", "proto"}
 _IN_SET = re.compile(r"\bin\s*\{[^{}]*$")
 _OCTETS = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2})+")
 
@@ -265,9 +266,14 @@ def _refuse(text: str, start: int, end: int) -> NoReturn:
 def _advice(text: str, start: int, end: int) -> str:
     word, before = text[start:end], text[:start].rstrip()
     lower = word.lower()
-    is_value = (word[0].isalnum() or word[0] in "\"'.:_") and lower not in _WORDS
+    last = re.split(r"[\s()!&|]+", before)[-1]
+    is_value = (word[0].isalnum() or word[0] in "\"':_") and lower not in _WORDS
     if lower in _WORDS and lower != word:
         return f"write {lower}"
+    if last.lower() in _WORDS and last.lower() != last:
+        return f"write {last.lower()}"
+    if last in _CAPTURE_WORDS and is_value:
+        return "-Y is not for capture filters; write tcp.port == 80 or ip.addr == 10.0.0.1"
     if word == ">" and before.endswith("<"):
         return _INSTEAD["<>"]
     if lower in _INSTEAD:
@@ -291,7 +297,7 @@ def _refuse_character(text: str, at: int) -> NoReturn:
     two = text[at : at + 2]
     if character in "\"'":
         raise FilterError("the quote has no end", text, at, len(text), hint=f"close it with {character}")
-    if character == "[":
+    if character == "[" or two == "#[":
         raise FilterError("the bracket has no end", text, at, len(text), hint="close it with ]")
     if character == "#":
         raise FilterError("# needs the number of a layer", text, at, at + 1, hint="write ip.src#2 or ip.src#[1-2]")

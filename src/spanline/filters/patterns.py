@@ -18,9 +18,9 @@ _LOOKS = (b"(?=", b"(?!", b"(?<=", b"(?<!")
 
 def pattern(octets: bytes) -> bytes:
     """The expression in RE2's syntax. Raises Unfit when there is none."""
-    made = b"(?i)" + _translate(octets)
+    made = _translate(octets)
     try:
-        pc.match_substring_regex(pa.array([b""], pa.large_binary()), made)
+        pc.match_substring_regex(pa.array([b""], pa.large_binary()), made, ignore_case=True)
     except pa.ArrowInvalid as error:
         why = str(error).partition(": ")[2].partition("\n")[0]
         if any(look in octets for look in _LOOKS):

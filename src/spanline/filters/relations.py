@@ -72,7 +72,7 @@ def search(values: Values, pattern: bytes) -> Mask:
     """Which values a regular expression is found in."""
     import pyarrow.compute as pc
 
-    return _mask(pc.match_substring_regex(binary(values.octets), pattern))
+    return _mask(pc.match_substring_regex(binary(values.octets), pattern, ignore_case=True))
 
 
 def is_nonzero(values: Values) -> Mask:

@@ -106,7 +106,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """A regular expression in RE2's syntax is found."""
+    """A regular expression in RE2's syntax is found, whatever the case of letters."""
 
     left: Value
     pattern: bytes
