@@ -66,7 +66,7 @@ def _(test: tree.Nonzero, batch: Batch, rows: Mask | None) -> Mask:
 @_rows.register
 def _(test: tree.OneOf, batch: Batch, rows: Mask | None) -> Mask:
     values = evaluate(test.value, batch, rows)
-    return _reduce(values, one_of(values, test.constants), None, False)
+    return _reduce(values, one_of(values, test.known), None, False)
 
 
 @_rows.register

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from spanline.fields import Kind
 from spanline.filters import tree
+from spanline.filters.relations import known_values
 
 _PROTOCOL, _NUMBER, _TEXT, _SEARCH = 1, 4, 20, 50
 
@@ -37,11 +38,9 @@ def _folded(tests: list[tree.Test]) -> list[tree.Test]:
             assert isinstance(test.left, tree.Reference)
             assert isinstance(test.right, tree.Constant)
             sets.setdefault(test.left, []).append(test.right)
-        elif isinstance(test, tree.OneOf) and isinstance(test.value, tree.Reference):
-            sets.setdefault(test.value, []).extend(test.constants)
         else:
             others.append(test)
-    return [*(tree.OneOf(value, tuple(dict.fromkeys(constants))) for value, constants in sets.items()), *others]
+    return [*(tree.OneOf(value, known_values(value.kind, some)) for value, some in sets.items()), *others]
 
 
 def _is_equality(test: tree.Test) -> bool:
@@ -51,7 +50,7 @@ def _is_equality(test: tree.Test) -> bool:
         return False
     # An unsigned number never equals a negative one.
     negative = test.left.kind is Kind.UNSIGNED and isinstance(test.right.value, int) and test.right.value < 0
-    return test.right.value is not None and not negative and test.left.kind in (test.right.kind, Kind.UNSIGNED)
+    return test.right.value is not None and not negative and test.left.kind is test.right.kind
 
 
 def cost(test: tree.Test) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -49,23 +51,45 @@ def relate_pairs(left: Values, operator: str, right: Values) -> Result:
     return _ordered(operator, left.kind, one, binary(other), np.diff(other.offsets)), None
 
 
-def one_of(values: Values, constants: tuple[tree.Constant, ...]) -> Mask:
-    """Which values equal one of the constants."""
-    if values.kind in NUMBERS:
-        numbers = [constant.value for constant in constants if isinstance(constant.value, int)]
-        known: Mask = np.isin(values.numbers, np.array(numbers, np.int64))
-        return known
-    if values.kind not in _FIXED:
-        return _one_of_texts(values.octets, {_octets(constant) for constant in constants})
-    data = values.fixed
+def known_values(kind: Kind, constants: Iterable[tree.Constant]) -> tuple[tree.Known, ...]:
+    """What one_of() looks up, sorted: for each length of prefixes the values that have it."""
+    by_prefix: dict[int | None, list[tree.Constant]] = {}
+    for constant in constants:
+        by_prefix.setdefault(constant.prefix, []).append(constant)
+    return tuple(tree.Known(prefix, _sorted(kind, some, prefix)) for prefix, some in by_prefix.items())
+
+
+def _sorted(kind: Kind, constants: list[tree.Constant], prefix: int | None) -> npt.NDArray[np.generic] | pa.Array:
+    if kind in NUMBERS:
+        return np.unique(np.array([constant.value for constant in constants], np.int64))
+    octets = [_octets(constant) for constant in constants]
+    if kind not in _FIXED:
+        return pa.array(octets, pa.large_binary())
+    data = np.frombuffer(b"".join(octets), np.uint8).reshape(len(octets), -1)
+    return np.unique(_keys(data if prefix is None else data & _bits(prefix, data.shape[1])))
+
+
+def one_of(values: Values, known: tuple[tree.Known, ...]) -> Mask:
+    """Which values are among known ones."""
     found = np.zeros(len(values), np.bool_)
-    for prefix in {constant.prefix for constant in constants}:
-        octets = [_octets(constant) for constant in constants if constant.prefix == prefix]
-        some, wanted = data, np.frombuffer(b"".join(octets), np.uint8).reshape(len(octets), -1)
-        if prefix is not None:
-            some, wanted = data & _bits(prefix, data.shape[1]), wanted & _bits(prefix, data.shape[1])
-        found |= np.isin(_keys(some), _keys(wanted))
+    for one in known:
+        if isinstance(one.values, np.ndarray):
+            keys = _lookup_keys(values, one.prefix)
+            place = np.searchsorted(one.values, keys)
+            place[place == len(one.values)] = 0
+            found |= one.values[place] == keys
+        else:
+            import pyarrow.compute as pc
+
+            found |= _mask(pc.is_in(binary(values.octets), one.values))
     return found
+
+
+def _lookup_keys(values: Values, prefix: int | None) -> npt.NDArray[np.generic]:
+    if values.kind in NUMBERS:
+        return values.numbers
+    data = values.fixed
+    return _keys(data if prefix is None else data & _bits(prefix, data.shape[1]))
 
 
 def search(values: Values, pattern: bytes) -> Mask:
@@ -155,12 +179,6 @@ def _bytes(operator: str, kind: Kind, octets: Octets, constant: bytes) -> Mask:
     data = octets.data[starts[:, None] + np.arange(len(constant))]
     equal[equal] = (data == np.frombuffer(constant, np.uint8)).all(axis=1)
     return equal if operator == "==" else ~equal
-
-
-def _one_of_texts(octets: Octets, texts: set[bytes]) -> Mask:
-    import pyarrow.compute as pc
-
-    return _mask(pc.is_in(binary(octets), pa.array(sorted(texts), pa.large_binary())))
 
 
 def _contains(octets: Octets, constant: bytes) -> Mask:

@@ -7,9 +7,15 @@ pass, or with `every` none may fail.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from spanline.fields import Field, Kind
 from spanline.filters.syntax import Span
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy import generic
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +130,19 @@ class Between:
 
 
 @dataclass(frozen=True, slots=True)
-class OneOf:
-    """The value is one of constants: what many == with or between them come to."""
+class Known:
+    """Values to look up, as relations.known_values() makes them: of addresses those with a prefix of this length."""
 
-    value: Value
-    constants: tuple[Constant, ...]
+    prefix: int | None
+    values: NDArray[generic] | pa.Array
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """The value is one of those known: what many == with or between them come to."""
+
+    value: Reference
+    known: tuple[Known, ...]
 
 
 @dataclass(frozen=True, slots=True)
