@@ -86,6 +86,8 @@ def _of_field(value: tree.Reference, batch: Batch, rows: Mask | None, *, whole: 
     else:
         found = fields.occurrences(batch, field, rows)
     packet, data = found.packet, found.values
+    if not isinstance(data, Octets) and data.dtype == np.uint64:
+        data = data.view(np.int64)
     if value.layers:
         kept = in_layers(packet, found.layer, value.layers)
         packet, data = packet[kept], take(data, kept)
