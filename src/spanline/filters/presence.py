@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from spanline import fields
-from spanline.batch import PROTOCOLS, Batch
+from spanline._decode import Paths
+from spanline.batch import Batch
 from spanline.fields import Kind
 from spanline.filters import tree
 from spanline.filters.values import Mask, in_layers, rows_with
 
-_QUOTE = frozenset({"icmp", "icmpv6"})
+_QUOTING = ("icmp", "icmpv6")
 
 
 def present(reference: tree.Reference, batch: Batch, rows: Mask | None) -> Mask:
     """The rows, all or those of a mask, in which the field occurs: bool[n]."""
     field = reference.field
-    if field.kind is Kind.PROTOCOL and not reference.layers and field.name in PROTOCOLS:
+    if field.kind is Kind.PROTOCOL and not reference.layers:
         return _in_stack(field, batch, rows)
     found = fields.occurrences(batch, field, rows)
     packet = found.packet
@@ -26,19 +31,26 @@ def present(reference: tree.Reference, batch: Batch, rows: Mask | None) -> Mask:
 
 
 def _in_stack(field: fields.Field, batch: Batch, rows: Mask | None) -> Mask:
-    path = batch.packets["path"]
-    distinct = np.flatnonzero(np.bincount(path))
-    stacks = [batch.paths[int(number)] for number in distinct]
-    known = np.zeros(int(distinct[-1]) + 1 if len(distinct) else 1, np.bool_)
-    known[distinct] = [field.name in stack for stack in stacks]
-    found: Mask = known[path]
+    if field.name == "frame":
+        return np.ones(len(batch), np.bool_) if rows is None else rows.copy()
+    path, application = batch.packets["path"], batch.packets["application"]
+    found = _has(batch.paths, path, (field.name,)) | _has(batch.applications, application, (field.name,))
+    # Headers that ICMP quotes are in no stack.
+    quoting = ~found & _has(batch.paths, path, _QUOTING)
     if rows is not None:
         found &= rows
-    # Headers that ICMP quotes are in no stack.
-    quoting = np.zeros_like(known)
-    quoting[distinct] = [bool(_QUOTE.intersection(stack)) and field.name not in stack for stack in stacks]
+        quoting &= rows
     if quoting.any():
-        more = quoting[path] if rows is None else quoting[path] & rows
-        if more.any():
-            found[fields.occurrences(batch, field, more).packet] = True
+        found[fields.occurrences(batch, field, quoting).packet] = True
+    return found
+
+
+def _has(
+    stacks: Paths | Sequence[tuple[str, ...]], numbers: npt.NDArray[np.integer[Any]], names: tuple[str, ...]
+) -> Mask:
+    """Whether the stack of each of `numbers` has one of `names`."""
+    distinct = np.flatnonzero(np.bincount(numbers))
+    known = np.zeros(int(distinct[-1]) + 1 if len(distinct) else 1, np.bool_)
+    known[distinct] = [not set(names).isdisjoint(stacks[int(number)]) for number in distinct]
+    found: Mask = known[numbers]
     return found
