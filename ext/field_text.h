@@ -144,4 +144,73 @@ static inline size_t write_lines(text_column *columns, size_t column_count, uint
     return at;
 }
 
+/* Bytes of text that stand as they are. */
+typedef struct {
+    const uint8_t *data;
+    size_t length;
+} fixed_text;
+
+ALWAYS_INLINE size_t write_fixed(const fixed_text *text, uint8_t *out) {
+    memcpy(out, text->data, text->length);
+    return text->length;
+}
+
+/* What stands in an object around the texts of its columns. */
+typedef struct {
+    fixed_text begin;   /* before the first column */
+    fixed_text between; /* columns */
+    fixed_text end;
+    fixed_text first;   /* before the first text of a column, behind the column's own name */
+    fixed_text next;    /* between two */
+    fixed_text last;
+} object_style;
+
+/* The occurrences of one row behind `name`; nothing where there are none. */
+static inline size_t write_member(text_column *column, uint32_t row, const fixed_text *name, const object_style *style,
+                                  uint32_t occurrence, int follows, uint8_t *out) {
+    size_t first = column->at, end = first, at = 0;
+    while (end < column->count && column->packets[end] == row) {
+        end++;
+    }
+    column->at = end;
+    if (first == end) {
+        return 0;
+    }
+    if (occurrence == FIRST_OCCURRENCE) {
+        end = first + 1;
+    } else if (occurrence == LAST_OCCURRENCE) {
+        first = end - 1;
+    }
+    if (follows) {
+        at += write_fixed(&style->between, out + at);
+    }
+    at += write_fixed(name, out + at);
+    at += write_fixed(&style->first, out + at);
+    for (size_t n = first; n < end; n++) {
+        if (n > first) {
+            at += write_fixed(&style->next, out + at);
+        }
+        at += write_text(column, n, out + at);
+    }
+    return at + write_fixed(&style->last, out + at);
+}
+
+/* An object for each of `rows` rows. `out` has room for all letters; for each occurrence as much as `next`; for each column
+ * of each row its name, `between`, `first` and `last`; and for each row `begin` and `end`. */
+static inline size_t write_objects(text_column *columns, const fixed_text *names, size_t column_count, uint32_t rows,
+                                   const object_style *style, uint32_t occurrence, uint8_t *out) {
+    size_t at = 0;
+    for (uint32_t row = 0; row < rows; row++) {
+        int follows = 0;
+        at += write_fixed(&style->begin, out + at);
+        for (size_t n = 0; n < column_count; n++) {
+            const size_t wrote = write_member(&columns[n], row, &names[n], style, occurrence, follows, out + at);
+            follows |= wrote != 0;
+            at += wrote;
+        }
+        at += write_fixed(&style->end, out + at);
+    }
+    return at;
+}
+
 #endif

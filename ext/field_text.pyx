@@ -26,6 +26,18 @@ cdef extern from "field_text.h" nogil:
         uint8_t aggregator
         uint8_t quote
         uint8_t occurrence
+    ctypedef struct fixed_text:
+        const uint8_t *data
+        size_t length
+    ctypedef struct object_style:
+        fixed_text begin
+        fixed_text between
+        fixed_text end
+        fixed_text first
+        fixed_text next
+        fixed_text last
+    size_t write_objects(text_column *columns, const fixed_text *names, size_t column_count, uint32_t rows,
+                         const object_style *style, uint32_t occurrence, uint8_t *out) noexcept
     char hex_digit(uint32_t value) noexcept
     uint32_t number_text(uint64_t value, uint32_t digits, char *text) noexcept
     uint32_t signed_text(int64_t value, char *text) noexcept
@@ -222,40 +234,94 @@ cdef int _check(Py_ssize_t size, const int64_t[::1] offsets) except -1:
     return 0
 
 
+cdef class _Columns:
+    """Columns (packet, letters, offsets) where C finds them, with room for what they say."""
+
+    cdef text_column *all
+    cdef size_t width
+    cdef size_t letters
+    cdef size_t occurrences
+    cdef list held
+
+    def __cinit__(self, columns):
+        cdef size_t n
+        cdef const uint32_t[::1] packets
+        cdef const int64_t[::1] offsets
+        cdef const uint8_t[::1] letters
+        self.width = len(columns)
+        self.held = []
+        self.all = <text_column *>malloc((self.width + 1) * sizeof(text_column))
+        if self.all == NULL:
+            raise MemoryError
+        for n in range(self.width):
+            packets, letters, offsets = columns[n]
+            _check(letters.shape[0], offsets)
+            if offsets.shape[0] != packets.shape[0] + 1:
+                raise ValueError("not one text for each occurrence")
+            self.held.append((packets, letters, offsets))
+            self.all[n].packets = &packets[0] if packets.shape[0] else NULL
+            self.all[n].letters = &letters[0] if letters.shape[0] else NULL
+            self.all[n].offsets = &offsets[0]
+            self.all[n].count = <size_t>packets.shape[0]
+            self.all[n].at = 0
+            self.letters += <size_t>letters.shape[0]
+            self.occurrences += <size_t>packets.shape[0]
+
+    def __dealloc__(self):
+        free(self.all)
+
+
 def lines(columns, uint32_t rows, uint8_t separator, uint8_t aggregator, uint8_t quote, uint8_t occurrence):
     """`rows` lines, uint8[]: of each column (packet, letters, offsets) the texts whose packet is the line's number.
 
     `separator` stands between columns, `aggregator` between texts of one column, `quote` (0: none) around them, where
     there are any. `occurrence` is 0 for all texts, 1 for the first, 2 for the last. Packets ascend.
     """
-    cdef size_t width = len(columns), n, room = <size_t>rows * (3 * width + 1) + 1, used
-    cdef text_column *all_columns = <text_column *>malloc((width + 1) * sizeof(text_column))
-    cdef const uint32_t[::1] packets
-    cdef const int64_t[::1] offsets
-    cdef const uint8_t[::1] letters
+    cdef _Columns all_columns = _Columns(columns)
+    cdef size_t room = rows * (3 * all_columns.width + 1) + all_columns.letters + all_columns.occurrences, used
     cdef line_style style
+    style.separator, style.aggregator, style.quote, style.occurrence = separator, aggregator, quote, occurrence
+    made = np.empty(room + 1, np.uint8)
+    cdef uint8_t[::1] text = made
+    with nogil:
+        used = write_lines(all_columns.all, all_columns.width, rows, &style, &text[0])
+    return made[:used]
+
+
+cdef fixed_text _fixed(bytes text):
+    cdef fixed_text fixed
+    fixed.data, fixed.length = <const uint8_t *><const char *>text, <size_t>len(text)
+    return fixed
+
+
+def objects(columns, names, uint32_t rows, parts, uint8_t occurrence):
+    """`rows` objects, uint8[], of columns as lines() has them, each behind its name, bytes, where it has a text.
+
+    `parts` are six texts: what begins an object, stands between columns, ends an object, and what stands before the
+    first text of a column, between two and behind the last.
+    """
+    cdef _Columns all_columns = _Columns(columns)
+    cdef list held = [bytes(name) for name in names], around = [bytes(part) for part in parts]
+    cdef fixed_text *heads = <fixed_text *>malloc((all_columns.width + 1) * sizeof(fixed_text))
+    cdef object_style style
+    cdef size_t n, used, room, of_row
     cdef uint8_t[::1] text
-    held = []
-    if all_columns == NULL:
+    if heads == NULL:
         raise MemoryError
     try:
-        for n in range(width):
-            packets, letters, offsets = columns[n]
-            _check(letters.shape[0], offsets)
-            if offsets.shape[0] != packets.shape[0] + 1:
-                raise ValueError("not one text for each occurrence")
-            held.append((packets, letters, offsets))
-            all_columns[n].packets = &packets[0] if packets.shape[0] else NULL
-            all_columns[n].letters = &letters[0] if letters.shape[0] else NULL
-            all_columns[n].offsets = &offsets[0]
-            all_columns[n].count = <size_t>packets.shape[0]
-            all_columns[n].at = 0
-            room += <size_t>letters.shape[0] + <size_t>packets.shape[0]
-        style.separator, style.aggregator, style.quote, style.occurrence = separator, aggregator, quote, occurrence
-        made = np.empty(room, np.uint8)
+        if len(held) != all_columns.width or len(around) != 6:
+            raise ValueError("not a name for each column and six parts")
+        style.begin, style.between, style.end = _fixed(around[0]), _fixed(around[1]), _fixed(around[2])
+        style.first, style.next, style.last = _fixed(around[3]), _fixed(around[4]), _fixed(around[5])
+        of_row = style.begin.length + style.end.length
+        for n in range(all_columns.width):
+            heads[n] = _fixed(held[n])
+            of_row += heads[n].length + style.between.length + style.first.length + style.last.length
+        room = rows * of_row + all_columns.letters + all_columns.occurrences * style.next.length
+        made = np.empty(room + 1, np.uint8)
         text = made
         with nogil:
-            used = write_lines(all_columns, width, rows, &style, &text[0])
+            used = write_objects(all_columns.all, heads, all_columns.width, rows, &style, occurrence, &text[0])
     finally:
-        free(all_columns)
+        free(heads)
     return made[:used]

@@ -22,3 +22,10 @@ def lines(
     quote: int,
     occurrence: int,
 ) -> npt.NDArray[np.uint8]: ...
+def objects(
+    columns: Sequence[tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8], npt.NDArray[np.int64]]],
+    names: Sequence[bytes],
+    rows: int,
+    parts: Sequence[bytes],
+    occurrence: int,
+) -> npt.NDArray[np.uint8]: ...

@@ -121,6 +121,10 @@ class Batch:
         """
         return self._headers(_ALL_PROTOCOLS)
 
+    def layers_in(self, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.void]:
+        """The `layers` of the frames of a mask, bool[n]."""
+        return self._headers(_ALL_PROTOCOLS, rows)
+
     def headers(self, protocol: str, rows: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.void]:
         """The headers of one protocol (schema.LAYER), in order; with `rows`, a mask bool[n], only in those frames."""
         return self._headers(1 << PROTOCOLS.index(protocol), rows)

@@ -32,6 +32,35 @@ def show_fields(
             stream.flush()  # of a pipe, the next frames may be a long time coming
 
 
+def show_objects(
+    batches: Iterator[tuple[Batch, int]], fields: Sequence[Field], occurrence: str, output: Output
+) -> None:  # fmt: skip
+    """A JSON array of the shape of tshark's, of so many frames of each batch; without fields, of all that is known."""
+    from spanline.fields.objects import objects, whole_objects
+
+    begun = False
+    with open_stream(output.path) as stream:
+        for batch, here in batches:
+            some = first_frames(batch, here)
+            text = objects(some, fields, occurrence) if fields else whole_objects(some)
+            if text:
+                stream.write(text if begun else b"[" + text[1:])
+                begun = True
+                stream.flush()
+        stream.write(b"\n]\n" if begun else b"[]\n")
+
+
+def show_trees(batches: Iterator[tuple[Batch, int]], output: Output) -> None:
+    """Each frame as a tree, of so many frames of each batch."""
+    from spanline.cli.tree_view import trees
+
+    with open_stream(output.path) as stream:
+        for batch, here in batches:
+            for tree in trees(first_frames(batch, here)):
+                stream.write(tree.encode())
+            stream.flush()
+
+
 def first_frames(batch: Batch, count: int) -> Batch:
     return batch if count == len(batch) else batch.select(np.arange(len(batch)) < count)
 

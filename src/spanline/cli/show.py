@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from spanline.cli.options import Output
@@ -88,7 +88,7 @@ def show_packets(capture: Capture, batches: Iterator[Batch], count: int | None, 
             stream.flush()  # of a pipe, the next frames may be a long time coming
 
 
-def first_batches(batches: Iterator[Batch], count: int | None) -> Iterator[tuple[Batch, int]]:
+def first_batches(batches: Iterator[Batch], count: int | None) -> Generator[tuple[Batch, int]]:
     """Batches, each with how many of its frames are wanted, until `count` are reached."""
     left = count
     for batch in batches:

@@ -9,6 +9,7 @@ A module of this package with FIELDS, a tuple of Fields, is found by itself.
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from spanline.fields.model import Field, Kind, Occurrences, Octets, Rows
 if TYPE_CHECKING:
     from spanline.batch import Batch
 
-__all__ = ["Field", "Kind", "Occurrences", "Octets", "find", "names", "occurrences"]
+__all__ = ["Field", "Kind", "Occurrences", "Octets", "every", "find", "names", "occurrences"]
 
 _ALIASES = {"ssl": "tls", "bootp": "dhcp"}
 
@@ -27,7 +28,7 @@ _ALIASES = {"ssl": "tls", "bootp": "dhcp"}
 def _registry() -> dict[str, Field]:
     modules = [import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
     fields = {field.name: field for module in modules for field in getattr(module, "FIELDS", ())}
-    return dict(sorted(fields.items()))
+    return fields
 
 
 def find(name: str) -> Field | None:
@@ -37,7 +38,12 @@ def find(name: str) -> Field | None:
 
 def names() -> list[str]:
     """The names of all fields, protocols among them, in order."""
-    return list(_registry())
+    return sorted(_registry())
+
+
+def every() -> Iterable[Field]:
+    """All fields, in the order in which they stand in headers."""
+    return _registry().values()
 
 
 def occurrences(batch: Batch, field: Field, rows: Rows | None = None) -> Occurrences:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spanline import _fields
-from spanline.batch import Batch
+from spanline.batch import PROTOCOLS, Batch
 from spanline.chunk import Interface
 from spanline.fields.model import Field, Kind, Occurrences, Octets, Rows
 
@@ -97,21 +97,48 @@ def _stacks(batch: Batch) -> tuple[list[bytes], npt.NDArray[np.int64]]:
     """Distinct stacks of protocols as tshark writes them, and each row's number among them."""
     stack = batch.packets["path"].astype(np.int64) << 16 | batch.packets["application"]
     distinct, number = np.unique(stack, return_inverse=True)
-    return [":".join(stack_names(batch, int(one))).encode() for one in distinct], number
+    names = [_named(batch.paths[one >> 16], batch.applications[one & 0xFFFF]) for one in distinct.tolist()]
+    _add_quoted(batch, names, number)
+    return [name.encode() for name in names], number
 
 
-def stack_names(batch: Batch, stack: int) -> list[str]:
-    """The protocols of a stack, path << 16 | application, with "ethertype" where tshark has it, outermost first."""
-    path = batch.paths[stack >> 16]
-    out: list[str] = []
+def _named(path: Sequence[str], applications: Sequence[str]) -> str:
+    """The protocols of a frame, outermost first, with "ethertype" where tshark has it."""
+    named: list[str] = []
     for n, name in enumerate(path):
-        out.append(name)
+        named.append("sll" if name == "sll2" else name)
         if name in _WITH_ETHER_TYPE and n + 1 < len(path) and path[n + 1] != "llc":
-            out.append("ethertype")
-    out += (name for name in batch.applications[stack & 0xFFFF] if name != "tcp.segments")
-    return out
+            named.append("ethertype")
+    return ":".join(named + [name for name in applications if name != "tcp.segments"])
 
 
+def _add_quoted(batch: Batch, names: list[str], number: npt.NDArray[np.int64]) -> None:
+    """Gives rows whose ICMP errors quote headers a name of their own, with what is quoted."""
+    icmp = np.array([bool(_ICMP.intersection(name.split(":"))) for name in names], bool)
+    rows = icmp[number]
+    if not rows.any():
+        return
+    headers = batch.layers_in(rows)
+    headers = headers[~np.isin(headers["protocol"], _PARTS)]
+    packet, start = np.unique(headers["packet"], return_index=True)
+    count = np.diff([*start, len(headers)])
+    # Of few different stacks: each as a line of numbers, filled up with zeros, and its application.
+    lines = np.zeros((len(packet), int(count.max()) + 2), np.uint8)
+    places = np.repeat(np.arange(len(packet)), count), np.arange(len(headers)) - np.repeat(start, count)
+    lines[places] = headers["protocol"]
+    lines[:, -2:] = np.ascontiguousarray(batch.packets["application"][packet]).view(np.uint8).reshape(-1, 2)
+    distinct, which = np.unique(lines, axis=0, return_inverse=True)
+    first = len(names)
+    for line in distinct:
+        application = int(line[-2:].copy().view(np.uint16)[0])
+        names.append(
+            _named([PROTOCOLS[protocol] for protocol in line[:-2] if protocol], batch.applications[application])
+        )
+    number[packet] = first + which.ravel()
+
+
+_ICMP = {"icmp", "icmpv6"}
+_PARTS = [n for n, name in enumerate(PROTOCOLS) if name.startswith(("gre.", "tcp.options."))]
 # Their headers have an EtherType, which tshark has a dissector for.
 _WITH_ETHER_TYPE = {"eth", "sll", "sll2", "vlan", "ieee8021ad"}
 

@@ -36,8 +36,19 @@ def _total_length(batch: Batch, rows: Rows | None) -> Occurrences:
     return found
 
 
+def _versions(batch: Batch, rows: Rows | None) -> Occurrences:
+    """tshark gives IPv6 headers an ip.version, too."""
+    every = [At(name, 0, 1, 0xF0)(batch, rows) for name in ("ip", "ipv6")]
+    headers = np.concatenate([batch.headers(name, rows) for name in ("ip", "ipv6")])
+    headers = headers[headers["length"] > 0]
+    order = np.lexsort((headers["offset"], headers["buffer"], headers["packet"]))
+    packet = np.concatenate([one.packet for one in every])[order]
+    layer = np.concatenate([one.layer for one in every])[order]
+    return Occurrences(packet, layer, np.concatenate([one.values for one in every])[order])
+
+
 FIELDS = (
-    number("ip.version", "ip", 0, 1, "Version", mask=0xF0),
+    Field("ip.version", Kind.UNSIGNED, "Version", _versions),
     number("ip.hdr_len", "ip", 0, 1, "Header Length", mask=0x0F, factor=4),
     number("ip.dsfield", "ip", 1, 1, "Differentiated Services Field", digits=2),
     number("ip.dsfield.dscp", "ip", 1, 1, "Differentiated Services Codepoint", mask=0xFC),

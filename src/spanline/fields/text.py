@@ -14,15 +14,17 @@ from spanline.fields.model import Field, Kind, Occurrences, Octets
 Texts = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 
 
-def texts(field: Field, found: Occurrences) -> Texts:
+def texts(field: Field, found: Occurrences, *, for_json: bool = False) -> Texts:
     """The text of each of the field's occurrences: (letters, offsets), that of the nth is letters[offsets[n] :
-    offsets[n + 1]]; UTF-8, but for strings that were not valid in the packet."""
+    offsets[n + 1]]; UTF-8, but for strings that were not valid in the packet. With `for_json` strings are as they are:
+    JSON has its own way to write line ends."""
     values = found.values
     if isinstance(values, Octets):
         if field.kind == Kind.PROTOCOL:
             return _repeated(field.name.encode(), len(found))
-        write = _field_text.escaped if field.kind == Kind.STRING else _field_text.hexadecimal
-        return write(values.data, values.offsets)
+        if field.kind == Kind.STRING:
+            return (values.data, values.offsets) if for_json else _field_text.escaped(values.data, values.offsets)
+        return _field_text.hexadecimal(values.data, values.offsets)
     if field.kind == Kind.NONE:
         return _repeated(b"1", len(found))
     if field.kind in (Kind.UNSIGNED, Kind.BOOLEAN):
@@ -31,7 +33,7 @@ def texts(field: Field, found: Occurrences) -> Texts:
 
 
 def _floats(values: npt.NDArray[np.float64]) -> Texts:
-    return _joined([f"{value:g}".encode() for value in values.tolist()])
+    return joined([f"{value:g}".encode() for value in values.tolist()])
 
 
 _WRITE: dict[Kind, Callable[[npt.NDArray[Any]], Texts]] = {
@@ -49,6 +51,7 @@ def _repeated(text: bytes, count: int) -> Texts:
     return np.frombuffer(text * count, np.uint8), np.arange(0, len(text) * count + 1, len(text), dtype=np.int64)
 
 
-def _joined(every: list[bytes]) -> Texts:
+def joined(every: list[bytes]) -> Texts:
+    """Texts one behind another."""
     offsets = np.cumsum([0, *map(len, every)], dtype=np.int64)
     return np.frombuffer(b"".join(every), np.uint8), offsets
