@@ -54,7 +54,8 @@ def _quoted(batch: Batch, headers: npt.NDArray[np.void], rows: Rows | None) -> R
 
 def _place(headers: npt.NDArray[np.void]) -> npt.NDArray[np.uint64]:
     """Where in its frame, and what was put together from it, a header stands."""
-    return headers["buffer"].astype(np.uint64) << np.uint64(32) | headers["offset"]
+    place: npt.NDArray[np.uint64] = headers["buffer"].astype(np.uint64) << np.uint64(32) | headers["offset"]
+    return place
 
 
 def _buffers(batch: Batch) -> tuple[Bytes, Bytes]:
