@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from spanline import _fields
 from spanline.batch import Batch, Bytes
@@ -23,14 +22,13 @@ def frames(batch: Batch, rows: Rows | None) -> Occurrences:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What stands behind each `protocol` header, up to the end of its layer; nothing is no occurrence, and headers that
-    ICMP quotes have none."""
+    """What stands behind each `protocol` header, up to the end of its layer; nothing is no occurrence."""
 
     protocol: str
 
     def __call__(self, batch: Batch, rows: Rows | None) -> Occurrences:
         headers = batch.headers(self.protocol, rows)
-        headers = headers[(headers["size"] > headers["length"]) & ~_quoted(batch, headers, rows)]
+        headers = headers[headers["size"] > headers["length"]]
         lengths = headers["length"].astype(np.int64)
         data, offsets = _fields.spans(
             *_buffers(batch),
@@ -40,22 +38,6 @@ class Payload:
         )
         packet, ordinal = np.ascontiguousarray(headers["packet"]), np.ascontiguousarray(headers["ordinal"])
         return Occurrences(packet, ordinal, Octets(data, offsets))
-
-
-def _quoted(batch: Batch, headers: npt.NDArray[np.void], rows: Rows | None) -> Rows:
-    """Which headers stand behind an ICMP header in their frame."""
-    first = np.full(len(batch), np.iinfo(np.uint64).max, np.uint64)
-    for protocol in "icmp", "icmpv6":
-        messages = batch.headers(protocol, rows)
-        np.minimum.at(first, messages["packet"], _place(messages))
-    behind: Rows = _place(headers) > first[headers["packet"]]
-    return behind
-
-
-def _place(headers: npt.NDArray[np.void]) -> npt.NDArray[np.uint64]:
-    """Where in its frame, and what was put together from it, a header stands."""
-    place: npt.NDArray[np.uint64] = headers["buffer"].astype(np.uint64) << np.uint64(32) | headers["offset"]
-    return place
 
 
 def _buffers(batch: Batch) -> tuple[Bytes, Bytes]:
