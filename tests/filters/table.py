@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
@@ -22,7 +23,7 @@ SHARED = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Table:
     """NAME.txt lists filters, NAME.tsv has what tshark says of them; captures are paths below a folder."""
 
@@ -38,7 +39,7 @@ class Table:
     def path(self) -> Path:
         return HERE / f"{self.name}.tsv"
 
-    @property
+    @cached_property
     def expected(self) -> dict[str, list[str]]:
         """By filter, for each capture the frames that tshark shows, as compact() writes them."""
         rows = [line.split("\t") for line in self.path.read_text().splitlines()]
