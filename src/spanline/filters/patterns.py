@@ -8,9 +8,6 @@ before a line feed at the very end.
 
 from __future__ import annotations
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from spanline.filters.literals import Unfit
 
 _LOOKS = (b"(?=", b"(?!", b"(?<=", b"(?<!")
@@ -18,6 +15,9 @@ _LOOKS = (b"(?=", b"(?!", b"(?<=", b"(?<!")
 
 def pattern(octets: bytes) -> bytes:
     """The expression in RE2's syntax. Raises Unfit when there is none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc  # takes long to import
+
     made = _translate(octets)
     try:
         pc.match_substring_regex(pa.array([b""], pa.large_binary()), made, ignore_case=True)

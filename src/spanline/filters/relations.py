@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from spanline.fields import Kind, Octets
 from spanline.filters import tree
 from spanline.filters.values import LARGEST, NUMBERS, Integers, Mask, Values, take
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Result = tuple[Mask, Mask | None]
 _NUMPY: dict[str, np.ufunc] = {
@@ -64,6 +67,8 @@ def _sorted(kind: Kind, constants: list[tree.Constant], prefix: int | None) -> n
         return np.unique(np.array([constant.value for constant in constants], np.int64))
     octets = [_octets(constant) for constant in constants]
     if kind not in _FIXED:
+        import pyarrow as pa
+
         return pa.array(octets, pa.large_binary())
     data = np.frombuffer(b"".join(octets), np.uint8).reshape(len(octets), -1)
     return np.unique(_keys(data if prefix is None else data & _bits(prefix, data.shape[1])))
@@ -173,6 +178,8 @@ def _ordered(operator: str, kind: Kind, left: Octets, right: pa.Array | pa.Scala
 
 def _bytes(operator: str, kind: Kind, octets: Octets, constant: bytes) -> Mask:
     if operator not in ("==", "!="):
+        import pyarrow as pa
+
         return _ordered(operator, kind, octets, pa.scalar(constant, pa.large_binary()), len(constant))
     equal: Mask = np.diff(octets.offsets) == len(constant)
     starts = octets.offsets[:-1][equal]
@@ -207,6 +214,8 @@ def _contains_pairs(left: Octets, right: Octets) -> Mask:
 
 def binary(octets: Octets) -> pa.Array:
     """Octets as an Arrow array, without a copy."""
+    import pyarrow as pa
+
     offsets = np.ascontiguousarray(octets.offsets, np.int64)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(octets.data))]
     return pa.Array.from_buffers(pa.large_binary(), len(octets), buffers)
