@@ -68,11 +68,12 @@ class Batch:
     def select(self, rows: npt.NDArray[np.bool_]) -> Batch:
         """The batch of only some of its frames, in the same order: `rows` is a mask, bool[n]. The bytes are shared."""
         place = np.cumsum(rows) - 1
+        kept = np.flatnonzero(rows)  # take() copies rows some times faster than a mask does
         tunnels, datagrams = (part[rows[part["packet"]]] for part in (self.tunnels, self.datagrams))
         for part in tunnels, datagrams:
             part["packet"] = place[part["packet"]]
-        chunk = Chunk(self._chunk.buffer, self._chunk.records[rows], self._chunk.interfaces)
-        some = Batch(chunk, self.packets[rows], tunnels, self._decode, self.numbers[rows], begun=self.begun)
+        chunk = Chunk(self._chunk.buffer, self._chunk.records.take(kept), self._chunk.interfaces)
+        some = Batch(chunk, self.packets.take(kept), tunnels, self._decode, self.numbers.take(kept), begun=self.begun)
         some._previous = self.previous[rows]
         some.buffers, some.datagrams, some.applications = self.buffers, datagrams, self.applications
         if self.fragments:
