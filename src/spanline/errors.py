@@ -24,6 +24,10 @@ class SpanlineError(Exception):
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
 
+    def excerpt(self) -> tuple[str, ...]:
+        """Lines for a terminal, at most 80 columns, that show the place of the fault; none when there is none."""
+        return ()
+
 
 class CaptureError(SpanlineError, OSError):
     """No capture could be read from what was named."""

@@ -27,8 +27,10 @@ from spanline.transforms.reassemble import Reassemble, ReassemblyCounters
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from spanline.filters import Filter
     from spanline.filters.bpf import Programs
     from spanline.transforms.bpf import CaptureFilter
+    from spanline.transforms.filter import Select
 
 PathLike = str | os.PathLike[str]
 
@@ -98,9 +100,14 @@ class Capture:
         reassemble: bool = True,
         capture_filter: str | None = None,
         inner_filter: str | None = None,
+        display_filter: str | Filter | None = None,
+        requires: Collection[str] = (),
         threads: int = 1,
     ) -> None:
         self._programs = _programs(capture_filter), _programs(inner_filter)
+        self._display_filter = _compiled(display_filter)
+        asked = () if self._display_filter is None else self._display_filter.fields
+        self._requires = frozenset(requires).union(*(field.requires for field in asked))
         self._paths = expand(paths)
         self._threads = threads
         self._vxlan_port = vxlan_port
@@ -132,7 +139,10 @@ class Capture:
             vxlan_port=self._vxlan_port, verify_checksums=self._verify_checksums, reassemble=self._reassemble
         )
         datagrams = self._datagrams = Reassemble()
-        before, after = _filters(*self._programs)
+        before, after = _capture_filters(*self._programs)
+        selects = _selects(self._display_filter)
+        filters: list[CaptureFilter | Select] = [*before, *after, *selects]
+        transforms = [*_annotated(transforms, self._requires), *selects]
         # What comes through a pipe is shown at once, and not when the next chunk has come.
         threads = self._threads if self.bytes_total is not None else 1
         common = self.interfaces, self.problems, pool, self.on_wait, threads > 1
@@ -143,13 +153,14 @@ class Capture:
             for work in relay(works, steps, threads):
                 self.counters.read = decode.frames
                 self.counters.undecodable = decode.decoder.undecodable
-                self.counters.filtered_out = sum(one.filtered_out for one in (*before, *after))
+                self.counters.filtered_out = sum(one.filtered_out for one in filters)
                 yield from work.batches
             for n, transform in enumerate(transforms):
                 for batch in transform.flush():
                     for out in _through(batch, transforms[n + 1 :]):
                         for stage in stages:
                             stage.update(out)
+                        self.counters.filtered_out = sum(one.filtered_out for one in filters)
                         yield out
         finally:
             for file in self._reading:
@@ -231,13 +242,46 @@ def _programs(text: str | None) -> Programs | None:
     return Programs(text)
 
 
-def _filters(of_frames: Programs | None, of_inner: Programs | None) -> tuple[list[CaptureFilter], list[CaptureFilter]]:
+def _capture_filters(
+    of_frames: Programs | None, of_inner: Programs | None
+) -> tuple[list[CaptureFilter], list[CaptureFilter]]:
     """Before reassembly, and after it."""
     if of_frames is None and of_inner is None:
         return [], []
     from spanline.transforms.bpf import CaptureFilter, InnerFilter
 
     return [CaptureFilter(of_frames)] if of_frames else [], [InnerFilter(of_inner)] if of_inner else []
+
+
+def _compiled(text: str | Filter | None) -> Filter | None:
+    """Raises FilterError, a UsageError."""
+    if not isinstance(text, str):
+        return text
+    from spanline.filters import compile_filter  # the grammar is not loaded for those who filter nothing
+
+    return compile_filter(text)
+
+
+def _annotated(transforms: Sequence[Transform], requires: Collection[str]) -> list[Transform]:
+    """`transforms` with an Annotate that finds out what is required: the one that is there, or else one in front."""
+    if not requires:
+        return list(transforms)
+    from spanline.transforms.annotate import Annotate
+
+    there = next((one for one in transforms if isinstance(one, Annotate)), None)
+    if there is None:
+        there = Annotate()
+        transforms = [there, *transforms]
+    there.require(requires)
+    return list(transforms)
+
+
+def _selects(filter: Filter | None) -> list[Select]:
+    if filter is None:
+        return []
+    from spanline.transforms.filter import Select
+
+    return [Select(filter)]
 
 
 @dataclass(slots=True)
@@ -281,6 +325,8 @@ def open(
     reassemble: bool = True,
     capture_filter: str | None = None,
     inner_filter: str | None = None,
+    display_filter: str | Filter | None = None,
+    requires: Collection[str] = (),
     threads: int = 1,
 ) -> Capture:
     """Opens a capture: a file, a pattern, a folder, "-" for standard input, or a list of these.
@@ -291,6 +337,8 @@ def open(
                       shown by itself, and only the first fragment of a datagram has ports
     capture_filter    only frames that this filter in libpcap's language selects (transforms.bpf.CaptureFilter)
     inner_filter      the same language, after decapsulation (transforms.bpf.InnerFilter)
+    display_filter    only frames that this filter in the language of tshark's -Y matches (spanline.filters)
+    requires          what is to be found out about each frame (Field.requires), beside what the display filter needs
     threads           that work on different chunks at the same time; what they find is the same as with one
 
     Returns a Capture, to be iterated as batches. Raises CaptureError when a folder or pattern has no files, UsageError
@@ -306,5 +354,7 @@ def open(
         reassemble=reassemble,
         capture_filter=capture_filter,
         inner_filter=inner_filter,
+        display_filter=display_filter,
+        requires=requires,
         threads=threads,
     )

@@ -79,6 +79,7 @@ class Inputs:
     verify_checksums: bool
     capture_filter: str | None
     inner_filter: str | None
+    display_filter: str | None
     threads: int
     quiet: bool
 
@@ -113,12 +114,14 @@ def reads_captures(function: Decorated) -> Decorated:
         verify_checksums: bool,
         capture_filter: str | None,
         inner_filter: str | None,
+        display_filter: str | None,
         threads: int | None,
         quiet: bool,
         **others: Any,
     ) -> Any:
         vxlan_ports = frozenset({vxlan_port}).union(*map(ports_decoded_as, decode_as))
-        inputs = Inputs(paths, vxlan_ports, verify_checksums, capture_filter, inner_filter, threads or cores(), quiet)
+        filters = capture_filter, inner_filter, display_filter
+        inputs = Inputs(paths, vxlan_ports, verify_checksums, *filters, threads or cores(), quiet)
         return function(inputs=inputs, **others)
 
     return _together(
@@ -130,6 +133,7 @@ def reads_captures(function: Decorated) -> Decorated:
             show_default=True,
             help="UDP destination port that carries VXLAN.",
         ),
+        click.option("-Y", "--display-filter", metavar="FILTER", help="Only frames that `tshark -Y FILTER` shows."),
         click.option(
             "-d",
             "decode_as",

@@ -41,6 +41,7 @@ def open_capture(inputs: Inputs, paths: Sequence[str] | None = None) -> Capture:
         verify_checksums=inputs.verify_checksums,
         capture_filter=inputs.capture_filter,
         inner_filter=inputs.inner_filter,
+        display_filter=inputs.display_filter,
         threads=inputs.threads,
     )
 
