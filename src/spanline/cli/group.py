@@ -27,7 +27,7 @@ BROKEN_PIPE = 128 + 13  # SIGPIPE, which Windows lacks
 EPILOG = """\b
 Exit codes:
     0  everything was read
-    1  everything was read, and there is something that --policy calls unwanted
+    1  everything was read, and something in it is unwanted by --policy
     2  wrong usage, nothing could be read or written, or an input had a fault:
        a line on stderr for each, after the results of what could be read
   130  interrupted (Ctrl-C); 143 after SIGTERM, 129 after SIGHUP
