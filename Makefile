@@ -1,4 +1,4 @@
-# make demo      a capture is made and analysed: see what spanline says
+# make demo      captures are made and analysed: see what spanline says
 # make test      everything CI runs: linters, types, C headers alone, tests on the built wheel, a little fuzzing, instruction counts
 # make sanitize  the tests on a core built with ASan and UBSan
 # make fuzz      every fuzz target for an hour; FUZZ_SECONDS=, FUZZ_RUNS= and FUZZ_TARGETS="decode flows" change that
@@ -58,7 +58,11 @@ $(DEMO)/demo.pcap: $(wildcard benchmarks/*.py) | $(VENV)/installed.stamp
 	mkdir -p $(DEMO)
 	$(BIN)/python benchmarks/demo.py $@
 
-demo: $(DEMO)/demo.pcap $(VENV)/installed.stamp
+$(DEMO)/azure.cap: $(wildcard benchmarks/*.py) | $(VENV)/installed.stamp
+	mkdir -p $(DEMO)
+	$(BIN)/python benchmarks/demo_azure.py $@
+
+demo: $(DEMO)/demo.pcap $(DEMO)/azure.cap $(VENV)/installed.stamp
 	$(BIN)/spanline flows $< -n 20
 	$(BIN)/spanline rtt $<
 	$(BIN)/spanline crunch $< -o $(DEMO)/flows.parquet

@@ -1,4 +1,4 @@
-"""Application messages of the demo capture: DNS, TLS, SSH, HTTP and telnet bytes that any dissector accepts."""
+"""Application messages of the demo captures: bytes of common protocols that any dissector accepts."""
 
 from __future__ import annotations
 
@@ -136,3 +136,37 @@ TELNET_ACCEPT = IAC + WILL + TERMINAL_TYPE + IAC + WILL + WINDOW_SIZE + IAC + DO
 TELNET_ASK_TERMINAL = IAC + b"\xfa" + TERMINAL_TYPE + b"\x01" + IAC + b"\xf0"
 TELNET_TERMINAL = IAC + b"\xfa" + TERMINAL_TYPE + b"\x00XTERM" + IAC + b"\xf0"
 TELNET_WINDOW = IAC + b"\xfa" + WINDOW_SIZE + b"\x00\x50\x00\x18" + IAC + b"\xf0"
+
+
+def _tpkt(body: bytes) -> bytes:
+    return struct.pack(">BxH", 3, len(body) + 4) + body
+
+
+def rdp_request(user: str) -> bytes:
+    """An X.224 connection request with a cookie and the wish for TLS (MS-RDPBCGR section 2.2.1.1)."""
+    cookie = f"Cookie: mstshash={user}\r\n".encode()
+    wish = struct.pack("<BBHI", 1, 0, 8, 1)
+    return _tpkt(struct.pack(">BBHHB", 6 + len(cookie) + len(wish), 0xE0, 0, 0, 0) + cookie + wish)
+
+
+def rdp_confirm() -> bytes:
+    """The X.224 connection confirm that grants TLS (MS-RDPBCGR section 2.2.1.2)."""
+    return _tpkt(struct.pack(">BBHHB", 14, 0xD0, 0, 0x1234, 0) + struct.pack("<BBHI", 2, 0, 8, 1))
+
+
+BITTORRENT_INTERESTED, BITTORRENT_UNCHOKE = b"\0\0\0\1\2", b"\0\0\0\1\1"
+
+
+def bittorrent_handshake(torrent: bytes, peer: bytes) -> bytes:
+    """What each peer says first (BEP 3): 20 bytes name the torrent, 20 the peer."""
+    return b"\x13BitTorrent protocol" + bytes(8) + torrent + peer
+
+
+def bittorrent_request(piece: int) -> bytes:
+    """A peer asks for the first 16 KiB of a piece."""
+    return struct.pack(">IBIII", 13, 6, piece, 0, 16384)
+
+
+def bittorrent_piece(piece: int, data: bytes) -> bytes:
+    """The answer."""
+    return struct.pack(">IBII", 9 + len(data), 7, piece, 0) + data

@@ -10,7 +10,7 @@ typedef struct {
     decode_counters *counters;
     const int32_t *link_types; /* by interface */
     uint32_t interface_count;
-    uint16_t vxlan_port;
+    const uint8_t *vxlan_ports; /* a bit for each UDP port */
     uint8_t verify_checksums;
     uint8_t reassemble; /* fragments are left to a defrag_table */
 } decoder;
@@ -76,7 +76,7 @@ ALWAYS_INLINE void decode_rest(frame *f, int next) {
 ALWAYS_INLINE void frame_prepare(frame *f, const decoder *d, const uint8_t *data) {
     memset(f, 0, sizeof *f);
     f->c.data = data;
-    f->vxlan_port = d->vxlan_port;
+    f->vxlan_ports = d->vxlan_ports;
     f->verify_checksums = d->verify_checksums;
     f->reassemble = d->reassemble;
 }
@@ -174,7 +174,7 @@ static inline uint32_t decode_batch(const decoder *d, const uint8_t *data, const
             known = d->paths->count;
         }
         if (LIKELY(link_type_of(d, &records[n]) == LINK_ETHERNET && !d->verify_checksums &&
-                   decode_plain(&seed, &plain, d->vxlan_port, data, &records[n], &rows[n]))) {
+                   decode_plain(&seed, &plain, d->vxlan_ports, data, &records[n], &rows[n]))) {
             continue;
         }
         if (UNLIKELY(tunnels->capacity - tunnels->count < MAX_TUNNELS)) {
@@ -191,36 +191,6 @@ static inline uint32_t decode_batch(const decoder *d, const uint8_t *data, const
     d->counters->frames += n - from;
     d->counters->fragments += f.waiting;
     return n;
-}
-
-/* Lists the headers of records[from…count), also of those in `datagrams`, which are in `assembled`. Returns how far it
- * came: less than `count` when the layer rows are full. */
-static inline uint32_t list_layers(const decoder *d, const uint8_t *data, const frame_record *records, uint32_t from,
-                                   uint32_t count, const uint8_t *assembled, const datagram_row *datagrams,
-                                   uint32_t datagram_count, layer_output *layers) {
-    packet_row scratch;
-    frame f;
-    uint32_t next = 0;
-    frame_prepare(&f, d, data);
-    f.layers = layers;
-    f.row = &scratch;
-    f.verify_checksums = 0;
-    while (next < datagram_count && datagrams[next].packet < from) {
-        next++;
-    }
-    for (uint32_t n = from; n < count; n++) {
-        /* No header has more parts than that: twenty TCP options are the most, and nothing follows TCP. */
-        if (layers->capacity - layers->count < MAX_LAYERS * 11) {
-            return n;
-        }
-        decode_frame(d, &f, &records[n], n);
-        for (; UNLIKELY(next < datagram_count && datagrams[next].packet == n); next++) {
-            continue_frame(&f, assembled, &datagrams[next]);
-        }
-        f.c.data = data;
-        f.buffer = f.assembled = 0;
-    }
-    return count;
 }
 
 #endif

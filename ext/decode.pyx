@@ -41,6 +41,7 @@ cdef extern from "reassemble.h" nogil:
         layer_row *rows
         uint32_t count
         uint32_t capacity
+        uint64_t wanted
     ctypedef struct datagram_row:
         uint32_t packet
         uint32_t offset
@@ -53,7 +54,7 @@ cdef extern from "reassemble.h" nogil:
         decode_counters *counters
         const int32_t *link_types
         uint32_t interface_count
-        uint16_t vxlan_port
+        const uint8_t *vxlan_ports
         uint8_t verify_checksums
         uint8_t reassemble
     ctypedef struct fragment_row:
@@ -90,9 +91,6 @@ cdef extern from "reassemble.h" nogil:
         tunnel_output tunnels
     uint32_t decode_batch(const decoder *d, const uint8_t *data, const frame_record *records, uint32_t start,
                           uint32_t count, packet_row *rows, tunnel_output *tunnels) noexcept
-    uint32_t list_layers(const decoder *d, const uint8_t *data, const frame_record *records, uint32_t start,
-                         uint32_t count, const uint8_t *assembled, const datagram_row *datagrams,
-                         uint32_t datagram_count, layer_output *layers) noexcept
     void defrag_clear(defrag_table *t) noexcept
     uint32_t defrag_store(defrag_table *t, const fragment_row *x, bytes_view data) noexcept
     void defrag_list(const defrag_table *t, fragment_row *rows, uint8_t *data, size_t *count, size_t *size) noexcept
@@ -106,7 +104,26 @@ cdef extern from "reassemble.h" nogil:
         PROTOCOL_COUNT
         MAX_PATHS
         MAX_TUNNELS
-        MAX_LAYERS
+        PORT_BITS
+
+cdef extern from "layers.h" nogil:
+    ctypedef struct plain_paths:
+        pass
+    ctypedef struct layer_request:
+        const uint8_t *data
+        const frame_record *records
+        const packet_row *packets
+        const uint8_t *rows
+        uint32_t count
+        const uint8_t *assembled
+        const datagram_row *datagrams
+        uint32_t datagram_count
+        plain_paths plain
+    void plain_paths_find(plain_paths *plain, const path_table *paths) noexcept
+    uint32_t list_layers(const decoder *d, const layer_request *request, uint32_t start,
+                         layer_output *layers) noexcept
+    enum:
+        MOST_OF_A_FRAME "LAYERS_PER_FRAME"
 
 RECORD_SIZE = sizeof(frame_record)
 PACKET_SIZE = sizeof(packet_row)
@@ -115,7 +132,7 @@ LAYER_SIZE = sizeof(layer_row)
 DATAGRAM_SIZE = sizeof(datagram_row)
 FRAGMENT_SIZE = sizeof(fragment_row)
 # Room that list_layers() wants before it starts a frame.
-LAYERS_PER_FRAME = MAX_LAYERS * 11
+LAYERS_PER_FRAME = MOST_OF_A_FRAME
 MOST_TUNNELS = MAX_TUNNELS
 
 PROTOCOLS = tuple(PROTOCOL_NAMES[number].decode() for number in range(PROTOCOL_COUNT))
@@ -156,6 +173,12 @@ cdef class Paths:
             number = self.table.parent[number]
         return tuple(reversed(names))
 
+    def last_protocols(self):
+        """The last protocol of each stack, uint8: an index into PROTOCOLS."""
+        cdef uint8_t[::1] last = bytearray(self.table.count)
+        memcpy(&last[0], self.table.protocol, self.table.count)
+        return last
+
     @property
     def excess(self):
         """Frames whose stack found no room among the 65,535."""
@@ -167,9 +190,10 @@ cdef class Decoder:
 
     cdef decoder state
     cdef decode_counters counters
+    cdef uint8_t[PORT_BITS] vxlan_ports
     cdef readonly Paths paths
 
-    def __cinit__(self, *, uint16_t vxlan_port=4789, bint verify_checksums=False, bint reassemble=False,
+    def __cinit__(self, *, vxlan_port=4789, bint verify_checksums=False, bint reassemble=False,
                   bytes seed=SEED):
         if len(seed) != sizeof(hash_seed):
             raise ValueError("a hash seed has 32 bytes")
@@ -178,7 +202,12 @@ cdef class Decoder:
         self.state.counters = &self.counters
         self.paths = Paths()
         self.state.paths = &self.paths.table
-        self.state.vxlan_port = vxlan_port
+        memset(self.vxlan_ports, 0, sizeof(self.vxlan_ports))
+        for port in (vxlan_port,) if isinstance(vxlan_port, int) else vxlan_port:
+            if not 0 <= port <= 65535:
+                raise ValueError(f"{port} is not a port")
+            self.vxlan_ports[<uint32_t>port >> 3] |= <uint8_t>(1 << (<uint32_t>port & 7))
+        self.state.vxlan_ports = self.vxlan_ports
         self.state.verify_checksums = verify_checksums
         self.state.reassemble = reassemble
         memcpy(&self.state.seed, <const char *>seed, sizeof(hash_seed))
@@ -244,32 +273,45 @@ cdef class Decoder:
         return done, out.count
 
     def layers(self, const uint8_t[::1] data, const uint8_t[::1] records, const int32_t[::1] link_types,
-               const uint8_t[::1] assembled, const uint8_t[::1] datagrams, uint8_t[::1] layers, uint32_t start):
+               const uint8_t[::1] packets, const uint8_t[::1] rows, const uint8_t[::1] assembled,
+               const uint8_t[::1] datagrams, uint64_t wanted, uint8_t[::1] layers, uint32_t start):
         """Lists headers from record `start` on, also those of `datagrams`, which are in `assembled`.
 
-        Returns (records done, layer rows written).
+        Only of the protocols whose bit, 1 << number, is set in `wanted`, and only of frames where `rows`, unless it is
+        None, is not 0. `packets` are the rows of the records. Returns (records done, layer rows written).
         """
         cdef layer_output out
+        cdef layer_request request
         cdef const datagram_row *parts = <const datagram_row *>(&datagrams[0] if datagrams.shape[0] else NULL)
         cdef uint32_t part_count = <uint32_t>(datagrams.shape[0] // <Py_ssize_t>sizeof(datagram_row))
-        cdef uint32_t n
-        for n in range(part_count if start == 0 else 0):
-            if <uint64_t>parts[n].offset + parts[n].length > <uint64_t>assembled.shape[0]:
-                raise ValueError("a datagram reaches beyond its buffer")
         cdef uint32_t count = <uint32_t>(records.shape[0] // <Py_ssize_t>sizeof(frame_record))
-        cdef uint32_t done
+        cdef uint32_t n, done
+        if packets.shape[0] < count * <Py_ssize_t>sizeof(packet_row) or (rows is not None and rows.shape[0] < count):
+            raise ValueError("too few packet rows")
         if start == 0:
             self._check(data, records)
-        out.rows = <layer_row *>&layers[0]
-        out.count = 0
-        out.capacity = <uint32_t>(layers.shape[0] // <Py_ssize_t>sizeof(layer_row))
+            for n in range(part_count):
+                if <uint64_t>parts[n].offset + parts[n].length > <uint64_t>assembled.shape[0]:
+                    raise ValueError("a datagram reaches beyond its buffer")
         if count == 0:
             return 0, 0
+        memset(&out, 0, sizeof(layer_output))
+        out.rows = <layer_row *>&layers[0]
+        out.capacity = <uint32_t>(layers.shape[0] // <Py_ssize_t>sizeof(layer_row))
+        out.wanted = wanted
         cdef decoder state = self._for(link_types)
+        plain_paths_find(&request.plain, state.paths)
         state.paths = NULL
+        request.data = &data[0] if data.shape[0] else NULL
+        request.records = <const frame_record *>&records[0]
+        request.packets = <const packet_row *>&packets[0]
+        request.rows = NULL if rows is None else &rows[0]
+        request.count = count
+        request.assembled = &assembled[0] if assembled.shape[0] else NULL
+        request.datagrams = parts
+        request.datagram_count = part_count
         with nogil:
-            done = list_layers(&state, &data[0] if data.shape[0] else NULL, <const frame_record *>&records[0], start,
-                               count, &assembled[0] if assembled.shape[0] else NULL, parts, part_count, &out)
+            done = list_layers(&state, &request, start, &out)
         return done, out.count
 
 

@@ -40,6 +40,9 @@ typedef struct {
     layer_row *rows;
     uint32_t count;
     uint32_t capacity;
+    uint64_t wanted; /* by protocol, a bit each: others leave no row */
+    uint8_t open;    /* rows[count] is being filled */
+    uint8_t met[PATH_STRIDE]; /* headers of each protocol that the frame has so far */
 } layer_output;
 
 /* A datagram put together from fragments, in the frame that completed it: decoding goes on in it. */
@@ -63,8 +66,8 @@ typedef struct {
     uint32_t frame_start; /* of the innermost frame */
     uint32_t depth;
     uint32_t path;
+    const uint8_t *vxlan_ports; /* a bit for each UDP port */
     uint32_t waiting; /* fragments left for reassembly, in all frames so far */
-    uint16_t vxlan_port;
     uint8_t verify_checksums;
     uint8_t reassemble; /* stop at fragments */
     uint8_t assembled;  /* the row's IP layer came in fragments and is whole again: its marks say how it came */
@@ -74,6 +77,35 @@ typedef struct {
     uint8_t network_level; /* tunnels around the IP layer that the row speaks of */
     uint8_t routed;   /* the destination is not the final one, which a checksum covers */
 } frame;
+
+enum { PORT_BITS = 65536 / 8 };
+
+/* Whether `port` is one of those with a bit, of PORT_BITS bytes. */
+ALWAYS_INLINE int has_port(const uint8_t *ports, uint32_t port) { return ports[(port & 0xFFFF) >> 3] >> (port & 7) & 1; }
+
+/* The row of the last layer counts when it is wanted. */
+ALWAYS_INLINE void layer_close(layer_output *out) {
+    if (out->open) {
+        out->count += (uint32_t)(out->wanted >> out->rows[out->count].protocol & 1);
+        out->open = 0;
+    }
+}
+
+static inline void layer_open(frame *f, uint32_t protocol, uint32_t offset, uint32_t length) {
+    layer_output *out = f->layers;
+    layer_close(out);
+    if (out->count < out->capacity) {
+        layer_row *layer = &out->rows[out->count];
+        memset(layer, 0, sizeof *layer);
+        layer->packet = f->packet;
+        layer->offset = offset;
+        layer->length = layer->size = length;
+        layer->protocol = (uint8_t)protocol;
+        layer->buffer = f->buffer;
+        layer->ordinal = ++out->met[protocol];
+        out->open = 1;
+    }
+}
 
 /* The decoder of `protocol` starts at the first unread byte. */
 ALWAYS_INLINE void frame_enter(frame *f, uint32_t protocol) {
@@ -92,35 +124,31 @@ ALWAYS_INLINE void frame_enter(frame *f, uint32_t protocol) {
             f->paths = NULL; /* for the rest of this frame */
         }
     }
-    if (f->layers && f->layers->count < f->layers->capacity) {
-        layer_row *layer = &f->layers->rows[f->layers->count++];
-        memset(layer, 0, sizeof *layer);
-        layer->packet = f->packet;
-        layer->offset = f->c.offset;
-        layer->length = cursor_left(&f->c);
-        layer->protocol = (uint8_t)protocol;
-        layer->buffer = f->buffer;
+    if (UNLIKELY(f->layers != NULL)) {
+        layer_open(f, protocol, f->c.offset, cursor_left(&f->c));
     }
 }
 
 /* Says how long the header is that frame_enter() announced. */
 ALWAYS_INLINE void frame_header_length(frame *f, uint32_t length) {
-    if (f->layers && f->layers->count) {
-        layer_row *layer = &f->layers->rows[f->layers->count - 1];
+    if (UNLIKELY(f->layers != NULL) && f->layers->open) {
+        layer_row *layer = &f->layers->rows[f->layers->count];
         layer->length = length < layer->length ? length : layer->length;
+    }
+}
+
+/* The layer of that header ends where its own length, now known to the cursor, says. */
+ALWAYS_INLINE void frame_layer_ends(frame *f) {
+    if (UNLIKELY(f->layers != NULL) && f->layers->open) {
+        layer_row *layer = &f->layers->rows[f->layers->count];
+        layer->size = f->c.end > layer->offset ? f->c.end - layer->offset : 0;
     }
 }
 
 /* A part of a header that is optional, as a layer of its own. */
 static inline void frame_part(frame *f, uint32_t protocol, uint32_t offset, uint32_t length) {
-    if (f->layers && f->layers->count < f->layers->capacity) {
-        layer_row *layer = &f->layers->rows[f->layers->count++];
-        memset(layer, 0, sizeof *layer);
-        layer->packet = f->packet;
-        layer->offset = offset;
-        layer->length = length;
-        layer->protocol = (uint8_t)protocol;
-        layer->buffer = f->buffer;
+    if (f->layers) {
+        layer_open(f, protocol, offset, length);
     }
 }
 

@@ -58,6 +58,15 @@ static inline int follow_link_type(frame *f, int32_t link_type) {
     }
 }
 
+/* What follows is of a protocol that is not read here, and begins at `offset`. */
+static inline int frame_stop_at(frame *f, uint32_t offset, uint32_t protocol) {
+    if (f->row->ip_version == 0) {
+        f->row->payload_offset = offset;
+        f->row->payload_length = f->wire_end > offset ? (uint32_t)(f->wire_end - offset) : 0;
+    }
+    return frame_stop(f, VERDICT_UNSUPPORTED, protocol);
+}
+
 /* `protocol` is whose field said it. */
 ALWAYS_INLINE int follow_ether_type(frame *f, uint32_t type, uint32_t protocol) {
     f->row->ether_type = (uint16_t)type;
@@ -76,7 +85,7 @@ ALWAYS_INLINE int follow_ether_type(frame *f, uint32_t type, uint32_t protocol) 
     case ETHER_TYPE_RARP:
         return PROTOCOL_ARP;
     default:
-        return frame_stop(f, VERDICT_UNSUPPORTED, protocol);
+        return frame_stop_at(f, f->c.offset, protocol);
     }
 }
 
@@ -128,6 +137,7 @@ static inline int decode_vlan(frame *f, uint32_t protocol) {
  *  |DSAP 1|SSAP 1|control 1|    and for DSAP 0xAA    |OUI 3|protocol 2|
  */
 static inline int decode_llc(frame *f) {
+    const uint32_t start = f->c.offset;
     bytes_view header;
     frame_enter(f, PROTOCOL_LLC);
     if (!cursor_take(&f->c, 3, &header)) {
@@ -139,7 +149,7 @@ static inline int decode_llc(frame *f) {
         return PROTOCOL_IPV4;
     }
     if (service != 0xAAAA || view_u8(header, 2) != 0x03) {
-        return frame_stop(f, VERDICT_UNSUPPORTED, PROTOCOL_LLC);
+        return frame_stop_at(f, start, PROTOCOL_LLC);
     }
     if (!cursor_take(&f->c, 5, &header)) {
         return frame_short(f, PROTOCOL_LLC, 5);
@@ -147,9 +157,10 @@ static inline int decode_llc(frame *f) {
     frame_header_length(f, 8);
     uint32_t organisation = view_be32(header, 0) >> 8;
     if (organisation != 0 && organisation != 0x0000F8) { /* encapsulated Ethernet, and Cisco's name for the same */
-        return frame_stop(f, VERDICT_UNSUPPORTED, PROTOCOL_LLC);
+        return frame_stop_at(f, start, PROTOCOL_LLC);
     }
-    return follow_ether_type(f, view_be16(header, 3), PROTOCOL_LLC);
+    const int next = follow_ether_type(f, view_be16(header, 3), PROTOCOL_LLC);
+    return next == PROTOCOL_NONE ? frame_stop_at(f, start, PROTOCOL_LLC) : next;
 }
 
 /* specification: https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.html

@@ -144,6 +144,7 @@ ALWAYS_INLINE int decode_ipv4(frame *f) {
     row->tos = view_u8(header, 1);
     row->ip_protocol = view_u8(header, 9);
     frame_limit(f, start, total);
+    frame_layer_ends(f);
     uint32_t fragment = view_be16(header, 6);
     row->fragment_offset = (uint16_t)((fragment & 0x1FFF) * 8);
     row->flags = (uint8_t)(((fragment >> 13) & 1) | ((fragment >> 13) & 2));
@@ -185,6 +186,7 @@ static inline int decode_ipv6(frame *f) {
     uint32_t length = view_be16(header, 4);
     if (length != 0) { /* 0: a jumbogram, or segmentation offload */
         frame_limit(f, f->c.offset, length);
+        frame_layer_ends(f);
     }
     return follow_ip_protocol(f, view_u8(header, 6), PROTOCOL_IPV6);
 }

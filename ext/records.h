@@ -92,10 +92,12 @@ typedef struct {
     uint32_t packet;
     uint32_t offset; /* of the header's first byte, in buffers[buffer] */
     uint32_t length; /* of the header; for an optional part, of that part */
+    uint32_t size;   /* captured bytes from the header's first to the end of its layer */
     uint8_t protocol;
     uint8_t buffer;
-    uint8_t reserved[2];
+    uint8_t ordinal; /* among the frame's headers of this protocol, from 1 */
+    uint8_t reserved;
 } layer_row;
-STATIC_ASSERT(sizeof(layer_row) == 16, "layer_row");
+STATIC_ASSERT(sizeof(layer_row) == 20, "layer_row");
 
 #endif

@@ -9,6 +9,7 @@
 #ifndef SPANLINE_STREAMS_H
 #define SPANLINE_STREAMS_H
 
+#include "quoted.h"
 #include "stream_connection.h"
 #include "tcp_analysis.h"
 
@@ -16,21 +17,8 @@ enum stream_wants {
     STREAMS_DONE,
     STREAMS_WANT_RECORDS,  /* no free record: another slab, or an eviction */
     STREAMS_WANT_SEGMENTS, /* no free block in the pool */
+    STREAMS_WANT_OTHER,    /* more rows for the streams of outer and quoted headers */
 };
-
-/* A transport header that the rows do not speak of: quoted in an ICMP error. */
-typedef struct {
-    uint8_t source[16];
-    uint8_t destination[16];
-    uint32_t packet; /* row in the batch's packets */
-    uint32_t tcp_seq;
-    uint16_t source_port;
-    uint16_t destination_port;
-    uint16_t tcp_flags;
-    uint8_t protocol; /* by IP's number: TCP or UDP */
-    uint8_t reserved;
-} quoted_row;
-STATIC_ASSERT(sizeof(quoted_row) == 48, "quoted_row");
 
 /* The stream of a header that the rows do not speak of. */
 typedef struct {
@@ -41,24 +29,23 @@ typedef struct {
 } other_stream_row;
 STATIC_ASSERT(sizeof(other_stream_row) == 12, "other_stream_row");
 
-/* What streams_update() works on; tunnels and quoted are in the order of packets. `other` has room for all of both. */
+/* What streams_update() works on; tunnels are in the order of packets. */
 typedef struct {
     const packet_row *packets;
     const uint64_t *numbers; /* of the frames */
     const tunnel_row *tunnels;
-    const quoted_row *quoted;
     const bytes_view *buffers;
     stream_row *streams;
     analysis_row *analysis; /* null: not wanted */
     other_stream_row *other;
     uint32_t packet_count;
     uint32_t tunnel_count;
-    uint32_t quoted_count;
     uint32_t buffer_count;
-    uint32_t packet; /* these four: how far it came */
+    uint32_t other_capacity;
+    uint32_t other_count; /* these four: how far it came */
+    uint32_t packet;
     uint32_t tunnel;
-    uint32_t quote;
-    uint32_t other_count;
+    uint32_t quoted; /* of the packet's quoted headers */
 } streams_work;
 
 /* What is found out about a packet before its turn, so that its memory is in the cache when that comes. */
@@ -129,7 +116,12 @@ ALWAYS_INLINE int stream_find(stream_table *t, const stream_ends *ends, stream_h
     return 1;
 }
 
-/* A header that no row speaks of. */
+ALWAYS_INLINE bytes_view work_buffer(const streams_work *w, const packet_row *row) {
+    const bytes_view none = {NULL, 0};
+    return LIKELY(row->payload_buffer < w->buffer_count) ? w->buffers[row->payload_buffer] : none;
+}
+
+/* A header of packet `packet` that its row does not speak of. */
 static inline int streams_add_other(stream_table *t, streams_work *w, const stream_ends *ends, uint32_t packet,
                                     uint32_t flags, uint32_t seq) {
     const int64_t now = w->packets[packet].timestamp;
@@ -137,6 +129,9 @@ static inline int streams_add_other(stream_table *t, streams_work *w, const stre
                                    ends->destination_port, ends->protocol);
     const stream_hint hint = {(uint32_t)(hash >> 32), 0};
     stream_place place;
+    if (w->other_count == w->other_capacity) {
+        return STREAMS_WANT_OTHER;
+    }
     if (!stream_find(t, ends, hint, now, &place)) {
         return STREAMS_WANT_RECORDS;
     }
@@ -156,12 +151,11 @@ static inline int streams_add_other(stream_table *t, streams_work *w, const stre
     return STREAMS_DONE;
 }
 
-/* The outer headers of packet `packet`, and those quoted in it. */
-static inline int streams_add_others(stream_table *t, streams_work *w, uint32_t packet) {
-    int wants = STREAMS_DONE;
+/* The outer headers of a packet. */
+static inline int streams_add_outer(stream_table *t, streams_work *w, uint32_t packet) {
+    const packet_row *row = &w->packets[packet];
     for (; w->tunnel < w->tunnel_count && w->tunnels[w->tunnel].packet <= packet; w->tunnel++) {
         const tunnel_row *tunnel = &w->tunnels[w->tunnel];
-        const packet_row *row = &w->packets[packet];
         /* A row that has the IP layer around the innermost tunnel has that header, too. */
         const int is_the_rows = (row->flags & PACKET_IS_OUTER) && tunnel->level == row->tunnel_count;
         if (tunnel->packet != packet || tunnel->kind != TUNNEL_VXLAN || is_the_rows) {
@@ -169,24 +163,29 @@ static inline int streams_add_others(stream_table *t, streams_work *w, uint32_t 
         }
         const stream_ends ends = {tunnel->source, tunnel->destination, tunnel->source_port, tunnel->destination_port,
                                   IP_UDP};
-        wants = streams_add_other(t, w, &ends, packet, 0, 0);
+        const int wants = streams_add_other(t, w, &ends, packet, 0, 0);
         if (UNLIKELY(wants != STREAMS_DONE)) {
             return wants;
         }
     }
-    for (; w->quote < w->quoted_count && w->quoted[w->quote].packet <= packet; w->quote++) {
-        const quoted_row *quoted = &w->quoted[w->quote];
-        if (quoted->packet != packet) {
-            continue;
-        }
-        const stream_ends ends = {quoted->source, quoted->destination, quoted->source_port, quoted->destination_port,
-                                  quoted->protocol};
-        wants = streams_add_other(t, w, &ends, packet, quoted->tcp_flags, quoted->tcp_seq);
+    return STREAMS_DONE;
+}
+
+/* The headers that a packet quotes. */
+static inline int streams_add_quoted(stream_table *t, streams_work *w, uint32_t packet) {
+    const packet_row *row = &w->packets[packet];
+    quoted_header quoted[MAX_QUOTED];
+    const uint32_t count = read_quoted(row, work_buffer(w, row), quoted);
+    for (; w->quoted < count; w->quoted++) {
+        const quoted_header *q = &quoted[w->quoted];
+        const stream_ends ends = {q->source, q->destination, q->source_port, q->destination_port, q->protocol};
+        const int wants = streams_add_other(t, w, &ends, packet, q->tcp_flags, q->tcp_seq);
         if (UNLIKELY(wants != STREAMS_DONE)) {
             return wants;
         }
     }
-    return wants;
+    w->quoted = 0;
+    return STREAMS_DONE;
 }
 
 /* What Wireshark shows of a TCP segment that was taken in. */
@@ -228,11 +227,6 @@ static inline void analysis_begin(analysis_row *out, const stream_record *stream
     }
 }
 
-ALWAYS_INLINE bytes_view work_buffer(const streams_work *w, const packet_row *row) {
-    const bytes_view none = {NULL, 0};
-    return LIKELY(row->payload_buffer < w->buffer_count) ? w->buffers[row->payload_buffer] : none;
-}
-
 /* A TCP row of the stream at `place`. Returns bits of stream_row.analysis. */
 ALWAYS_INLINE uint32_t streams_add_tcp(stream_table *t, const streams_work *w, uint32_t packet, const stream_ends *ends,
                                        stream_place *place, int part) {
@@ -268,11 +262,15 @@ ALWAYS_INLINE uint32_t streams_add_tcp(stream_table *t, const streams_work *w, u
 /* Adds packet `packet` with all its headers. */
 ALWAYS_INLINE int streams_add(stream_table *t, streams_work *w, uint32_t packet, stream_hint hint) {
     const packet_row *row = &w->packets[packet];
-    if (UNLIKELY(w->tunnel < w->tunnel_count || w->quote < w->quoted_count)) {
-        const int wants = streams_add_others(t, w, packet);
-        if (UNLIKELY(wants != STREAMS_DONE)) {
-            return wants;
-        }
+    int wants = STREAMS_DONE;
+    if (UNLIKELY(w->tunnel < w->tunnel_count)) {
+        wants = streams_add_outer(t, w, packet);
+    }
+    if (UNLIKELY(row_quotes(row)) && wants == STREAMS_DONE) {
+        wants = streams_add_quoted(t, w, packet);
+    }
+    if (UNLIKELY(wants != STREAMS_DONE)) {
+        return wants;
     }
     stream_row *out = &w->streams[packet];
     memset(out, 0, sizeof *out);

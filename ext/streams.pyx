@@ -16,9 +16,6 @@ cdef extern from "streams.h" nogil:
         pass
     ctypedef struct tunnel_row:
         pass
-    ctypedef struct quoted_row:
-        uint32_t packet
-        uint8_t protocol
     ctypedef struct stream_row:
         pass
     ctypedef struct analysis_row:
@@ -56,15 +53,14 @@ cdef extern from "streams.h" nogil:
         const packet_row *packets
         const uint64_t *numbers
         const tunnel_row *tunnels
-        const quoted_row *quoted
         const bytes_view *buffers
         stream_row *streams
         analysis_row *analysis
         other_stream_row *other
         uint32_t packet_count
         uint32_t tunnel_count
-        uint32_t quoted_count
         uint32_t buffer_count
+        uint32_t other_capacity
         uint32_t other_count
     stream_record *stream_at(const stream_table *t, uint32_t slot) noexcept
     void stream_index_replace(stream_table *t, uint64_t *index, uint32_t mask) noexcept
@@ -75,11 +71,10 @@ cdef extern from "streams.h" nogil:
         STREAMS_DONE
         STREAMS_WANT_RECORDS
         STREAMS_WANT_SEGMENTS
+        STREAMS_WANT_OTHER
         STREAM_LIVE
         STREAM_SLAB_RECORDS
         BLOCK_SEGMENTS
-        IP_TCP
-        IP_UDP
 
 cdef extern from "stream_state.h" nogil:
     uint64_t streams_count_segments(const stream_table *t) noexcept
@@ -89,7 +84,6 @@ cdef extern from "stream_state.h" nogil:
 
 PACKET_SIZE = sizeof(packet_row)
 TUNNEL_SIZE = sizeof(tunnel_row)
-QUOTED_SIZE = sizeof(quoted_row)
 STREAM_SIZE = sizeof(stream_row)
 ANALYSIS_SIZE = sizeof(analysis_row)
 OTHER_STREAM_SIZE = sizeof(other_stream_row)
@@ -183,63 +177,65 @@ cdef class StreamTable:
             streams_evict(&self.table, age)
         return 0
 
-    def update(self, const uint8_t[::1] packets, const uint64_t[::1] numbers, const uint8_t[::1] tunnels,
-               const uint8_t[::1] quoted, list buffers, uint8_t[::1] streams, uint8_t[::1] analysis,
-               uint8_t[::1] other):
+    def update(self, const uint8_t[::1] packets, const uint64_t[::1] numbers, const uint8_t[::1] tunnels, list buffers,
+               uint8_t[::1] streams, uint8_t[::1] analysis):
         """Takes in the rows of a batch and fills a row of `streams` for each, and one of `analysis` unless it is None.
 
-        `packets`, `tunnels` and `quoted` are the bytes of arrays of schema.PACKET, TUNNEL and QUOTED; the last two in
-        the order of packets. Streams of headers that no row speaks of go to `other`, which has room for as many as
-        there are tunnels and quoted headers. Returns how many these are.
+        `packets` and `tunnels` are the bytes of arrays of schema.PACKET and TUNNEL, the second in the order of packets.
+        Returns the bytes of an array of schema.OTHER_STREAM: the streams of headers that no row speaks of.
         """
         cdef streams_work w
         cdef bytes_view views[MAX_BUFFERS]
         cdef const uint8_t[::1] buffer
-        cdef Py_ssize_t n
         cdef int wants
         memset(&w, 0, sizeof(w))
         w.packet_count = <uint32_t>(packets.shape[0] // <Py_ssize_t>sizeof(packet_row))
         w.tunnel_count = <uint32_t>(tunnels.shape[0] // <Py_ssize_t>sizeof(tunnel_row))
-        w.quoted_count = <uint32_t>(quoted.shape[0] // <Py_ssize_t>sizeof(quoted_row))
         if w.packet_count == 0:
-            return 0
+            return np.empty(0, np.uint8)
         if (numbers.shape[0] < w.packet_count
                 or streams.shape[0] < w.packet_count * <Py_ssize_t>sizeof(stream_row)
                 or (analysis is not None
-                    and analysis.shape[0] < w.packet_count * <Py_ssize_t>sizeof(analysis_row))
-                or other.shape[0] < (w.tunnel_count + w.quoted_count) * <Py_ssize_t>sizeof(other_stream_row)):
+                    and analysis.shape[0] < w.packet_count * <Py_ssize_t>sizeof(analysis_row))):
             raise ValueError("too few rows")
         w.packets = <const packet_row *>&packets[0]
         w.numbers = &numbers[0]
         w.tunnels = <const tunnel_row *>(&tunnels[0] if w.tunnel_count else NULL)
-        w.quoted = <const quoted_row *>(&quoted[0] if w.quoted_count else NULL)
         w.streams = <stream_row *>&streams[0]
         w.analysis = <analysis_row *>(&analysis[0] if analysis is not None else NULL)
-        w.other = <other_stream_row *>(&other[0] if other.shape[0] else NULL)
-        for n in range(w.quoted_count):
-            if w.quoted[n].protocol != IP_TCP and w.quoted[n].protocol != IP_UDP:
-                raise ValueError("only TCP and UDP have streams")
         w.buffers = views
         for item in buffers[:MAX_BUFFERS]:
             buffer = item
             views[w.buffer_count].data = &buffer[0] if buffer.shape[0] else NULL
             views[w.buffer_count].length = <uint32_t>min(buffer.shape[0], 0xFFFFFFFF)
             w.buffer_count += 1
+        other = np.empty((w.tunnel_count + 64) * sizeof(other_stream_row), np.uint8)
+        cdef uint8_t[::1] rows
         while True:
+            rows = other
+            w.other = <other_stream_row *>&rows[0]
+            w.other_capacity = <uint32_t>(rows.shape[0] // <Py_ssize_t>sizeof(other_stream_row))
             with nogil:
                 wants = streams_update(&self.table, &w)
             if wants == STREAMS_DONE:
-                return w.other_count
-            if wants == STREAMS_WANT_RECORDS:
-                if self.table.slab_count < self.slab_limit:
-                    self._add_slab()
-                else:
-                    self._evict()
-            elif self.table.segments.capacity < self.block_limit:
-                self._add_blocks(0)
+                return other[:w.other_count * sizeof(other_stream_row)]
+            if wants == STREAMS_WANT_OTHER:
+                other = np.concatenate([other, np.empty_like(other)])
             else:
-                with nogil:
-                    streams_forget_some(&self.table)
+                self._make_room(wants)
+
+    cdef int _make_room(self, int wants) except -1:
+        if wants == STREAMS_WANT_RECORDS:
+            if self.table.slab_count < self.slab_limit:
+                self._add_slab()
+            else:
+                self._evict()
+        elif self.table.segments.capacity < self.block_limit:
+            self._add_blocks(0)
+        else:
+            with nogil:
+                streams_forget_some(&self.table)
+        return 0
 
     @property
     def live(self):
@@ -250,6 +246,11 @@ cdef class StreamTable:
         """(TCP streams, UDP streams, evicted streams, forgotten segments, packets, clock, hand)"""
         cdef stream_table *t = &self.table
         return t.numbers[0], t.numbers[1], t.evicted, t.forgotten, t.packets, t.clock, t.hand
+
+    @property
+    def slots(self):
+        """How many records there are, also of streams that were given up: each packet's slot is below."""
+        return self.table.record_count
 
     def save(self):
         """(records, segments): all that is known, as the bytes of schema.STREAM_RECORD and SEGMENT, for load()."""

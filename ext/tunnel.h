@@ -13,7 +13,7 @@
  */
 ALWAYS_INLINE int is_vxlan(const frame *f) {
     bytes_view header;
-    return f->row->destination_port == f->vxlan_port && frame_wire_left(f) >= 8 && cursor_peek(&f->c, 1, &header) &&
+    return has_port(f->vxlan_ports, f->row->destination_port) && frame_wire_left(f) >= 8 && cursor_peek(&f->c, 1, &header) &&
            (view_u8(header, 0) & 0x08);
 }
 
@@ -49,6 +49,7 @@ ALWAYS_INLINE int decode_udp(frame *f) {
     }
     if (length != 0 && length <= left) { /* 0: a jumbogram, or segmentation offload */
         frame_limit(f, start, length);
+        frame_layer_ends(f);
     }
     if (view_be16(header, 6) != 0) {
         check_checksum(f, PROTOCOL_UDP);

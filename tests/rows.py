@@ -10,6 +10,7 @@ import numpy as np
 
 from spanline.batch import PROTOCOLS, Batch, Decode
 from spanline.chunk import Chunk, Interface, Interfaces
+from spanline.fields import find, occurrences
 from spanline.schema import PACKET_DTYPE, RECORD_DTYPE, VERDICTS
 from tests.craft import Frame
 from tests.craft_files import Record, records
@@ -80,5 +81,7 @@ def layers(batch: Batch, row: int = 0) -> list[tuple[str, int, int]]:
 
 def values(batch: Batch, field: str) -> list[int | str]:
     """All occurrences of a display-filter field in a batch; addresses as hexadecimal digits."""
-    found = batch.field(field)[1]
+    known = find(field)
+    assert known
+    found = occurrences(batch, known).values
     return [one.tobytes().hex() if one.ndim else one.item() for one in found]

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 import spanline
-from spanline.schema import FIELDS
+from spanline.fields import find, names, occurrences
 from spanline.stages.flows import Flows
 from spanline.stages.packet_list import packets_table
 from tests.craft import arp, ethernet, icmp, ipv4, tcp, udp
@@ -27,6 +27,10 @@ FRAMES = [
 ]
 
 
+def as_octets(value: bytes | np.generic | np.ndarray) -> bytes:
+    return value if isinstance(value, bytes) else value.tobytes()
+
+
 def test_select() -> None:
     whole = decode_all(FRAMES)
     for mask in (0b010101, 0b101010, 0b000000, 0b111111, 0b001000):
@@ -37,11 +41,17 @@ def test_select() -> None:
         assert [(kept[t["packet"]], t["id"]) for t in some.tunnels] == [
             (t["packet"], t["id"]) for t in whole.tunnels if rows[t["packet"]]
         ]
-        for field in FIELDS:
-            packet, value = whole.field(field.name)
-            some_packet, some_value = some.field(field.name)
-            assert kept[some_packet].tolist() == packet[rows[packet]].tolist()
-            assert some_value.tolist() == value[rows[packet]].tolist()
+        for name in names():
+            of_whole, of_some = (occurrences(batch, find(name)) for batch in (whole, some))
+            wanted = [n for n, packet in enumerate(of_whole.packet) if rows[packet]]
+            assert kept[of_some.packet].tolist() == of_whole.packet[wanted].tolist()
+            assert of_some.layer.tolist() == of_whole.layer[wanted].tolist()
+            of_rows = occurrences(whole, find(name), rows)
+            assert of_rows.packet.tolist() == of_whole.packet[wanted].tolist()
+            for found in of_some.values, of_rows.values:
+                assert [as_octets(found[n]) for n in range(len(wanted))] == [
+                    as_octets(of_whole.values[n]) for n in wanted
+                ]
         assert packets_table(some)["number"].to_pylist() == [n + 1 for n in kept]
 
 

@@ -250,7 +250,7 @@ def test_tcp_options_are_layers_and_fields() -> None:
     assert values(batch, "tcp.options.mss_val") == [1460]
     assert values(batch, "tcp.options.wscale.shift") == [10, 2]
     assert values(batch, "tcp.options.timestamp.tsval") + values(batch, "tcp.options.timestamp.tsecr") == [7, 9]
-    assert values(batch, "tcp.hdr_len") == [10, 8, 6, 7, 6]
+    assert values(batch, "tcp.hdr_len") == [40, 32, 24, 28, 24]
 
 
 @pytest.mark.parametrize("version", [4, 6])

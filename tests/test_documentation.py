@@ -1,4 +1,7 @@
-"""Every command and program in README.md and docs/ is run, and what it prints is what the page shows."""
+"""Every command and program in README.md and docs/ is run, and what it prints is what the page shows.
+
+Oracle, where a table sets a command of another program beside one of ours: what that program prints.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,11 @@ import pytest
 TOP = Path(__file__).resolve().parent.parent
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# A cell of a table that is a command; in a table, | is written \|.
+ROW = re.compile(r"^\| (?:`(?P<theirs>[^`]+)`)? ?\| `(?P<ours>spanline [^`]+)` \|(?P<notes>.*)\|$", re.MULTILINE)
+EXIT_CODE = re.compile(r"# exit code (\d+)$")
+# Pages about files that a reader has in the same folder; others are about the folder in which `make` works.
+BESIDE_THE_CAPTURES = {"azure-network-watcher.md", "tshark.md"}
 
 
 def blocks() -> list[tuple[str, str, str]]:
@@ -20,13 +28,29 @@ def blocks() -> list[tuple[str, str, str]]:
     return [(page.name, *match.groups()) for page in PAGES for match in BLOCK.finditer(page.read_text())]
 
 
+def rows() -> list[tuple[str, str, str, str]]:
+    """(page, command of another program or "", command of ours, notes) of every row of a table."""
+    return [
+        (page.name, *(part.replace(r"\|", "|").strip() for part in match.groups(default="")))
+        for page in PAGES
+        for match in ROW.finditer(page.read_text())
+        if page.name in BESIDE_THE_CAPTURES
+    ]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the pages' paths exist, as after `make demo`."""
     folder = tmp_path_factory.mktemp("pages")
     (folder / "build/demo").mkdir(parents=True)
-    subprocess.run([sys.executable, TOP / "benchmarks/demo.py", folder / "build/demo/demo.pcap"], check=True)
+    for program, capture in (("demo.py", "demo.pcap"), ("demo_azure.py", "azure.cap")):
+        subprocess.run([sys.executable, TOP / "benchmarks" / program, folder / "build/demo" / capture], check=True)
     return folder
+
+
+def place(page: str, folder: Path) -> Path:
+    """Where the commands of a page are run."""
+    return folder / "build/demo" if page in BESIDE_THE_CAPTURES else folder
 
 
 def environment() -> dict[str, str]:
@@ -35,24 +59,56 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PATH": path, "COLUMNS": "80"}
 
 
-def commands(text: str) -> list[tuple[str, str]]:
-    """(command, output shown) of a console block: a command follows `$ `."""
-    parts = re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]
-    return [(part.partition("\n")[0].split("  #")[0].strip(), part.partition("\n")[2].rstrip()) for part in parts]
+def run(command: str, cwd: Path, stderr: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, shell=True, cwd=cwd, env=environment(), text=True, stdout=subprocess.PIPE, stderr=stderr, timeout=60
+    )
+
+
+def commands(text: str) -> list[tuple[str, int | None, str]]:
+    """(command, exit code, output shown) of a console block: a command follows `$ `.
+
+    The exit code is that of a comment behind the command, else 0 for a command of which no output is shown.
+    """
+    found = []
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        first, _, shown = part.partition("\n")
+        told = EXIT_CODE.search(first)
+        code = int(told[1]) if told else None if shown.strip() else 0
+        found.append((first.split("  #")[0].strip(), code, shown.rstrip()))
+    return found
 
 
 @pytest.mark.parametrize(("page", "language", "text"), blocks())
 def test_what_a_page_shows_is_what_happens(page: str, language: str, text: str, folder: Path) -> None:
+    cwd = place(page, folder)
     if language == "python":
-        subprocess.run([sys.executable, "-W", "error", "-c", text], cwd=folder, env=environment(), check=True)
+        subprocess.run([sys.executable, "-W", "error", "-c", text], cwd=cwd, env=environment(), check=True)
         return
-    for command, shown in commands(text):
-        both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        ran = subprocess.run(command, shell=True, cwd=folder, env=environment(), text=True, check=False, **both)
+    for command, code, shown in commands(text):
+        ran = run(command, cwd, subprocess.STDOUT)
         assert "Traceback" not in ran.stdout
+        assert code is None or ran.returncode == code, f"{command}: {ran.returncode}\n{ran.stdout}"
         lines = [line.rstrip() for line in ran.stdout.splitlines()]
         assert not shown or [line.rstrip() for line in shown.splitlines()] == lines, command
 
 
+@pytest.mark.parametrize(("page", "theirs", "ours", "notes"), rows())
+def test_commands_side_by_side_do_the_same(page: str, theirs: str, ours: str, notes: str, folder: Path) -> None:
+    cwd = place(page, folder)
+    printed = []
+    for command in filter(None, (theirs, ours)):
+        ran = run(command, cwd, subprocess.PIPE)
+        assert ran.returncode == 0, f"{command}: {ran.stderr}"
+        printed.append(ran.stdout)
+    if notes.startswith("same text"):
+        assert printed[0] == printed[1], ours
+        assert printed[0].strip()
+
+
 def test_pages_have_something_to_run() -> None:
     assert {language for _, language, _ in blocks()} == {"console", "python"}
+    # A row that the pattern does not see is not run.
+    text = (TOP / "docs/tshark.md").read_text()
+    assert len(rows()) == sum("`spanline" in line and line.startswith("| `") for line in text.splitlines()) + 1
+    assert sum(notes.startswith("same text") for *_, notes in rows()) >= 10

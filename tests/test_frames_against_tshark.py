@@ -11,7 +11,7 @@ import pytest
 
 import spanline
 from spanline.arrow import address_text
-from spanline.schema import fields_by_name
+from spanline.fields import Kind, find, occurrences
 from tests import tshark
 
 FOLDERS = ("apps", "formats", "ip", "linktypes", "malformed", "mixed", "plaintext", "tcp", "tunnels")
@@ -96,13 +96,13 @@ OTHER_FIELDS: dict[str, tuple[tuple[str, ...], str]] = {
 
 
 def as_tshark_prints(name: str, value: np.ndarray | np.generic) -> str:
-    kind = fields_by_name()[name].kind
-    if kind == "number":
+    kind = find(name).kind
+    if kind in (Kind.UNSIGNED, Kind.BOOLEAN):
         return f"0x{int(value):0{HEXADECIMAL[name]}x}" if name in HEXADECIMAL else str(int(value))
     octets = bytes(np.asarray(value))
-    if kind == "mac":
+    if kind == Kind.ETHER:
         return octets.hex(":")
-    return socket.inet_ntop(socket.AF_INET if kind == "ipv4" else socket.AF_INET6, octets)
+    return socket.inet_ntop(socket.AF_INET if kind == Kind.IPV4 else socket.AF_INET6, octets)
 
 
 def all_occurrences(capture: spanline.Capture) -> tuple[dict[str, dict[int, list[str]]], list[np.void]]:
@@ -111,8 +111,8 @@ def all_occurrences(capture: spanline.Capture) -> tuple[dict[str, dict[int, list
     rows: list[np.void] = []
     for batch in capture:
         for name in FIELDS:
-            packets, values = batch.field(name)
-            for packet, value in zip(packets.tolist(), values, strict=True):
+            of_field = occurrences(batch, find(name))
+            for packet, value in zip(of_field.packet.tolist(), of_field.values, strict=True):
                 found[name][batch.first_frame + packet].append(as_tshark_prints(name, value))
         rows.extend(batch.packets.copy())
     return found, rows

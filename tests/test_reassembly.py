@@ -11,6 +11,7 @@ import pytest
 
 import spanline
 from spanline.batch import Batch, Decode
+from spanline.fields import find, occurrences
 from spanline.schema import PACKET_FLAGS
 from spanline.stages.flows import Flows
 from spanline.transforms.reassemble import Reassemble, ReassemblyCounters
@@ -77,7 +78,7 @@ def test_layers_of_the_completing_frame() -> None:
     assert of_row["offset"].tolist() == [*layers_at(batch, 2), 0]
     assert values(batch, "udp.srcport") == [1111, 1111, 1111]
     assert values(batch, "ip.src") == ["c0000201"] * 4
-    assert batch.field("udp.srcport")[0].tolist() == [0, 2, 3]
+    assert occurrences(batch, find("udp.srcport")).packet.tolist() == [0, 2, 3]
 
 
 def layers_at(batch: Batch, row: int) -> list[int]:

@@ -16,11 +16,11 @@ import pytest
 from spanline.arrow import address_text
 from spanline.errors import UsageError
 from spanline.stages import ended_flows
-from spanline.stages.round_trips import METRICS, ROUND_TRIP, RoundTrips
+from spanline.stages.round_trips import METRICS, ROUND_TRIP, ROUND_TRIP_OVER_TIME, SPREAD, RoundTrips
 from tests.craft import Frame, ethernet, ipv4, ipv6, tcp, udp
 from tests.craft_files import START, Record
 from tests.craft_tunnels import vxlan
-from tests.rows import decode_all
+from tests.rows import decode_all, mapped
 
 CLIENT, SERVER = "10.0.0.1", "10.0.0.2"
 
@@ -130,3 +130,97 @@ def test_an_unknown_metric_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match="syn_synack, synack_ack, handshake, initial"):
         RoundTrips("latency")
     assert list(METRICS) == ["syn_synack", "synack_ack", "handshake", "initial"]
+
+
+# --- over time
+
+
+def at(seconds: float, records: list[Record]) -> list[Record]:
+    return [record._replace(time=record.time + round(seconds * 1e9)) for record in records]
+
+
+def measure_over_time(*handshakes: list[Record], servers: int = 8, intervals: int = 100) -> list[dict[str, Any]]:
+    stage = RoundTrips(with_times=True)
+    stage.update(decode_all(sorted(itertools.chain(*handshakes), key=lambda record: record.time)))
+    stage.tables()
+    table = stage.over_time(servers, intervals)
+    assert table.schema.names == [column.name for column in ROUND_TRIP_OVER_TIME]
+    plain = [column.cast(pa.int64()) if pa.types.is_temporal(column.type) else column for column in table.columns]
+    return pa.table(plain, names=table.schema.names).to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("last", "intervals", "length"),
+    [
+        (0, 100, 0.001),
+        (0.0995, 100, 0.001),
+        (0.1, 100, 0.002),
+        (59, 100, 1),
+        (100, 100, 2),
+        (3600, 100, 60),
+        (3600, 2, 3600),
+        (86400 * 3, 100, 3600),
+        (86400 * 1000, 100, 86400 * 20),
+    ],
+)
+def test_intervals_are_round_and_no_more_than_wanted(last: float, intervals: int, length: float) -> None:
+    rows = measure_over_time(handshake(100), at(last, handshake(200, client_port=40001)), intervals=intervals)
+    assert {row["end"] - row["start"] for row in rows} == {round(length * 1e9)}
+    assert all(row["start"] % round(length * 1e9) == 0 for row in rows)
+    assert rows[0]["start"] <= START < rows[0]["end"]
+    assert rows[-1]["start"] <= START + round(last * 1e9) < rows[-1]["end"]
+    assert sum(row["count"] for row in rows) == 2
+
+
+def test_each_interval_has_its_percentiles_by_nearest_rank() -> None:
+    rng = random.Random(3)
+    values = {n: [rng.randrange(1, 10**6) for _ in range(n)] for n in (1, 2, 7, 40)}
+    handshakes = [
+        at(second * 10 + 0.001 * n, handshake(value, client_port=1024 + 100 * second + n))
+        for second, of_second in values.items()
+        for n, value in enumerate(of_second)
+    ]
+    rows = measure_over_time(*handshakes)
+    assert [row["count"] for row in rows] == list(values)
+    for row, of_second in zip(rows, values.values(), strict=True):
+        assert [row[name] for name in SPREAD] == [nearest_rank(of_second, percent) for percent in SPREAD.values()]
+
+
+def test_servers_with_most_flows_are_apart_the_slowest_first_and_others_together() -> None:
+    counts = {80: 3, 443: 2, 22: 1, 25: 1}
+    slowness = {80: 100, 443: 300, 22: 900, 25: 200}
+    handshakes = [
+        handshake(slowness[port], port=port, client_port=1024 + n)
+        for port, count in counts.items()
+        for n in range(count)
+    ]
+    rows = measure_over_time(*handshakes, servers=2)
+    assert [(row["server"], row["port"], row["count"]) for row in rows] == [
+        (mapped(SERVER), 443, 2),
+        (mapped(SERVER), 80, 3),
+        (None, None, 2),
+    ]
+    assert (rows[-1]["min"], rows[-1]["max"], rows[-1]["vni"]) == (200, 900, None)
+    assert [row["port"] for row in measure_over_time(*handshakes, servers=4)] == [22, 443, 25, 80]
+
+
+def test_times_are_kept_in_a_state_and_through_merging() -> None:
+    parts = [RoundTrips(with_times=True, shard=(n, 2)) for n in range(2)]
+    records = [at(n, handshake(100 + n, client_port=1024 + n)) for n in range(20)]
+    batch = decode_all(itertools.chain(*records))
+    for part in parts:
+        part.update(batch)
+        part.tables()
+    later = RoundTrips(with_times=True)
+    parts[0].merge(parts[1])
+    later.restore(parts[0].state())
+    table = later.over_time(1, 100)
+    assert table.column("max").cast(pa.int64()).to_pylist() == [100 + n for n in range(20)]
+    with pytest.raises(UsageError, match="other options"):
+        RoundTrips().restore(parts[0].state())
+
+
+def test_no_flows_and_no_times() -> None:
+    assert measure_over_time() == []
+    with pytest.raises(UsageError, match="with_times=True"):
+        RoundTrips().over_time(8, 100)

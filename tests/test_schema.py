@@ -28,12 +28,11 @@ STRUCTS = {
     "packet_row": (schema.PACKET_DTYPE, _decode.PACKET_SIZE, 128),
     "packet_row of the flow table": (schema.PACKET_DTYPE, _flows.PACKET_SIZE, 128),
     "tunnel_row": (schema.TUNNEL_DTYPE, _decode.TUNNEL_SIZE, 64),
-    "layer_row": (schema.LAYER_DTYPE, _decode.LAYER_SIZE, 16),
+    "layer_row": (schema.LAYER_DTYPE, _decode.LAYER_SIZE, 20),
     "datagram_row": (schema.DATAGRAM_DTYPE, _decode.DATAGRAM_SIZE, 16),
     "fragment_row": (schema.FRAGMENT_DTYPE, _decode.FRAGMENT_SIZE, 64),
     "packet_row of the stream table": (schema.PACKET_DTYPE, _streams.PACKET_SIZE, 128),
     "tunnel_row of the stream table": (schema.TUNNEL_DTYPE, _streams.TUNNEL_SIZE, 64),
-    "quoted_row": (schema.QUOTED_DTYPE, _streams.QUOTED_SIZE, 48),
     "stream_row": (schema.STREAM_DTYPE, _streams.STREAM_SIZE, 16),
     "other_stream_row": (schema.OTHER_STREAM_DTYPE, _streams.OTHER_STREAM_SIZE, 12),
     "analysis_row": (schema.ANALYSIS_DTYPE, _streams.ANALYSIS_SIZE, 64),
@@ -132,11 +131,6 @@ def test_every_name_stands_once(columns: tuple[schema.Column, ...]) -> None:
     names = [column.name for column in columns]
     assert len(set(names)) == len(names)
     assert all(column.arrow or column.name == "reserved" for column in columns)
-
-
-def test_fields_name_protocols_that_exist() -> None:
-    assert {field.protocol for field in schema.FIELDS} <= set(_decode.PROTOCOLS)
-    assert len(schema.fields_by_name()) == len(schema.FIELDS)
 
 
 def test_reserved_bytes_are_zero() -> None:

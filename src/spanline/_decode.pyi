@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,19 @@ SEED: bytes
 class Paths:
     def __len__(self) -> int: ...
     def __getitem__(self, number: int) -> tuple[str, ...]: ...
+    def last_protocols(self) -> memoryview: ...
     @property
     def excess(self) -> int: ...
 
 class Decoder:
     paths: Paths
     def __init__(
-        self, *, vxlan_port: int = ..., verify_checksums: bool = ..., reassemble: bool = ..., seed: bytes = ...
+        self,
+        *,
+        vxlan_port: int | Collection[int] = ...,
+        verify_checksums: bool = ...,
+        reassemble: bool = ...,
+        seed: bytes = ...,
     ) -> None: ...
     @property
     def undecodable(self) -> int: ...
@@ -45,8 +51,11 @@ class Decoder:
         data: npt.NDArray[np.uint8],
         records: npt.NDArray[np.uint8],
         link_types: npt.NDArray[np.int32],
+        packets: npt.NDArray[np.uint8],
+        rows: npt.NDArray[np.uint8] | None,
         assembled: npt.NDArray[np.uint8],
         datagrams: npt.NDArray[np.uint8],
+        wanted: int,
         layers: npt.NDArray[np.uint8],
         start: int,
     ) -> tuple[int, int]: ...

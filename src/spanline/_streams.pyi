@@ -5,7 +5,6 @@ import numpy.typing as npt
 
 PACKET_SIZE: int
 TUNNEL_SIZE: int
-QUOTED_SIZE: int
 STREAM_SIZE: int
 ANALYSIS_SIZE: int
 OTHER_STREAM_SIZE: int
@@ -21,16 +20,16 @@ class StreamTable:
         packets: npt.NDArray[np.uint8],
         numbers: npt.NDArray[np.uint64],
         tunnels: npt.NDArray[np.uint8],
-        quoted: npt.NDArray[np.uint8],
         buffers: list[npt.NDArray[np.uint8]],
         streams: npt.NDArray[np.uint8],
         analysis: npt.NDArray[np.uint8] | None,
-        other: npt.NDArray[np.uint8],
-    ) -> int: ...
+    ) -> npt.NDArray[np.uint8]: ...
     @property
     def live(self) -> int: ...
     @property
     def counters(self) -> tuple[int, int, int, int, int, int, int]: ...
+    @property
+    def slots(self) -> int: ...
     def save(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]: ...
     def load(
         self, records: npt.NDArray[np.uint8], segments: npt.NDArray[np.uint8], counters: Sequence[int]

@@ -51,11 +51,14 @@ def text(offsets: npt.NDArray[np.int32], letters: npt.NDArray[np.uint8]) -> pa.A
     return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(letters))
 
 
-def strings(texts: Sequence[str]) -> pa.Array:
-    """Texts as an Arrow array."""
-    encoded = [text.encode() for text in texts]
+def strings(texts: Sequence[str | None]) -> pa.Array:
+    """Texts as an Arrow array, null for None."""
+    encoded = [(text or "").encode() for text in texts]
     offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
-    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)))
+    known = np.array([text is not None for text in texts], np.bool_)
+    valid = None if known.all() else pa.py_buffer(np.packbits(known, bitorder="little"))
+    buffers = [valid, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
 
 
 def fixed_binary(octets: npt.NDArray[np.uint8]) -> pa.Array:

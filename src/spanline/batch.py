@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spanline import _decode
-from spanline.chunk import Chunk
-from spanline.errors import UsageError
+from spanline.chunk import Chunk, Interfaces
 from spanline.pool import Pool
 from spanline.schema import (
     ANALYSIS_DTYPE,
     DATAGRAM_DTYPE,
     LAYER_DTYPE,
+    MESSAGE_DTYPE,
     NO_STREAM,
     OTHER_STREAM_DTYPE,
     PACKET_DTYPE,
     PACKET_FLAGS,
     STREAM_DTYPE,
     TUNNEL_DTYPE,
-    fields_by_name,
 )
 
 Bytes = npt.NDArray[np.uint8]
 
 PROTOCOLS: tuple[str, ...] = _decode.PROTOCOLS
 """Names of the protocols by their number in `layers` and `verdict_layer`; as tshark's."""
+
+_ALL_PROTOCOLS = (1 << 64) - 1
 
 IP_PROTOCOLS = {"tcp": 6, "udp": 17}
 
@@ -49,14 +49,18 @@ class Batch:
     streams       structured array (schema.STREAM), one row a frame: the stream it is of; by Annotate
     other_streams structured array (schema.OTHER_STREAM), those of outer and quoted headers; by Annotate
     analysis      structured array (schema.ANALYSIS), one row a frame, of its innermost TCP; by Annotate(details=True)
+    messages      structured array (schema.MESSAGE), messages of applications; by Annotate(messages=True)
     numbers       the frames' numbers in the capture, from 1, uint64
     first_frame   the first of them; 0 when there are no rows
+    begun         time of the capture's first frame, ns since the epoch
+    previous      times of the frames that stood before these in the capture, int64[n]; the first one's own for itself
 
     Arrays are valid as long as they are held; their memory is used again when nothing refers to it any more.
     """
 
     def __init__(self, chunk: Chunk, packets: npt.NDArray[np.void], tunnels: npt.NDArray[np.void], decode: Decode,
-                 numbers: npt.NDArray[np.uint64], fragments: int = 0) -> None:  # fmt: skip
+                 numbers: npt.NDArray[np.uint64], fragments: int = 0, *, begun: int = 0,
+                 before: int = 0) -> None:  # fmt: skip
         self.packets = packets
         self.tunnels = tunnels
         self.numbers = numbers
@@ -64,9 +68,14 @@ class Batch:
         self.datagrams = np.empty(0, DATAGRAM_DTYPE)
         self.fragments = fragments
         self.applications: Sequence[tuple[str, ...]] = ((),)
+        self._listed: dict[int, npt.NDArray[np.void]] = {}
+        self.begun = begun
+        self._before = before
+        self._previous: npt.NDArray[np.int64] | None = None
         self.streams = np.empty(0, STREAM_DTYPE)
         self.other_streams = np.empty(0, OTHER_STREAM_DTYPE)
         self.analysis = np.empty(0, ANALYSIS_DTYPE)
+        self.messages = np.empty(0, MESSAGE_DTYPE)
         self._chunk = chunk
         self._decode = decode
 
@@ -80,19 +89,26 @@ class Batch:
     def select(self, rows: npt.NDArray[np.bool_]) -> Batch:
         """The batch of only some of its frames, in the same order: `rows` is a mask, bool[n]. The bytes are shared."""
         place = np.cumsum(rows) - 1
-        parts = self.tunnels, self.datagrams, self.other_streams
-        tunnels, datagrams, other_streams = (part[rows[part["packet"]]] for part in parts)
-        for part in tunnels, datagrams, other_streams:
+        parts = self.tunnels, self.datagrams, self.other_streams, self.messages
+        tunnels, datagrams, other_streams, messages = (part[rows[part["packet"]]] for part in parts)
+        for part in tunnels, datagrams, other_streams, messages:
             part["packet"] = place[part["packet"]]
         chunk = Chunk(self._chunk.buffer, self._chunk.records[rows], self._chunk.interfaces)
-        some = Batch(chunk, self.packets[rows], tunnels, self._decode, self.numbers[rows])
+        some = Batch(chunk, self.packets[rows], tunnels, self._decode, self.numbers[rows], begun=self.begun)
+        some._previous = self.previous[rows]
         some.buffers, some.datagrams, some.applications = self.buffers, datagrams, self.applications
         some.streams = self.streams[rows] if len(self.streams) else self.streams
         some.analysis = self.analysis[rows] if len(self.analysis) else self.analysis
-        some.other_streams = other_streams
+        some.other_streams, some.messages = other_streams, messages
         if self.fragments:
             some.fragments = int(np.count_nonzero(some.packets["flags"] & IS_FRAGMENT))
         return some
+
+    @property
+    def previous(self) -> npt.NDArray[np.int64]:
+        if self._previous is None:
+            self._previous = np.concatenate([[self._before], self.packets["timestamp"]])[:-1]
+        return self._previous
 
     def reassemble(self, table: _decode.Reassembly, pool: Pool) -> None:
         """Gives the fragments to `table`, and changes the rows of frames that complete a datagram: see Reassemble."""
@@ -113,7 +129,7 @@ class Batch:
         if datagram_count:
             self.datagrams = datagrams[:datagram_count]
             self.buffers = [self.buffers[0], octets[:used]]
-            self.__dict__.pop("layers", None)
+            self._listed.clear()
         if tunnel_count:
             both = np.concatenate([self.tunnels, tunnels[:tunnel_count]])
             self.tunnels = both[np.argsort(both["packet"], kind="stable")]
@@ -124,16 +140,29 @@ class Batch:
         return self._chunk.interfaces.link_types
 
     @property
+    def reassembled(self) -> Bytes:
+        """The bytes that `datagrams` are in; any, where there are none."""
+        return self.buffers[min(1, len(self.buffers) - 1)]
+
+    @property
     def paths(self) -> _decode.Paths:
         return self._decode.decoder.paths
 
-    @cached_property
+    @property
     def layers(self) -> npt.NDArray[np.void]:
         """Every header of every frame (schema.LAYER), in order, also those quoted inside ICMP errors.
 
         Optional parts of headers (a GRE key, a TCP option) follow their header as layers of their own.
         """
-        return self._decode.layers(self._chunk, self.buffers[-1], self.datagrams)
+        return self._headers(_ALL_PROTOCOLS)
+
+    def layers_in(self, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.void]:
+        """The `layers` of the frames of a mask, bool[n]."""
+        return self._headers(_ALL_PROTOCOLS, rows)
+
+    def headers(self, protocol: str, rows: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.void]:
+        """The headers of one protocol (schema.LAYER), in order; with `rows`, a mask bool[n], only in those frames."""
+        return self._headers(1 << PROTOCOLS.index(protocol), rows)
 
     def stream_numbers(self, protocol: str) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         """All tcp.stream or udp.stream numbers, by `protocol` "tcp" or "udp", after Annotate.
@@ -148,31 +177,19 @@ class Batch:
         order = np.argsort(packet, kind="stable") if len(others) else slice(None)
         return packet[order], stream[order]
 
-    def field(self, name: str) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.generic]]:
-        """All occurrences of a display-filter field (schema.FIELDS), outermost first within a frame.
+    def _headers(self, wanted: int, rows: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.void]:
+        known = self._listed.get(wanted)
+        if known is None:
+            known = self._decode.layers(self._chunk, self.packets, rows, self.reassembled, self.datagrams, wanted)
+            if rows is None:
+                self._listed[wanted] = known
+        elif rows is not None:
+            known = known[rows[known["packet"]]]
+        return known
 
-        Returns (packet, value): row numbers, uint32[n], and values, uint8/16/32[n] or uint8[n, width] for addresses. A
-        header that was cut off before the field has no occurrence of it. Raises UsageError for an unknown name.
-        """
-        field = fields_by_name().get(name)
-        if field is None:
-            raise UsageError(f"no field {name!r}", hint="spanline.schema.FIELDS lists them")
-        layers = self.layers
-        of_field = (layers["protocol"] == PROTOCOLS.index(field.protocol)) & (
-            layers["length"] >= field.offset + field.width
-        )
-        packet = layers["packet"][of_field]
-        at = layers["offset"][of_field].astype(np.int64) + field.offset
-        octets = np.empty((len(at), field.width), np.uint8)
-        for number, buffer in enumerate(self.buffers):
-            inside = layers["buffer"][of_field] == number
-            octets[inside] = buffer[at[inside, None] + np.arange(field.width)]
-        if field.kind != "number":
-            return packet, octets
-        value = octets.view(f">u{field.width}").ravel().astype(f"u{field.width}")
-        if field.mask:
-            value = (value & field.mask) >> field.shift
-        return packet, value
+    @property
+    def interfaces(self) -> Interfaces:
+        return self._chunk.interfaces
 
 
 def _twice(rows: npt.NDArray[Any], larger: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -186,14 +203,19 @@ class Decode:
     With `reassemble` rows stop at fragments that were captured whole, for a Reassemble to go on with.
     """
 
-    def __init__(self, *, vxlan_port: int = 4789, verify_checksums: bool = False, reassemble: bool = False) -> None:
+    def __init__(
+        self, *, vxlan_port: int | Collection[int] = 4789, verify_checksums: bool = False, reassemble: bool = False
+    ) -> None:
         self.decoder = _decode.Decoder(vxlan_port=vxlan_port, verify_checksums=verify_checksums, reassemble=reassemble)
         self._packets = Pool()
         self._tunnels = Pool()
         self._frames = 0
+        self._begun = self._before = 0
 
     def __call__(self, chunk: Chunk) -> Batch:
         count, first_frame = len(chunk.records), self._frames + 1
+        if count and not self._frames:
+            self._begun = self._before = int(chunk.records["timestamp"][0])
         self._frames += count
         packets = self._packets.take_rows(PACKET_DTYPE, count)
         octets = packets.view(np.uint8)
@@ -210,7 +232,11 @@ class Decode:
                 break
         numbers = np.arange(first_frame, first_frame + count, dtype=np.uint64)
         tunnels = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return Batch(chunk, packets, tunnels, self, numbers, self.decoder.fragments - fragments)
+        before = self._before
+        if count:
+            self._before = int(chunk.records["timestamp"][-1])
+        return Batch(chunk, packets, tunnels, self, numbers, self.decoder.fragments - fragments, begun=self._begun,
+                     before=before)  # fmt: skip
 
     def go_on(self, chunk: Chunk, table: _decode.Reassembly, numbers: npt.NDArray[np.uint64],
               packets: npt.NDArray[np.void], octets: Bytes, datagrams: npt.NDArray[np.void],
@@ -221,20 +247,27 @@ class Decode:
             packets.view(np.uint8), octets, datagrams.view(np.uint8), tunnels.view(np.uint8), start
         )  # fmt: skip
 
-    def layers(self, chunk: Chunk, assembled: Bytes, datagrams: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
-        records = chunk.records.view(np.uint8)
+    def layers(self, chunk: Chunk, packets: npt.NDArray[np.void], wanted_rows: npt.NDArray[np.bool_] | None,
+               assembled: Bytes, datagrams: npt.NDArray[np.void], wanted: int) -> npt.NDArray[np.void]:  # fmt: skip
+        """The headers of the frames of a batch: of protocols whose bit in `wanted` is set, in `wanted_rows`."""
+        common = (
+            chunk.buffer,
+            chunk.records.view(np.uint8),
+            chunk.interfaces.link_types,
+            packets.view(np.uint8),
+            None if wanted_rows is None else wanted_rows.view(np.uint8),
+            assembled,
+            datagrams.view(np.uint8),
+            wanted,
+        )
+        frames = len(packets) if wanted_rows is None else int(np.count_nonzero(wanted_rows))
+        each = 5 if wanted == _ALL_PROTOCOLS else 1
         parts: list[npt.NDArray[np.void]] = []
         done = 0
         while done < len(chunk.records):
-            rows = np.empty(_decode.LAYERS_PER_FRAME + 8 * (len(chunk.records) - done), LAYER_DTYPE)
-            done, written = self.decoder.layers(
-                chunk.buffer,
-                records,
-                chunk.interfaces.link_types,
-                assembled,
-                datagrams.view(np.uint8),
-                rows.view(np.uint8),
-                done,
-            )
+            rows = np.empty(_decode.LAYERS_PER_FRAME + each * frames + frames // 8, LAYER_DTYPE)
+            done, written = self.decoder.layers(*common, rows.view(np.uint8), done)
             parts.append(rows[:written].copy() if done < len(chunk.records) else rows[:written])
+        if len(parts) == 1:
+            return parts[0]
         return np.concatenate(parts) if parts else np.empty(0, LAYER_DTYPE)

@@ -25,6 +25,8 @@ class Interface:
     description: str = ""
     os: str = ""
     filter: str = ""
+    number: int | None = None
+    """In the list of its section of the file, from 0; None where the format has no such list."""
     statistics: dict[str, int] = field(default_factory=dict)
     """From the last statistics block: received, dropped, accepted, os_dropped, delivered; times in ns."""
 

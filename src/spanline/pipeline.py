@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -88,7 +88,7 @@ class Capture:
         self,
         paths: Sequence[PathLike],
         *,
-        vxlan_port: int = 4789,
+        vxlan_port: int | Collection[int] = 4789,
         verify_checksums: bool = False,
         reassemble: bool = True,
         threads: int = 1,
@@ -240,14 +240,14 @@ def _through(batch: Batch, transforms: Sequence[Transform]) -> Iterator[Batch]:
 def open(
     paths: PathLike | Sequence[PathLike],
     *,
-    vxlan_port: int = 4789,
+    vxlan_port: int | Collection[int] = 4789,
     verify_checksums: bool = False,
     reassemble: bool = True,
     threads: int = 1,
 ) -> Capture:
     """Opens a capture: a file, a pattern, a folder, "-" for standard input, or a list of these.
 
-    vxlan_port        UDP destination port that carries VXLAN
+    vxlan_port        UDP destination port that carries VXLAN, or several
     verify_checksums  compute TCP, UDP and ICMP checksums; off, because offloading makes them wrong at the sender
     reassemble        put fragmented IP datagrams together (transforms.reassemble.Reassemble); without, each frame is
                       shown by itself, and only the first fragment of a datagram has ports

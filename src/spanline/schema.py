@@ -8,7 +8,6 @@ The C structs in ext/records.h and ext/flow_record.h have the same layout; a tes
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
@@ -162,9 +161,11 @@ LAYER = (
     Column("packet", "u4", "uint32", "Packet", "", "row in the batch's packets"),
     Column("offset", "u4", "uint32", "Offset", "byte", "of the header, in the batch's buffers[buffer]"),
     Column("length", "u4", "uint32", "Length", "byte", "of the header"),
+    Column("size", "u4", "uint32", "Size", "byte", "captured, from the header's first byte to its layer's end"),
     Column("protocol", "u1", "uint8", "Protocol", "", "index into PROTOCOLS"),
     Column("buffer", "u1", "uint8", "Buffer", "", "index into the batch's buffers"),
-    Column("reserved", "(2,)u1", ""),
+    Column("ordinal", "u1", "uint8", "Ordinal", "", "among the frame's headers of this protocol, from 1"),
+    Column("reserved", "u1", ""),
 )
 
 DATAGRAM = (
@@ -172,6 +173,15 @@ DATAGRAM = (
     Column("offset", "u4", "uint32", "Offset", "byte", "in the batch's buffers[1]"),
     Column("length", "u4", "uint32", "Length", "byte", "of the datagram, without IP headers"),
     Column("protocol", "u4", "uint32", "Protocol", "", "IP protocol number of what it begins with"),
+)
+
+MESSAGE = (
+    Column("packet", "u4", "uint32", "Packet", "", "row in the batch's packets: the frame that completed it"),
+    Column("offset", "u4", "uint32", "Offset", "byte", "in the batch's buffers[buffer]"),
+    Column("length", "u4", "uint32", "Length", "byte", "of what was captured and kept of it"),
+    Column("application", "u2", "uint16", "Application", "", "index into the names of protocols.compiling"),
+    Column("buffer", "u1", "uint8", "Buffer", "", "index into the batch's buffers"),
+    Column("reserved", "u1", ""),
 )
 
 FRAGMENT = (
@@ -214,18 +224,6 @@ ANALYSIS = (
     Column("window_scale", "i2", "int16", "", "", "factor; -1 unknown, -2 unused", "tcp.window_size_scalefactor"),
     Column("completeness", "u1", "uint8", "", "", "bits, before this packet", "tcp.completeness"),
     Column("present", "u1", "uint8", "", "", "bits, named by schema.ANALYSIS_PRESENT"),
-)
-
-QUOTED = (
-    Column("source", "(16,)u1", "address"),
-    Column("destination", "(16,)u1", "address"),
-    Column("packet", "u4", "uint32", "Packet", "", "row in the batch's packets"),
-    Column("tcp_seq", "u4", "uint32"),
-    Column("source_port", "u2", "uint16"),
-    Column("destination_port", "u2", "uint16"),
-    Column("tcp_flags", "u2", "uint16"),
-    Column("protocol", "u1", "uint8", "Protocol", "", "IP protocol number: TCP or UDP"),
-    Column("reserved", "u1", ""),
 )
 
 OTHER_STREAM = (
@@ -306,6 +304,28 @@ TALLY_ENTRY_DTYPE = np.dtype(
     ]
 )
 """struct tally_entry of ext/tally.h: two ends, and what they sent."""
+
+
+TREE_NODE_DTYPE = np.dtype(
+    [
+        ("address", "u1", (16,)),
+        ("count", "u8"),
+        ("burst_start", "i8"),
+        ("newest_start", "i8"),
+        ("newest_count", "u4"),
+        ("older", "u4"),
+        ("window", "u4"),
+        ("burst", "u4"),
+        ("parent", "u4"),
+        ("port", "u2"),
+        ("place", "u1"),
+        ("reserved", "u1"),
+    ]
+)
+"""struct tree_node of ext/tree_nodes.h: what a TreeTally hands out."""
+
+TREE_QUOTE_DTYPE = np.dtype([("packet", "u4"), ("destination_port", "u2"), ("transport", "u1"), ("reserved", "u1")])
+"""struct tree_quote of ext/tree_tally.h: the last transport header that an ICMP error quotes."""
 
 _STREAM_DIRECTION = [
     ("last_seen", "i8"),
@@ -397,81 +417,7 @@ TUNNEL_DTYPE = dtype(TUNNEL)
 LAYER_DTYPE = dtype(LAYER)
 DATAGRAM_DTYPE = dtype(DATAGRAM)
 FRAGMENT_DTYPE = dtype(FRAGMENT)
+MESSAGE_DTYPE = dtype(MESSAGE)
 STREAM_DTYPE = dtype(STREAM)
 ANALYSIS_DTYPE = dtype(ANALYSIS)
-QUOTED_DTYPE = dtype(QUOTED)
 OTHER_STREAM_DTYPE = dtype(OTHER_STREAM)
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A display-filter field: `width` bytes at `offset` of each `protocol` header, in network order.
-
-    Widths of 1, 2 and 4 are unsigned numbers, masked and shifted right to the mask's lowest bit; of 6 and 16 and of
-    "ipv4" kind they are addresses. Names and meanings are tshark's.
-    """
-
-    name: str
-    protocol: str
-    offset: int
-    width: int
-    mask: int = 0
-    kind: str = "number"
-    description: str = ""
-
-    @property
-    def shift(self) -> int:
-        return (self.mask & -self.mask).bit_length() - 1 if self.mask else 0
-
-
-FIELDS = (
-    Field("eth.dst", "eth", 0, 6, kind="mac"),
-    Field("eth.src", "eth", 6, 6, kind="mac"),
-    Field("vlan.id", "vlan", 0, 2, 0x0FFF),
-    Field("vlan.priority", "vlan", 0, 2, 0xE000),
-    Field("ieee8021ad.id", "ieee8021ad", 0, 2, 0x0FFF),
-    Field("arp.opcode", "arp", 6, 2),
-    Field("ip.dsfield", "ip", 1, 1),
-    Field("ip.len", "ip", 2, 2),
-    Field("ip.id", "ip", 4, 2),
-    Field("ip.flags.mf", "ip", 6, 1, 0x20),
-    Field("ip.ttl", "ip", 8, 1),
-    Field("ip.proto", "ip", 9, 1),
-    Field("ip.src", "ip", 12, 4, kind="ipv4"),
-    Field("ip.dst", "ip", 16, 4, kind="ipv4"),
-    Field("ipv6.plen", "ipv6", 4, 2),
-    Field("ipv6.nxt", "ipv6", 6, 1),
-    Field("ipv6.hlim", "ipv6", 7, 1),
-    Field("ipv6.src", "ipv6", 8, 16, kind="ipv6"),
-    Field("ipv6.dst", "ipv6", 24, 16, kind="ipv6"),
-    Field("tcp.srcport", "tcp", 0, 2),
-    Field("tcp.dstport", "tcp", 2, 2),
-    Field("tcp.seq_raw", "tcp", 4, 4),
-    Field("tcp.ack_raw", "tcp", 8, 4),
-    Field("tcp.hdr_len", "tcp", 12, 1, 0xF0, description="in 4-byte words"),
-    Field("tcp.flags", "tcp", 12, 2, 0x0FFF),
-    Field("tcp.window_size_value", "tcp", 14, 2),
-    Field("tcp.options.mss_val", "tcp.options.mss", 2, 2),
-    Field("tcp.options.wscale.shift", "tcp.options.wscale", 2, 1),
-    Field("tcp.options.timestamp.tsval", "tcp.options.timestamp", 2, 4),
-    Field("tcp.options.timestamp.tsecr", "tcp.options.timestamp", 6, 4),
-    Field("udp.srcport", "udp", 0, 2),
-    Field("udp.dstport", "udp", 2, 2),
-    Field("udp.length", "udp", 4, 2),
-    Field("icmp.type", "icmp", 0, 1),
-    Field("icmp.code", "icmp", 1, 1),
-    Field("icmpv6.type", "icmpv6", 0, 1),
-    Field("icmpv6.code", "icmpv6", 1, 1),
-    Field("sctp.srcport", "sctp", 0, 2),
-    Field("sctp.dstport", "sctp", 2, 2),
-    Field("vxlan.flags", "vxlan", 0, 2),
-    Field("vxlan.vni", "vxlan", 4, 4, 0xFFFFFF00),
-    Field("gre.proto", "gre", 2, 2),
-    Field("gre.key", "gre.key", 0, 4),
-    Field("gre.sequence_number", "gre.sequence_number", 0, 4),
-)
-
-
-@cache
-def fields_by_name() -> dict[str, Field]:
-    return {field.name: field for field in FIELDS}

@@ -1,8 +1,9 @@
 /* The input is a list of frames of many link types. Decoded together, with so few tunnel rows that it stops and goes on,
  * each must give what it gives alone in a buffer that ends where the frame does. Rows point into their frame, or behind
- * it where a header was cut; tunnel and layer rows agree with the packet rows; the tree of stacks is a tree; fragments
- * are left alone where reassembly is to take them, and counted. */
-#include "decode.h"
+ * it where a header was cut; tunnel and layer rows agree with the packet rows; layers that follow from those rows, and
+ * those of some protocols only, are those of decoding again; the tree of stacks is a tree; fragments are left alone
+ * where reassembly is to take them, and counted. */
+#include "layers.h"
 #include "input.h"
 
 static uint16_t path_next[MAX_PATHS * PATH_STRIDE], path_parent[MAX_PATHS];
@@ -93,22 +94,40 @@ static void check_layers(const layer_row *layers, uint32_t count, const packet_r
     CHECK(stacked == depth);
 }
 
-static void check_all_layers(const decoder *d, const frame_list *list, const packet_row *rows) {
-    const uint32_t capacity = MAX_LAYERS * 11 + 3;
-    layer_output out = {room(capacity, sizeof *out.rows), 0, capacity};
+/* Layers that follow from the rows of plain frames are those that decoding again lists. */
+static void check_plain_layers(const decoder *d, const decoder *without_paths, layer_request request, uint32_t from,
+                               uint32_t done, const layer_output *expected) {
+    layer_output out = {.rows = room(expected->capacity, sizeof *out.rows), .capacity = expected->capacity,
+                        .wanted = expected->wanted};
+    plain_paths_find(&request.plain, d->paths);
+    CHECK(list_layers(without_paths, &request, from, &out) == done && out.count == expected->count);
+    CHECK(out.count == 0 || memcmp(out.rows, expected->rows, out.count * sizeof *out.rows) == 0);
+    free(out.rows);
+}
+
+static void check_all_layers(const decoder *d, const frame_list *list, const packet_row *rows, uint64_t wanted) {
+    const uint32_t capacity = LAYERS_PER_FRAME + 3;
+    layer_output out = {.rows = room(capacity, sizeof *out.rows), .capacity = capacity, .wanted = wanted};
+    layer_request request = {.data = list->bytes, .records = list->records, .count = list->count};
     decoder without_paths = *d;
     without_paths.paths = NULL;
     for (uint32_t from = 0; from < list->count;) {
         out.count = 0;
-        uint32_t done = list_layers(&without_paths, list->bytes, list->records, from, list->count, NULL, NULL, 0, &out);
+        request.packets = NULL;
+        uint32_t done = list_layers(&without_paths, &request, from, &out);
         uint32_t at = 0;
         CHECK(done > from && done <= list->count && out.count <= capacity);
+        request.packets = rows;
+        check_plain_layers(d, &without_paths, request, from, done, &out);
         for (; from < done; from++) {
             uint32_t first = at;
             while (at < out.count && out.rows[at].packet == from) {
+                CHECK(wanted >> out.rows[at].protocol & 1);
                 at++;
             }
-            check_layers(out.rows + first, at - first, &rows[from], from);
+            if (wanted == ~(uint64_t)0) {
+                check_layers(out.rows + first, at - first, &rows[from], from);
+            }
         }
         CHECK(at == out.count);
     }
@@ -125,7 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     path_table paths = {.next = path_next, .parent = path_parent, .protocol = path_protocol, .count = first};
     memset(&counters, 0, sizeof counters);
     decoder d = {.seed = {{1, 2, 3, 4}}, .paths = &paths, .counters = &counters, .link_types = link_types,
-                 .interface_count = INTERFACES, .vxlan_port = 4789, .verify_checksums = steering[1] & 1,
+                 .interface_count = INTERFACES, .vxlan_ports = vxlan_ports(), .verify_checksums = steering[1] & 1,
                  .reassemble = steering[1] >> 1 & 1};
     packet_row *rows = room(list.count, sizeof *rows);
     tunnel_row *all = room(list.count * MAX_TUNNELS, sizeof *all);
@@ -160,7 +179,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     CHECK(at == tunnel_count && seen.undecodable == undecodable && seen.fragments == fragments);
     CHECK(seen.too_deep <= list.count);
     CHECK(seen.too_deep == 0 || (seen.too_deep_first >= 1 && seen.too_deep_first <= list.count));
-    check_all_layers(&d, &list, rows);
+    check_all_layers(&d, &list, rows, ~(uint64_t)0);
+    check_all_layers(&d, &list, rows, (uint64_t)1 << steering[2] % PROTOCOL_COUNT | (uint64_t)1 << PROTOCOL_TCP_MSS);
     memset(path_next, 0, PATH_STRIDE * sizeof *path_next);
     memset(path_next + first * PATH_STRIDE, 0, (paths.count - first) * PATH_STRIDE * sizeof *path_next);
     free(out.rows);

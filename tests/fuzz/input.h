@@ -16,6 +16,12 @@ enum { STEERING = 8, MAX_FRAMES = 256 };
 /* Called by libFuzzer, and by replay.c where there is none. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* What a decoder takes for VXLAN: port 4789. */
+static inline const uint8_t *vxlan_ports(void) {
+    static const uint8_t ports[65536 / 8] = {[4789 / 8] = 1 << 4789 % 8};
+    return ports;
+}
+
 /* An invariant: when it does not hold, the input is a finding. */
 #define CHECK(condition) ((condition) ? (void)0 : check_failed(#condition, __FILE__, __LINE__))
 

@@ -7,6 +7,7 @@
 #define defrag_add fed
 #define defrag_take taken
 #define defrag_drop dropped
+#include "layers.h"
 #include "reassemble.h"
 #undef defrag_add
 #undef defrag_take
@@ -151,14 +152,16 @@ static void *moved(void *old, size_t used, size_t more, size_t size) {
 static void check_layers(const decoder *d, const frame_list *list, uint32_t from, uint32_t count,
                          const reassembly_output *out) {
     enum { CAPACITY = MAX_LAYERS * 22 };
-    layer_output layers = {room(CAPACITY, sizeof *layers.rows), 0, CAPACITY};
+    layer_output layers = {.rows = room(CAPACITY, sizeof *layers.rows), .capacity = CAPACITY, .wanted = ~(uint64_t)0};
+    const layer_request request = {.data = list->bytes, .records = list->records + from, .count = count,
+                                   .assembled = out->bytes, .datagrams = out->datagrams,
+                                   .datagram_count = out->datagram_count};
     decoder lister = *d;
     lister.paths = NULL;
     for (uint32_t done = 0, next = 0; done < count;) {
         const uint32_t before = done;
         layers.count = 0;
-        done = list_layers(&lister, list->bytes, list->records + from, done, count, out->bytes, out->datagrams,
-                           out->datagram_count, &layers);
+        done = list_layers(&lister, &request, done, &layers);
         CHECK(done > before && done <= count);
         for (uint32_t n = 0; n < layers.count; n++) {
             const layer_row *layer = &layers.rows[n];
@@ -349,7 +352,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const uint32_t first = steering[7] < 128 ? 1 : MAX_PATHS - steering[7] % 16U; /* nearly full */
     path_table paths = {.next = path_next, .parent = path_parent, .protocol = path_protocol, .count = first};
     const decoder d = {.seed = {{1, 2, 3, 4}}, .paths = &paths, .counters = &counters, .link_types = link_types,
-                       .interface_count = INTERFACES, .vxlan_port = 4789, .verify_checksums = steering[6] >> 1 & 1,
+                       .interface_count = INTERFACES, .vxlan_ports = vxlan_ports(), .verify_checksums = steering[6] >> 1 & 1,
                        .reassemble = 1};
     packet_row *rows = room(list.count, sizeof *rows);
     const uint32_t capacity = (list.count + 1) * MAX_TUNNELS;

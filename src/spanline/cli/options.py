@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from spanline.errors import UsageError
 from spanline.relay import cores
 
 Decorated = Callable[..., Any]
@@ -43,6 +44,27 @@ def size_in_bytes(text: str) -> int:
     return count
 
 
+def ports_decoded_as(text: str) -> frozenset[int]:
+    """The ports of udp.port==4789,vxlan, where 4789-4791 and 4789:3 stand for several, as in tshark's -d."""
+    layer, equals, rest = text.partition("==")
+    selector, comma, protocol = rest.partition(",")
+    if not equals or not comma:
+        raise UsageError(f"-d {text!r}: not LAYER==PORT,PROTOCOL", hint="write -d udp.port==4789,vxlan")
+    if layer.strip() != "udp.port":
+        raise UsageError(f"-d {text!r}: {layer.strip()!r} cannot be chosen by", hint="only udp.port can")
+    if protocol.strip() != "vxlan":
+        raise UsageError(f"-d {text!r}: not decoded as {protocol.strip()!r} on demand", hint="only vxlan is")
+    match = re.fullmatch(r"\s*(0x[0-9a-fA-F]+|\d+)\s*(?:([-:])\s*(0x[0-9a-fA-F]+|\d+))?\s*", selector)
+    first = int(match[1], 0 if match[1].startswith("0x") else 10) if match else 0
+    last = first
+    if match and match[2]:
+        second = int(match[3], 0 if match[3].startswith("0x") else 10)
+        last = second if match[2] == "-" else first + second - 1
+    if not 0 < first <= last <= 65535:
+        raise UsageError(f"-d {text!r}: {selector.strip()!r} is no UDP port", hint="1 to 65535, N-M or N:COUNT")
+    return frozenset(range(first, last + 1))
+
+
 def stage_memory(memory: int) -> int:
     """What stages may take of the bytes that spanline may take."""
     return max(memory - _PROGRAM, 1)
@@ -53,7 +75,7 @@ class Inputs:
     """What to read, and how."""
 
     paths: tuple[str, ...]
-    vxlan_port: int
+    vxlan_ports: frozenset[int]
     verify_checksums: bool
     threads: int
     quiet: bool
@@ -85,12 +107,14 @@ def reads_captures(function: Decorated) -> Decorated:
         *,
         paths: tuple[str, ...],
         vxlan_port: int,
+        decode_as: tuple[str, ...],
         verify_checksums: bool,
         threads: int | None,
         quiet: bool,
         **others: Any,
     ) -> Any:
-        inputs = Inputs(paths, vxlan_port, verify_checksums, threads or cores(), quiet)
+        vxlan_ports = frozenset({vxlan_port}).union(*map(ports_decoded_as, decode_as))
+        inputs = Inputs(paths, vxlan_ports, verify_checksums, threads or cores(), quiet)
         return function(inputs=inputs, **others)
 
     return _together(
@@ -101,6 +125,13 @@ def reads_captures(function: Decorated) -> Decorated:
             default=4789,
             show_default=True,
             help="UDP destination port that carries VXLAN.",
+        ),
+        click.option(
+            "-d",
+            "decode_as",
+            multiple=True,
+            metavar="udp.port==N,vxlan",
+            help="UDP destination ports that carry VXLAN too: N, N-M or N:COUNT, as tshark has it. Can be repeated.",
         ),
         click.option("--checksums", "verify_checksums", is_flag=True, help="Verify TCP, UDP and ICMP checksums."),
         click.option(

@@ -7,25 +7,71 @@ from dataclasses import replace
 import click
 
 from spanline.cli.options import Inputs, Output, reads_captures, writes
+from spanline.errors import UsageError
 
 
 @click.command("packets")
 @click.option("-n", "--count", type=click.IntRange(0), help="Stop after this many frames; 0 is all.")
+@click.option("-V", "trees", is_flag=True, help="Print each frame as a tree: where each field stands, and its value.")
+@click.option("-T", "shape", type=click.Choice(["fields", "json"]), help="Print fields as tshark does.")
+@click.option("-e", "names", multiple=True, metavar="FIELD", help="With -T, a field to print: ip.src. Can be repeated.")
+@click.option("-E", "styles", multiple=True, metavar="NAME=VALUE", help="How -T prints, as in tshark: header=y.")
 @writes("table", "json", "csv", "parquet")
 @reads_captures
-def command(inputs: Inputs, output: Output, count: int | None) -> None:
+def command(
+    inputs: Inputs,
+    output: Output,
+    count: int | None,
+    trees: bool,
+    shape: str | None,
+    names: tuple[str, ...],
+    styles: tuple[str, ...],
+) -> None:
     """List frames, a line each.
 
     Number, time of day (UTC), source, destination, protocol, VNI, length, and what the transport header says. Addresses
     and ports are those of the innermost IP layer. Sequence numbers are raw. A frame that could not be read to its end
     says where: [truncated at tcp].
-    """
-    from spanline.cli.reading import conclude, follow, open_capture
-    from spanline.cli.show import show_packets
 
+    -T fields -e ip.src -e tcp.dstport prints display-filter fields as tshark does, -T json objects of tshark's shape.
+    """
+    from spanline.cli.field_options import fields_named, line_style
+    from spanline.cli.reading import conclude, follow, open_capture
+    from spanline.cli.show import first_batches, show_packets
+
+    _require_one_shape(output, trees, shape, names, styles)
+    fields, style = fields_named(names), line_style(styles)
     # Whoever asks for the first few wants to hear of nothing behind them.
     capture = open_capture(replace(inputs, threads=1) if count else inputs)
     # A progress bar between lines would only be in their way.
     quiet = inputs.quiet or output.path is None
-    show_packets(capture, follow(capture, quiet=quiet), count or None, output)
+    if shape is None and not trees:
+        show_packets(capture, follow(capture, quiet=quiet), count or None, output)
+        conclude(capture.problems)
+        return
+    from spanline.cli.field_view import show_fields, show_objects, show_trees
+
+    wanted = first_batches(follow(capture, quiet=quiet), count or None)
+    if trees:
+        show_trees(wanted, output)
+    elif shape == "fields":
+        show_fields(wanted, fields, style, output)
+    else:
+        show_objects(wanted, fields, style.occurrence, output)
+    wanted.close()
     conclude(capture.problems)
+
+
+def _require_one_shape(
+    output: Output, trees: bool, shape: str | None, names: tuple[str, ...], styles: tuple[str, ...]
+) -> None:
+    """Raises UsageError when what is asked for does not go together."""
+    if shape is None and (names or styles):
+        raise UsageError("-e and -E say what -T prints", hint="add -T fields")
+    if shape == "fields" and not names:
+        raise UsageError("-T fields prints the fields of -e", hint="add -e ip.src")
+    if trees and shape is not None:
+        raise UsageError("-V and -T are two ways to print frames", hint="leave one out")
+    if (trees or shape) and output.format != "table":
+        ways = f"{'-V' if trees else '-T'} and {output.format}"
+        raise UsageError(f"{ways} are two ways to print frames", hint="leave one out")

@@ -37,7 +37,7 @@ def open_capture(inputs: Inputs, paths: Sequence[str] | None = None) -> Capture:
         raise click.UsageError("standard input is a terminal; give it a capture: spanline … - < capture.pcap")
     return spanline.open(
         list(paths or inputs.paths),
-        vxlan_port=inputs.vxlan_port,
+        vxlan_port=inputs.vxlan_ports,
         verify_checksums=inputs.verify_checksums,
         threads=inputs.threads,
     )

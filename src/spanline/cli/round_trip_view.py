@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import pyarrow as pa
 from rich.console import Console
 
-from spanline.arrow import address_text
-from spanline.cli.flow_view import endpoint
 from spanline.cli.screen import Line, aligned, column_widths, draw_lines
 from spanline.cli.text import UNKNOWN, duration, plural, quantity
+from spanline.stages.ends import end_text
 from spanline.stages.round_trips import METRICS, PERCENTILES
 
 _RANKS = tuple(PERCENTILES)
@@ -39,7 +38,7 @@ def _rows(times: pa.Table) -> tuple[list[str], list[list[str]]]:
     headings = ["Server", *(["VNI"] if has_vni else []), "Count", *_RANKS]
     rows = []
     for row in times.to_pylist():
-        server = "".join(endpoint(address_text(row["server"]), str(row["port"])))
+        server = end_text(row["server"], row["port"])
         tunnel = [UNKNOWN if row["vni"] is None else str(row["vni"])] if has_vni else []
         rows.append([server, *tunnel, quantity(row["count"]), *(duration(row[name]) for name in _RANKS)])
     return headings, rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from spanline.cli.options import Output
@@ -64,12 +64,33 @@ def show_round_trips(times: pa.Table, metric: str, limit: int | None, output: Ou
         write(times.slice(0, limit), output)
 
 
+def show_conversation(
+    number: int, flow: pa.Table, frames: pa.Table, limit: int | None, left_out: int, output: Output
+) -> None:
+    """The first `limit` of the `frames` of a handshake, of which `left_out` are not there, and their `flow`."""
+    here = frames.slice(0, limit)
+    if output.format == "table":
+        from spanline.cli.follow_view import plain_row, print_conversation
+
+        with page(output) as target:
+            print_conversation(number, plain_row(flow), here, frames.num_rows - here.num_rows + left_out, target)
+    elif output.format == "json":
+        from spanline.arrow import textual
+        from spanline.community import with_community_id
+
+        facts = textual(with_community_id(flow)).to_pylist()[0]
+        with open_stream(output.path) as stream:
+            write_objects([{"tcp_stream": number, **facts, "frames": textual(here).to_pylist()}], stream)
+    else:
+        write(here, output)
+
+
 def show_packets(capture: Capture, batches: Iterator[Batch], count: int | None, output: Output) -> None:
     """The frames of `batches`, the first `count` of them, each batch as soon as it is there."""
     from spanline.arrow import arrow_schema
     from spanline.stages.packet_list import PACKET_LIST, packets_table
 
-    wanted = _first(batches, count)
+    wanted = first_batches(batches, count)
     if output.format != "table":
         with open_output(output.path, output.format) as writer:
             # A capture without frames makes a file with all columns.
@@ -88,7 +109,7 @@ def show_packets(capture: Capture, batches: Iterator[Batch], count: int | None, 
             stream.flush()  # of a pipe, the next frames may be a long time coming
 
 
-def _first(batches: Iterator[Batch], count: int | None) -> Iterator[tuple[Batch, int]]:
+def first_batches(batches: Iterator[Batch], count: int | None) -> Generator[tuple[Batch, int]]:
     """Batches, each with how many of its frames are wanted, until `count` are reached."""
     left = count
     for batch in batches:

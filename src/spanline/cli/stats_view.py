@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from spanline.pipeline import Stage
 
 VIEWS: Mapping[str, str] = {
+    "hierarchy": "spanline.cli.stats_view_hierarchy:HierarchyView",
     "conversations": "spanline.cli.stats_view_conversations:ConversationsView",
     "endpoints": "spanline.cli.stats_view_conversations:EndpointsView",
+    "destinations": "spanline.cli.stats_view_trees:DestinationsView",
+    "hosts": "spanline.cli.stats_view_trees:HostsView",
     "io": "spanline.cli.stats_view_io:IoView",
     "verdicts": "spanline.cli.stats_view_verdicts:VerdictsView",
 }

@@ -92,6 +92,7 @@ class CaptureFile:
         self.name = "standard input" if path == "-" else path
         self.info = FileInfo(self.name)
         self._interfaces = interfaces
+        self._in_section = 0  # interfaces of the current one so far
         self._problems = problems
         self._pool = pool
         self._on_wait = on_wait
@@ -214,11 +215,14 @@ class CaptureFile:
             order = "<" if (sys.byteorder == "little") != bool(mark["swapped"]) else ">"
             if mark["type"] == pcapng_blocks.SECTION:
                 self.info.sections.append(self._kept(pcapng_blocks.section_texts(body, order)))
+                self._in_section = 0
                 continue
             number = int(numbers[mark["interface"]])
             if number == Interfaces.LIMIT:
                 continue
             if mark["type"] == pcapng_blocks.INTERFACE:
+                self._interfaces[number].number = self._in_section
+                self._in_section += 1
                 for name, text in self._kept(pcapng_blocks.interface_texts(body, order)).items():
                     setattr(self._interfaces[number], name, text)
             else:

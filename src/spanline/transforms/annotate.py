@@ -1,4 +1,4 @@
-"""Annotate: which stream each frame is of, and what its TCP segment means there."""
+"""Annotate: which stream each frame is of, what its TCP segment means there, and which applications it has."""
 
 from __future__ import annotations
 
@@ -8,16 +8,28 @@ from typing import Any
 
 import numpy as np
 
+from spanline._applications import BYTES_PER_STREAM, Applications
 from spanline._decode import SEED
 from spanline._streams import StreamTable
 from spanline.batch import Batch
 from spanline.errors import UsageError
 from spanline.pool import Pool
-from spanline.schema import ANALYSIS_DTYPE, OTHER_STREAM_DTYPE, SEGMENT_DTYPE, STREAM_DTYPE, STREAM_RECORD_DTYPE
-from spanline.transforms.quoted_headers import quoted_headers
+from spanline.protocols.compiling import application_set
+from spanline.schema import (
+    ANALYSIS_DTYPE,
+    MESSAGE_DTYPE,
+    OTHER_STREAM_DTYPE,
+    SEGMENT_DTYPE,
+    STREAM_DTYPE,
+    STREAM_RECORD_DTYPE,
+)
 
 MEMORY = 512 << 20
 """Bytes for what is known of streams: some two million of them."""
+
+
+_MESSAGES = 16 << 20
+"""Bytes of them for the beginnings of messages that are not whole yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +50,8 @@ class AnnotateCounters:
 
 
 class Annotate:
-    """Numbers streams and analyses TCP. A Transform: behind those that put together, remove or reorder frames.
+    """Numbers streams, analyses TCP and names applications. A Transform: behind those that put together, remove or
+    reorder frames.
 
     feed() gives the batch it got, with its `streams` and `other_streams`, and with `analysis` when `details` are
     wanted. Numbers and analysis are those of Wireshark 4.0 reading the same capture once, with default preferences: a
@@ -46,18 +59,27 @@ class Annotate:
     SYN comes with another initial sequence number. What is said of a frame depends only on those before it, and not on
     how frames are cut into batches.
 
+    A packet's `application` says what Wireshark finds behind its transport header: a message that TCP splits is the
+    segment's that completes it.
+
     details   fill `analysis`, too
+    messages  fill `messages`, too, and buffers[2] with those of them that came in several segments
     memory    bytes for what is known of streams, at least 16 MiB; when they are full, the least recently used go
 
     Raises UsageError when memory is too small.
     """
 
-    def __init__(self, *, details: bool = False, memory: int = MEMORY) -> None:
+    def __init__(self, *, details: bool = False, messages: bool = False, memory: int = MEMORY) -> None:
         if memory < 1 << 24:
             raise UsageError(f"{memory} bytes are too few for streams", hint="at least 16 MiB")
-        self._table = StreamTable(memory, seed=SEED)
+        pending = min(_MESSAGES, memory // 8)
+        share = STREAM_RECORD_DTYPE.itemsize / (STREAM_RECORD_DTYPE.itemsize + BYTES_PER_STREAM)
+        self._table = StreamTable(int((memory - pending) * share), seed=SEED)
+        self._applications = Applications(application_set(), pending)
         self._details = details
-        self._pool = Pool()
+        self._messages = messages
+        self._streams = Pool()
+        self._analysis = Pool()
 
     @property
     def counters(self) -> AnnotateCounters:
@@ -65,6 +87,7 @@ class Annotate:
 
     def feed(self, batch: Batch) -> Iterable[Batch]:
         self._find_streams(batch)
+        self._find_applications(batch)
         return (batch,)
 
     def flush(self) -> Iterable[Batch]:
@@ -72,31 +95,44 @@ class Annotate:
         return ()
 
     def _find_streams(self, batch: Batch) -> None:
-        quoted = quoted_headers(batch)
-        batch.streams = self._pool.take_rows(STREAM_DTYPE, len(batch))
+        batch.streams = self._streams.take_rows(STREAM_DTYPE, len(batch))
         if self._details:
-            batch.analysis = self._pool.take_rows(ANALYSIS_DTYPE, len(batch))
-        others = np.empty(len(batch.tunnels) + len(quoted), OTHER_STREAM_DTYPE)
-        count = self._table.update(
+            batch.analysis = self._analysis.take_rows(ANALYSIS_DTYPE, len(batch))
+        others = self._table.update(
             batch.packets.view(np.uint8),
             batch.numbers,
             batch.tunnels.view(np.uint8),
-            quoted.view(np.uint8),
             batch.buffers,
             batch.streams.view(np.uint8),
             batch.analysis.view(np.uint8) if self._details else None,
-            others.view(np.uint8),
         )
-        batch.other_streams = others[:count]
+        batch.other_streams = others.view(OTHER_STREAM_DTYPE)
+
+    def _find_applications(self, batch: Batch) -> None:
+        found = self._applications.update(
+            batch.packets.view(np.uint8),
+            batch.streams.view(np.uint8),
+            self._table.slots,
+            batch.buffers,
+            batch.paths.last_protocols(),
+            self._messages,
+        )
+        batch.applications = self._applications
+        if found:
+            messages, assembled = found
+            batch.messages = messages.view(MESSAGE_DTYPE)
+            batch.buffers = [*batch.buffers[:2], *[assembled[:0]] * (2 - len(batch.buffers)), assembled]
 
     def state(self) -> dict[str, Any]:
         """All that is known of streams: {"counters": numbers by name, "records": rows of STREAM_RECORD_DTYPE, each in
-        its slot, "segments": rows of SEGMENT_DTYPE, by slot, direction and age}."""
+        its slot, "segments": rows of SEGMENT_DTYPE, by slot, direction and age, "applications": what waits
+        in them, as bytes}."""
         records, segments = self._table.save()
         return {
             "counters": asdict(self.counters),
             "records": records.view(STREAM_RECORD_DTYPE),
             "segments": segments.view(SEGMENT_DTYPE),
+            "applications": self._applications.save(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -106,5 +142,6 @@ class Annotate:
             self._table.load(
                 state["records"].view(np.uint8), state["segments"].view(np.uint8), tuple(asdict(counters).values())
             )
+            self._applications.load(*state["applications"])
         except ValueError as error:
             raise UsageError(str(error)) from error

@@ -1,0 +1,21 @@
+"""Application protocols, one a file: what tells them, and how their messages follow one another.
+
+A module of this package that has `PROTOCOLS`, a tuple of language.Application, is found by itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+
+from spanline.protocols.language import Application
+
+
+@cache
+def applications() -> tuple[Application, ...]:
+    """All of them, by the name of their module."""
+    found: list[Application] = []
+    for module in sorted(pkgutil.iter_modules(__path__), key=lambda one: one.name):
+        found += getattr(importlib.import_module(f"{__name__}.{module.name}"), "PROTOCOLS", ())
+    return tuple(found)

@@ -1,0 +1,11 @@
+"""Google's QUIC before it was standardised: |flags 1|connection id 8|version "Q0…"|."""
+
+from spanline.protocols.language import Application, starts, u8
+
+PROTOCOLS = (
+    Application(
+        "gquic",
+        "Google QUIC",
+        udp_content=(u8(0).bits(0xC9) == 0x09) & (starts(b"Q0", at=9) | starts(b"Q1", at=9)),
+    ),
+)

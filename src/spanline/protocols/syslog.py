@@ -1,0 +1,5 @@
+"""Syslog. RFC 5426."""
+
+from spanline.protocols.language import Application
+
+PROTOCOLS = (Application("syslog", "Syslog", udp_ports=(514,)),)

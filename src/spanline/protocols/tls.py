@@ -1,0 +1,21 @@
+"""TLS. RFC 8446 section 5.1: |type 1|version 2|length 2|"""
+
+from spanline.protocols import openvpn
+from spanline.protocols.language import Application, Expression, Inside, be16, size, u8
+
+_RECORD: Expression = u8(0).among({20, 21, 22, 23, 24}) & (u8(1) == 3)
+
+PROTOCOLS = (
+    Application(
+        "tls",
+        "TLS",
+        tcp_ports=(
+            443, 636, 993, 995, 465, 853, 2443, 3249, 1300, 3250, 3251, 3252, 27017, 5671, 5868, 5684, 19999, 324,
+            5061, 802, 3496, 8883, 11207, 2221,
+        ),
+        tcp_content=_RECORD & u8(2).among({0, 1, 2, 3, 4}),
+        framing="records",
+        length=(_RECORD & (be16(3) + 5)) | size,
+        inside=(Inside("openvpn", openvpn.CONTENT_AT, openvpn.HAS_CONTENT),),
+    ),
+)  # fmt: skip
