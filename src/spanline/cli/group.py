@@ -19,6 +19,7 @@ from spanline.errors import SpanlineError
 COMMANDS = ("crunch", "flows", "rtt", "packets", "info", "stats", "completion")
 """Each is the variable `command` of the module of its name, which is imported when it is needed."""
 
+UNWANTED = 1
 FAILED = 2
 INTERRUPTED = 128 + signal.SIGINT
 BROKEN_PIPE = 128 + 13  # SIGPIPE, which Windows lacks
