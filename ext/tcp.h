@@ -7,6 +7,7 @@
 #define SPANLINE_TCP_H
 
 #include "history.h"
+#include "tcp_options.h"
 
 enum {
     /* A SYN or RST with a sequence number this far off tells nothing about retransmission (Zeek). */
@@ -285,36 +286,13 @@ ALWAYS_INLINE void tcp_track(flow_record *flow, int way, const packet_row *row) 
 
 /* The TCP timestamps option of a segment: TSval and TSecr. specification: RFC 7323 section 3 */
 static inline int tcp_timestamps(const packet_row *row, bytes_view buffer, uint32_t *value, uint32_t *echo) {
-    if (row->transport_length < 20 || row->transport_length > row->payload_offset) {
+    bytes_view option;
+    if (!tcp_option(row, buffer, 8, 10, &option)) {
         return 0;
     }
-    uint64_t frame_end = (uint64_t)row->frame_offset + row->captured_length; /* maybe before the end of the header */
-    cursor c = {buffer.data, row->payload_offset - row->transport_length + 20, row->payload_offset};
-    bytes_view option;
-    if (row->payload_buffer == 0 && c.end > frame_end) {
-        c.end = (uint32_t)frame_end;
-    }
-    if (c.end > buffer.length) { /* a row that no decoder made */
-        c.end = buffer.length;
-    }
-    while (cursor_peek(&c, 1, &option) && view_u8(option, 0) != 0) {
-        uint32_t kind = view_u8(option, 0), length = 1;
-        if (kind != 1) {
-            if (!cursor_peek(&c, 2, &option) || view_u8(option, 1) < 2) {
-                return 0;
-            }
-            length = view_u8(option, 1);
-        }
-        if (!cursor_take(&c, length, &option)) {
-            return 0;
-        }
-        if (kind == 8 && length == 10) {
-            *value = view_be32(option, 2);
-            *echo = view_be32(option, 6);
-            return 1;
-        }
-    }
-    return 0;
+    *value = view_be32(option, 2);
+    *echo = view_be32(option, 6);
+    return 1;
 }
 
 static inline void rtt_syn(flow_record *flow, int way, const packet_row *row, bytes_view buffer) {

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from spanline import _decode, _flows, _framing, schema
+from spanline import _decode, _flows, _framing, _streams, schema
 from spanline.arrow import arrow_schema, arrow_type
 from spanline.stages.flows import Flows
 from tests.craft import ethernet, icmp, ipv4, ipv6, mac, option, tcp, udp, vlan
@@ -31,6 +31,13 @@ STRUCTS = {
     "layer_row": (schema.LAYER_DTYPE, _decode.LAYER_SIZE, 20),
     "datagram_row": (schema.DATAGRAM_DTYPE, _decode.DATAGRAM_SIZE, 16),
     "fragment_row": (schema.FRAGMENT_DTYPE, _decode.FRAGMENT_SIZE, 64),
+    "packet_row of the stream table": (schema.PACKET_DTYPE, _streams.PACKET_SIZE, 128),
+    "tunnel_row of the stream table": (schema.TUNNEL_DTYPE, _streams.TUNNEL_SIZE, 64),
+    "stream_row": (schema.STREAM_DTYPE, _streams.STREAM_SIZE, 16),
+    "other_stream_row": (schema.OTHER_STREAM_DTYPE, _streams.OTHER_STREAM_SIZE, 12),
+    "analysis_row": (schema.ANALYSIS_DTYPE, _streams.ANALYSIS_SIZE, 64),
+    "stream_record": (schema.STREAM_RECORD_DTYPE, _streams.RECORD_SIZE, 192),
+    "sent_segment": (schema.SEGMENT_DTYPE, _streams.SEGMENT_SIZE, 16),
     "flow_record": (schema.FLOW_RECORD_DTYPE, _flows.RECORD_SIZE, 384),
 }
 
@@ -91,7 +98,7 @@ def test_rows_have_no_holes_and_fields_are_aligned(name: str) -> None:
         assert wide == sorted(wide, reverse=True), "fields go from large to small"
 
 
-@pytest.mark.parametrize("name", ["packet_row", "tunnel_row", "flow_record"])
+@pytest.mark.parametrize("name", ["packet_row", "tunnel_row", "flow_record", "analysis_row", "stream_record"])
 def test_rows_are_whole_cache_lines(name: str) -> None:
     assert STRUCTS[name][0].itemsize % 64 == 0
 

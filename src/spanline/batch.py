@@ -11,7 +11,17 @@ import numpy.typing as npt
 from spanline import _decode
 from spanline.chunk import Chunk, Interfaces
 from spanline.pool import Pool
-from spanline.schema import DATAGRAM_DTYPE, LAYER_DTYPE, PACKET_DTYPE, PACKET_FLAGS, TUNNEL_DTYPE
+from spanline.schema import (
+    ANALYSIS_DTYPE,
+    DATAGRAM_DTYPE,
+    LAYER_DTYPE,
+    NO_STREAM,
+    OTHER_STREAM_DTYPE,
+    PACKET_DTYPE,
+    PACKET_FLAGS,
+    STREAM_DTYPE,
+    TUNNEL_DTYPE,
+)
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -19,6 +29,7 @@ PROTOCOLS: tuple[str, ...] = _decode.PROTOCOLS
 """Names of the protocols by their number in `layers` and `verdict_layer`; as tshark's."""
 
 _ALL_PROTOCOLS = (1 << 64) - 1
+IP_PROTOCOLS = {"tcp": 6, "udp": 17}
 
 IS_FRAGMENT = 1 << PACKET_FLAGS.index("is-fragment")
 
@@ -33,6 +44,9 @@ class Batch:
     datagrams     structured array (schema.DATAGRAM), what in buffers[1] is whose
     fragments     how many rows stopped at a fragment that no Reassemble has seen yet
     applications  what may stand behind a transport header, as names in order; `application` is an index into it
+    streams       structured array (schema.STREAM), one row a frame: the stream it is of; by Annotate
+    other_streams structured array (schema.OTHER_STREAM), those of outer and quoted headers; by Annotate
+    analysis      structured array (schema.ANALYSIS), one row a frame, of its innermost TCP; by Annotate(details=True)
     numbers       the frames' numbers in the capture, from 1, uint64
     first_frame   the first of them; 0 when there are no rows
     begun         time of the capture's first frame, ns since the epoch
@@ -55,6 +69,9 @@ class Batch:
         self.begun = begun
         self._before = before
         self._previous: npt.NDArray[np.int64] | None = None
+        self.streams = np.empty(0, STREAM_DTYPE)
+        self.other_streams = np.empty(0, OTHER_STREAM_DTYPE)
+        self.analysis = np.empty(0, ANALYSIS_DTYPE)
         self._chunk = chunk
         self._decode = decode
 
@@ -68,13 +85,17 @@ class Batch:
     def select(self, rows: npt.NDArray[np.bool_]) -> Batch:
         """The batch of only some of its frames, in the same order: `rows` is a mask, bool[n]. The bytes are shared."""
         place = np.cumsum(rows) - 1
-        tunnels, datagrams = (part[rows[part["packet"]]] for part in (self.tunnels, self.datagrams))
-        for part in tunnels, datagrams:
+        parts = self.tunnels, self.datagrams, self.other_streams
+        tunnels, datagrams, other_streams = (part[rows[part["packet"]]] for part in parts)
+        for part in tunnels, datagrams, other_streams:
             part["packet"] = place[part["packet"]]
         chunk = Chunk(self._chunk.buffer, self._chunk.records[rows], self._chunk.interfaces)
         some = Batch(chunk, self.packets[rows], tunnels, self._decode, self.numbers[rows], begun=self.begun)
         some._previous = self.previous[rows]
         some.buffers, some.datagrams, some.applications = self.buffers, datagrams, self.applications
+        some.streams = self.streams[rows] if len(self.streams) else self.streams
+        some.analysis = self.analysis[rows] if len(self.analysis) else self.analysis
+        some.other_streams = other_streams
         if self.fragments:
             some.fragments = int(np.count_nonzero(some.packets["flags"] & IS_FRAGMENT))
         return some
@@ -124,6 +145,19 @@ class Batch:
     def layers_in(self, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.void]:
         """The `layers` of the frames of a mask, bool[n]."""
         return self._headers(_ALL_PROTOCOLS, rows)
+
+    def stream_numbers(self, protocol: str) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        """All tcp.stream or udp.stream numbers, by `protocol` "tcp" or "udp", after Annotate.
+
+        Returns (packet, number), uint32[n] each, also for outer and quoted headers, outermost first within a frame.
+        """
+        number = IP_PROTOCOLS[protocol]
+        rows = np.flatnonzero((self.packets["ip_protocol"] == number) & (self.streams["stream"] != NO_STREAM))
+        others = self.other_streams[self.other_streams["protocol"] == number]
+        packet = np.concatenate([others["packet"], rows.astype(np.uint32)])
+        stream = np.concatenate([others["stream"], self.streams["stream"][rows]])
+        order = np.argsort(packet, kind="stable") if len(others) else slice(None)
+        return packet[order], stream[order]
 
     def headers(self, protocol: str, rows: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.void]:
         """The headers of one protocol (schema.LAYER), in order; with `rows`, a mask bool[n], only in those frames."""

@@ -91,8 +91,10 @@ class Capture:
         vxlan_port: int | Collection[int] = 4789,
         verify_checksums: bool = False,
         reassemble: bool = True,
+        requires: Collection[str] = (),
         threads: int = 1,
     ) -> None:
+        self._requires = frozenset(requires)
         self._paths = expand(paths)
         self._threads = threads
         self._vxlan_port = vxlan_port
@@ -124,6 +126,7 @@ class Capture:
             vxlan_port=self._vxlan_port, verify_checksums=self._verify_checksums, reassemble=self._reassemble
         )
         datagrams = self._datagrams = Reassemble()
+        transforms = [*_annotations(self._requires), *transforms]
         # What comes through a pipe is shown at once, and not when the next chunk has come.
         threads = self._threads if self.bytes_total is not None else 1
         common = self.interfaces, self.problems, pool, self.on_wait, threads > 1
@@ -204,6 +207,15 @@ class Capture:
         return np.concatenate(parts) if parts else np.empty(0, PACKET_DTYPE)
 
 
+def _annotations(requires: Collection[str]) -> list[Transform]:
+    """The transforms that find out what fields require."""
+    if not requires:
+        return []
+    from spanline.transforms.annotate import Annotate
+
+    return [Annotate(details="analysis" in requires)]
+
+
 @dataclass(slots=True)
 class _Work:
     """A chunk on its way through the steps."""
@@ -243,6 +255,7 @@ def open(
     vxlan_port: int | Collection[int] = 4789,
     verify_checksums: bool = False,
     reassemble: bool = True,
+    requires: Collection[str] = (),
     threads: int = 1,
 ) -> Capture:
     """Opens a capture: a file, a pattern, a folder, "-" for standard input, or a list of these.
@@ -251,6 +264,7 @@ def open(
     verify_checksums  compute TCP, UDP and ICMP checksums; off, because offloading makes them wrong at the sender
     reassemble        put fragmented IP datagrams together (transforms.reassemble.Reassemble); without, each frame is
                       shown by itself, and only the first fragment of a datagram has ports
+    requires          what is to be found out about each frame (Field.requires): "streams", "analysis"
     threads           that work on different chunks at the same time; what they find is the same as with one
 
     Returns a Capture, to be iterated as batches. Raises CaptureError when a folder or pattern has no files; what is
@@ -260,5 +274,10 @@ def open(
     if not names:
         raise UsageError("no capture is named", hint="give a file, a folder or a pattern")
     return Capture(
-        names, vxlan_port=vxlan_port, verify_checksums=verify_checksums, reassemble=reassemble, threads=threads
+        names,
+        vxlan_port=vxlan_port,
+        verify_checksums=verify_checksums,
+        reassemble=reassemble,
+        requires=requires,
+        threads=threads,
     )

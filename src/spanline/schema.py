@@ -13,6 +13,7 @@ import numpy as np
 
 NO_VLAN = 0xFFFF
 NO_TUNNEL_ID = 0xFFFFFFFF
+NO_STREAM = 0xFFFFFFFF
 NO_TIME = np.iinfo(np.int64).min
 """A time or duration that is not known, in structured arrays; Tables have null."""
 
@@ -35,6 +36,33 @@ PACKET_FLAGS = (
 has-transport: the ports were read. is-outer: no IP layer was read inside the innermost tunnel. is-fragment: a fragment
 captured whole that did not complete its datagram. overlap: in the datagram that the frame completed fragments overlap;
 overlap-differs: and do not agree on the bytes.
+"""
+ANALYSIS_FLAGS = (
+    "retransmission",
+    "fast-retransmission",
+    "spurious-retransmission",
+    "out-of-order",
+    "lost-segment",
+    "ack-lost-segment",
+    "duplicate-ack",
+    "keep-alive",
+    "keep-alive-ack",
+    "zero-window",
+    "window-update",
+    "window-full",
+    "zero-window-probe",
+    "zero-window-probe-ack",
+    "reused-ports",
+)
+"""Bits of a stream row's `analysis`, lowest first: Wireshark's tcp.analysis fields.
+
+A fast or spurious retransmission is a retransmission, too.
+"""
+ANALYSIS_PRESENT = ("stream", "length", "window-scale", "details")
+"""Bits of an analysis row's `present`, lowest first: which of Wireshark's fields the packet has.
+
+stream: time_relative, time_delta, completeness, seq, ack, window. length: length, next_seq; seq and ack are relative
+and the window is scaled. window-scale: window_scale. details: there is a tcp.analysis.
 """
 TCP_FLAGS = ("fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr")
 
@@ -163,6 +191,39 @@ FRAGMENT = (
     Column("reserved", "(6,)u1", ""),
 )
 
+STREAM = (
+    Column("stream", "u4", "uint32", "Stream", "", "of the innermost TCP or UDP; 0xFFFFFFFF none", "tcp.stream"),
+    Column("slot", "u4", "uint32", "", "", "dense number, used again for other streams; 0xFFFFFFFF none"),
+    Column("analysis", "u2", "uint16", "Analysis", "", "bits, named by schema.ANALYSIS_FLAGS"),
+    Column("direction", "u1", "uint8", "Direction", "", "0 from the sender of the stream's first packet, 1 to it"),
+    Column("begins", "u1", "uint8", "", "", "1: the stream's first packet, its slot was another's before"),
+    Column("reserved", "u4", ""),
+)
+
+ANALYSIS = (
+    Column("time_relative", "i8", "duration", "", "ns", "since the stream's first packet", "tcp.time_relative"),
+    Column("time_delta", "i8", "duration", "", "ns", "since the stream's packet before", "tcp.time_delta"),
+    Column("initial_rtt", "i8", "duration", "", "ns", "NO_TIME not shown", "tcp.analysis.initial_rtt"),
+    Column("ack_rtt", "i8", "duration", "", "ns", "NO_TIME not shown", "tcp.analysis.ack_rtt"),
+    Column("seq", "u4", "uint32", "", "", "relative", "tcp.seq"),
+    Column("ack", "u4", "uint32", "", "", "relative", "tcp.ack"),
+    Column("next_seq", "u4", "uint32", "", "", "relative", "tcp.nxtseq"),
+    Column("window", "u4", "uint32", "", "byte", "scaled", "tcp.window_size"),
+    Column("length", "u4", "uint32", "", "byte", "of the payload", "tcp.len"),
+    Column("duplicate_ack_number", "u4", "uint32", "", "", "0 none", "tcp.analysis.duplicate_ack_num"),
+    Column("duplicate_ack_frame", "u4", "uint32", "", "", "frame number", "tcp.analysis.duplicate_ack_frame"),
+    Column("window_scale", "i2", "int16", "", "", "factor; -1 unknown, -2 unused", "tcp.window_size_scalefactor"),
+    Column("completeness", "u1", "uint8", "", "", "bits, before this packet", "tcp.completeness"),
+    Column("present", "u1", "uint8", "", "", "bits, named by schema.ANALYSIS_PRESENT"),
+)
+
+OTHER_STREAM = (
+    Column("packet", "u4", "uint32", "Packet", "", "row in the batch's packets"),
+    Column("stream", "u4", "uint32", "Stream", "", "of an outer or quoted header"),
+    Column("protocol", "u1", "uint8", "Protocol", "", "IP protocol number: TCP or UDP"),
+    Column("reserved", "(3,)u1", ""),
+)
+
 
 _FLOW_DIRECTION = [
     ("last_seen", "i8"),
@@ -218,6 +279,40 @@ FLOW_RECORD_DTYPE = np.dtype(
     ]
 )
 """struct flow_record of ext/flow_record.h: what the flow table hands out, before it becomes rows of FLOW."""
+
+_STREAM_DIRECTION = [
+    ("last_seen", "i8"),
+    ("advanced", "i8"),
+    ("sequence", "u4", (4,)),
+    ("window", "u4"),
+    ("analysis", "u2"),
+    ("scale", "i1"),
+    ("bits", "u1"),
+    ("duplicate_acks", "u4"),
+    ("sent", [("first", "u4"), ("last", "u4"), ("count", "u2"), ("start", "u1"), ("unsorted", "u1")]),
+]
+STREAM_RECORD_DTYPE = np.dtype(
+    [
+        ("source", "u1", (16,)),
+        ("destination", "u1", (16,)),
+        ("first_seen", "i8"),
+        ("last_seen", "i8"),
+        ("number", "u4"),
+        ("used", "u4"),
+        ("source_port", "u2"),
+        ("destination_port", "u2"),
+        ("protocol", "u1"),
+        ("bits", "u1"),
+        ("completeness", "u1"),
+        ("reserved", "u1"),
+        ("direction", _STREAM_DIRECTION, (2,)),
+        ("initial_rtt", "i8"),
+        ("acked_anew", "u4", (2,)),
+    ]
+)
+"""struct stream_record of ext/stream_record.h: what the stream table's state consists of."""
+SEGMENT_DTYPE = np.dtype([("seq", "u4"), ("next", "u4"), ("time", "i8")])
+"""struct sent_segment of ext/segments.h: sent, and not acknowledged."""
 
 
 def _both(name: str, arrow: str, label: str, unit: str = "", description: str = "") -> tuple[Column, Column]:
@@ -275,3 +370,6 @@ TUNNEL_DTYPE = dtype(TUNNEL)
 LAYER_DTYPE = dtype(LAYER)
 DATAGRAM_DTYPE = dtype(DATAGRAM)
 FRAGMENT_DTYPE = dtype(FRAGMENT)
+STREAM_DTYPE = dtype(STREAM)
+ANALYSIS_DTYPE = dtype(ANALYSIS)
+OTHER_STREAM_DTYPE = dtype(OTHER_STREAM)

@@ -1,0 +1,106 @@
+"""Annotate: which stream each frame is of, and what its TCP segment means there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from spanline._decode import SEED
+from spanline._streams import StreamTable
+from spanline.batch import Batch
+from spanline.errors import UsageError
+from spanline.pool import Pool
+from spanline.schema import ANALYSIS_DTYPE, OTHER_STREAM_DTYPE, SEGMENT_DTYPE, STREAM_DTYPE, STREAM_RECORD_DTYPE
+
+MEMORY = 512 << 20
+"""Bytes for what is known of streams: some two million of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotateCounters:
+    """What became of streams."""
+
+    tcp_streams: int = 0
+    udp_streams: int = 0
+    evicted: int = 0
+    """Streams given up, the least recently used first, because MEMORY was full. More of one of them is a new stream."""
+    forgotten: int = 0
+    """TCP segments that nobody had acknowledged when there was no room for more."""
+    packets: int = 0
+    clock: int = 0
+    """Goes on by one every 1,024 packets: who was used when."""
+    hand: int = 0
+    """The next stream whose segments will be forgotten."""
+
+
+class Annotate:
+    """Numbers streams and analyses TCP. A Transform: behind those that put together, remove or reorder frames.
+
+    feed() gives the batch it got, with its `streams` and `other_streams`, and with `analysis` when `details` are
+    wanted. Numbers and analysis are those of Wireshark 4.0 reading the same capture once, with default preferences: a
+    stream is what two ends (address and port) say to one another, whatever the tunnel, the VLAN or the time, until a
+    SYN comes with another initial sequence number. What is said of a frame depends only on those before it, and not on
+    how frames are cut into batches.
+
+    details   fill `analysis`, too
+    memory    bytes for what is known of streams, at least 16 MiB; when they are full, the least recently used go
+
+    Raises UsageError when memory is too small.
+    """
+
+    def __init__(self, *, details: bool = False, memory: int = MEMORY) -> None:
+        if memory < 1 << 24:
+            raise UsageError(f"{memory} bytes are too few for streams", hint="at least 16 MiB")
+        self._table = StreamTable(memory, seed=SEED)
+        self._details = details
+        self._streams = Pool()
+        self._analysis = Pool()
+
+    @property
+    def counters(self) -> AnnotateCounters:
+        return AnnotateCounters(*self._table.counters)
+
+    def feed(self, batch: Batch) -> Iterable[Batch]:
+        self._find_streams(batch)
+        return (batch,)
+
+    def flush(self) -> Iterable[Batch]:
+        """Nothing: every batch was given out at once."""
+        return ()
+
+    def _find_streams(self, batch: Batch) -> None:
+        batch.streams = self._streams.take_rows(STREAM_DTYPE, len(batch))
+        if self._details:
+            batch.analysis = self._analysis.take_rows(ANALYSIS_DTYPE, len(batch))
+        others = self._table.update(
+            batch.packets.view(np.uint8),
+            batch.numbers,
+            batch.tunnels.view(np.uint8),
+            batch.buffers,
+            batch.streams.view(np.uint8),
+            batch.analysis.view(np.uint8) if self._details else None,
+        )
+        batch.other_streams = others.view(OTHER_STREAM_DTYPE)
+
+    def state(self) -> dict[str, Any]:
+        """All that is known of streams: {"counters": numbers by name, "records": rows of STREAM_RECORD_DTYPE, each in
+        its slot, "segments": rows of SEGMENT_DTYPE, by slot, direction and age}."""
+        records, segments = self._table.save()
+        return {
+            "counters": asdict(self.counters),
+            "records": records.view(STREAM_RECORD_DTYPE),
+            "segments": segments.view(SEGMENT_DTYPE),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on exactly where another one's state() was. Raises UsageError when it is damaged."""
+        counters = AnnotateCounters(**state["counters"])
+        try:
+            self._table.load(
+                state["records"].view(np.uint8), state["segments"].view(np.uint8), tuple(asdict(counters).values())
+            )
+        except ValueError as error:
+            raise UsageError(str(error)) from error
