@@ -31,13 +31,15 @@ class StreamNumber:
 
 @dataclass(frozen=True, slots=True)
 class Flagged:
-    """tcp.analysis.… without a value: rows with a bit of Annotate's `analysis`."""
+    """tcp.analysis.… without a value: rows with a bit of Annotate's `analysis`, `times` in each."""
 
     bits: int
+    times: int = 1
 
     def __call__(self, batch: Batch, rows: Rows | None) -> Occurrences:
         has = (batch.streams["analysis"] & self.bits != 0) & (batch.packets["ip_protocol"] == _TCP)
-        return _once(has, np.ones(len(batch), np.uint64), rows)
+        packet = np.repeat(_once(has, has, rows).packet, self.times)
+        return Occurrences(packet, np.ones(len(packet), np.uint8), np.ones(len(packet), np.uint64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,9 @@ def _once(has: Rows, values: npt.NDArray[np.generic], rows: Rows | None) -> Occu
 
 def _flag(name: str, description: str) -> Field:
     bit = 1 << ANALYSIS_FLAGS.index(name)
-    return Field(f"tcp.analysis.{name.replace('-', '_')}", Kind.NONE, description, Flagged(bit), requires=_STREAMS)
+    times = 2 if name == "duplicate-ack" else 1  # tshark has this one as a field and as a remark
+    extract = Flagged(bit, times)
+    return Field(f"tcp.analysis.{name.replace('-', '_')}", Kind.NONE, description, extract, requires=_STREAMS)
 
 
 def _number(name: str, column: str, present: str, description: str, absent: int | None = None) -> Field:
