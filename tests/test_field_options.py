@@ -75,11 +75,14 @@ SHAPES = [
     (["-T", "json", "--format", "csv"], "-T and csv are two ways", "leave one out"),
     (["-V", "--format", "json"], "-V and json are two ways", "leave one out"),
 ]
+
+
+def asking(names: list[str]) -> list[str]:
+    return ["-T", "fields", *(word for name in names for word in ("-e", name))]
+
+
 WRONG = [
-    *(
-        (["-T", "fields", *(word for name in names for word in ("-e", name))], what, hint)
-        for names, what, hint in FIELDS
-    ),
+    *((asking(names), what, hint) for names, what, hint in FIELDS),
     *((["-T", "fields", "-e", "ip.src", "-E", style], what, hint) for style, what, hint in STYLES),
     *((["-d", ports], what, hint) for ports, what, hint in PORTS),
     *SHAPES,
