@@ -17,6 +17,7 @@ from pathlib import Path
 import spanline
 from spanline.cli.stats_view import Stages, ViewOptions
 from spanline.cli.stats_view_hierarchy import HierarchyView
+from spanline.transforms.annotate import Annotate
 from tests import tshark
 
 Way = tuple[str, ...]
@@ -73,15 +74,17 @@ def our_lines(capture: Path) -> tuple[list[str], int]:
     """Our text without header and rule, and the number of frames."""
     stages = Stages()
     view = HierarchyView(ViewOptions((), 0, None, 0, None, as_tshark=True), stages)
-    frames = sum(len(batch) for batch in spanline.open(capture).run(*stages))
+    frames = sum(len(batch) for batch in spanline.open(capture).run(*stages, transforms=[Annotate()]))
     return list(view.as_tshark())[5:-1], frames
 
 
 def group(way: Way) -> str:
-    """What a line belongs to: "transport" through the transport layer, else the outermost application in it."""
+    """What a line is about: "transport" through the transport layer, a listed protocol that it names, or "others"."""
+    if way[-1] in LISTED:
+        return way[-1]
     for n, name in enumerate(way):
         if name not in _LAYERS or (n and way[n - 1] in TRANSPORT and name != "vxlan"):
-            return name
+            return "others"
     return "transport"
 
 

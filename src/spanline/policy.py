@@ -12,6 +12,7 @@ from typing import Any
 
 from spanline.batch import PROTOCOLS
 from spanline.errors import UsageError
+from spanline.protocols.compiling import application_set
 
 EXAMPLE = """\
 # Names are those of `spanline stats hierarchy`. Each unwanted one has a reason, which may be empty.
@@ -23,16 +24,7 @@ telnet = "passwords in the clear"
 
 MOST_BYTES = 1 << 20
 
-# What annotate finds in payloads, by tshark's names.
-APPLICATIONS = (
-    *("amqp", "bgp", "bittorrent", "bt-dht", "bt-utp", "cdp", "data", "dhcp", "dhcpv6", "dns", "eapol", "ftp"),
-    *("ftp-data", "http", "igmp", "imap", "irc", "isakmp", "kerberos", "lacp", "ldap", "lldp", "llmnr", "mdns"),
-    *("modbus", "mbtcp", "mongo", "mqtt", "mysql", "nbns", "nbss", "nfs", "ntp", "openvpn", "ospf", "pgsql", "pop"),
-    *("portmap", "quic", "radius", "rdp", "resp", "rpc", "rtcp", "rtp", "rtsp", "sip", "smb", "smb2", "smtp", "snmp"),
-    *("ssdp", "ssh", "stp", "stun", "syslog", "tcp.segments", "telnet", "tftp", "tls", "tpkt", "cotp", "vnc", "wg"),
-    *("_ws.malformed", "_ws.short"),
-)
-KNOWN = frozenset({*PROTOCOLS, *APPLICATIONS} - {"", "frame"})
+KNOWN = frozenset({*PROTOCOLS, *application_set().names, "_ws.malformed"} - {"", "frame"})
 """The names that a policy may use."""
 
 
