@@ -156,8 +156,8 @@ cdef class ApplicationSet:
         memset(s, 0, sizeof(application_set))
         if len(names) * sizeof(application) != applications.shape[0] or not FIRST_APPLICATION <= len(names) <= 256:
             raise ValueError("every application has a name")
-        if min(ether_types.shape[0], snap_protocols.shape[0]) < 65536 or min(ip_protocols.shape[0],
-                                                                           llc_services.shape[0]) < 256:
+        if (min(ether_types.shape[0], snap_protocols.shape[0]) < 65536 or
+                min(ip_protocols.shape[0], llc_services.shape[0]) < 256):
             raise ValueError("a table of numbers is too short")
         self.names = tuple(names)
         self.parts = [code, texts, text_ends, sets, applications, carried, ip_protocols, ether_types, llc_services,

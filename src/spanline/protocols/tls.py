@@ -14,6 +14,7 @@ PROTOCOLS = (
             5061, 802, 3496, 8883, 11207, 2221,
         ),
         tcp_content=_RECORD & u8(2).among({0, 1, 2, 3, 4}),
+        foreign=(rb"^\x16\x03[\x00-\x04]..[\x01\x02]\x00",),
         framing="records",
         length=(_RECORD & (be16(3) + 5)) | size,
         inside=(Inside("openvpn", openvpn.CONTENT_AT, openvpn.HAS_CONTENT),),
