@@ -80,6 +80,9 @@ ALWAYS_INLINE void annotate_tcp(application_engine *e, finding *f, const packet_
     if (UNLIKELY(m.wire && m.bytes.length == 0)) {
         return;
     }
+    if (UNLIKELY(stream->analysis & ANALYSIS_LOST_SEGMENT)) {
+        s->http_seen |= (uint8_t)(1U << (stream->direction & 1));
+    }
     f->carried = &s->carried;
     expect(e, s, row, 0);
     find_in_segment(e, f, s, stream->direction & 1, m, row->tcp_seq + ((row->tcp_flags & TCP_SYN) != 0),
