@@ -80,6 +80,10 @@ ALWAYS_INLINE void annotate_tcp(application_engine *e, finding *f, const packet_
     if (UNLIKELY(m.wire && m.bytes.length == 0)) {
         return;
     }
+    if (UNLIKELY(stream->analysis & ANALYSIS_KEEP_ALIVE) && m.wire == 1) { /* the byte says nothing */
+        found(f, NAME_DATA, &m);
+        return;
+    }
     if (UNLIKELY(stream->analysis & ANALYSIS_LOST_SEGMENT)) {
         s->http_seen |= (uint8_t)(1U << (stream->direction & 1));
     }
