@@ -161,7 +161,7 @@ static inline uint32_t annotate_batch(application_engine *e, packet_row *rows, c
             } else if (row->ip_protocol == IP_ICMP || row->ip_protocol == IP_ICMPV6) {
                 annotate_icmp(e, &f, row, in);
             }
-        } else if (row->verdict != VERDICT_TRUNCATED && !(row->flags & PACKET_IS_OUTER)) {
+        } else if ((row->verdict == VERDICT_OK || row->verdict == VERDICT_UNSUPPORTED) && !(row->flags & PACKET_IS_OUTER)) {
             const uint32_t last = row->path < in->path_count ? in->last_protocols[row->path] : PROTOCOL_NONE;
             const message m = payload_of(row, in);
             if (last != PROTOCOL_ARP && m.bytes.length) {
