@@ -17,7 +17,8 @@ from spanline.cli.text import UNKNOWN, date, duration, quantity, size, time_of_d
 
 _COLUMNS = (
     "first_seen", "source", "destination", "source_port", "destination_port", "protocol", "vni", "source_packets",
-    "destination_packets", "source_bytes", "destination_bytes", "handshake_rtt", "conn_state", "application", "foreign_port",
+    "destination_packets", "source_bytes", "destination_bytes", "handshake_rtt", "conn_state",
+    "application", "foreign_port",
 )  # fmt: skip
 _RIGHT = frozenset(("VNI", "Packets", "Pkts", "Bytes", "RTT"))
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spanline import fields
-from spanline._decode import Paths
-from spanline.batch import Batch
+from spanline.batch import Batch, Stacks
 from spanline.fields import Kind
 from spanline.filters import tree
 from spanline.filters.values import Mask, in_layers, rows_with
@@ -45,9 +43,7 @@ def _in_stack(field: fields.Field, batch: Batch, rows: Mask | None) -> Mask:
     return found
 
 
-def _has(
-    stacks: Paths | Sequence[tuple[str, ...]], numbers: npt.NDArray[np.integer[Any]], names: tuple[str, ...]
-) -> Mask:
+def _has(stacks: Stacks, numbers: npt.NDArray[np.integer[Any]], names: tuple[str, ...]) -> Mask:
     """Whether the stack of each of `numbers` has one of `names`."""
     distinct = np.flatnonzero(np.bincount(numbers))
     known = np.zeros(int(distinct[-1]) + 1 if len(distinct) else 1, np.bool_)
