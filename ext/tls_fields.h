@@ -8,6 +8,7 @@
 #include "occurrences.h"
 
 enum { TLS_HANDSHAKE = 22, TLS_CLIENT_HELLO = 1, TLS_SERVER_NAME = 0, TLS_RECORD_HEADER = 5, TLS_JOINED_MAX = 4096 };
+enum { TLS_MESSAGE_MAX = 0x20000 };
 
 enum tls_wanted { TLS_WANTS_TYPES, TLS_WANTS_NAMES };
 
@@ -61,21 +62,14 @@ static inline void tls_handshake(bytes_view m, enum tls_wanted wanted, occurrenc
     }
 }
 
-/* Whether a record is one of readable handshake messages: types that exist, and lengths that lead from each to the next.
- * Those of an encrypted one do not. */
-static inline int tls_is_readable(bytes_view record) {
-    uint32_t at = 0;
-    while (record.length - at >= 4) {
-        const uint32_t length = tls_be24(record, at + 1);
-        if (!tls_is_type(view_u8(record, at)) || length > 0x20000) {
-            return 0;
-        }
-        if (length > record.length - at - 4) {
-            return 1;
-        }
-        at += 4 + length;
+/* Whether a handshake message begins at `at`. Bytes of an encrypted one have no type that exists, or no possible length;
+ * only many zeros look like greetings, which are not sent with anything behind them. */
+static inline int tls_begins(bytes_view record, uint32_t at) {
+    const uint32_t type = view_u8(record, at);
+    if (record.length - at < 4) {
+        return tls_is_type(type);
     }
-    return at == record.length || tls_is_type(view_u8(record, at));
+    return tls_is_type(type) && tls_be24(record, at + 1) <= TLS_MESSAGE_MAX && (type || record.length - at == 4);
 }
 
 /* Adds what `record` has of the message that other records began. Returns how much that was. */
@@ -105,18 +99,19 @@ static inline void tls_record(bytes_view record, int cut, enum tls_wanted wanted
         const uint32_t kept = joined->have < TLS_JOINED_MAX ? joined->have : (uint32_t)TLS_JOINED_MAX;
         tls_handshake((bytes_view){joined->bytes, kept}, wanted, out);
         joined->have = joined->length = 0;
-    } else if (!tls_is_readable(record)) {
-        return;
     }
     while (record.length - at >= 4) {
         const uint32_t length = tls_be24(record, at + 1);
+        if (!tls_begins(record, at)) {
+            return;
+        }
         if (length > record.length - at - 4 && !cut) {
             break;
         }
         tls_handshake(view_behind(record, at), wanted, out);
         at += length > record.length - at - 4 ? record.length - at : 4 + length;
     }
-    if (at < record.length) {
+    if (at < record.length && tls_begins(record, at)) {
         tls_join(joined, view_behind(record, at));
     }
 }
@@ -125,6 +120,10 @@ static inline void tls_record(bytes_view record, int cut, enum tls_wanted wanted
 static inline void tls_handshakes(bytes_view m, int cut, enum tls_wanted wanted, occurrence_output *out) {
     tls_joined joined;
     joined.have = joined.length = 0;
+    /* A hello of SSL 2 that offers later versions: |1 length 15|type 1|version 2|, RFC 5246 appendix E.2. */
+    if (wanted == TLS_WANTS_TYPES && view_u8(m, 0) & 0x80 && view_u8(m, 2) == TLS_CLIENT_HELLO) {
+        add_number(out, TLS_CLIENT_HELLO);
+    }
     for (uint32_t at = 0; m.length - at >= TLS_RECORD_HEADER && view_u8(m, at + 1) == 3;) {
         const uint32_t length = view_be16(m, at + 3);
         const bytes_view record = view_part(m, at + TLS_RECORD_HEADER, length);
