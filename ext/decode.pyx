@@ -8,6 +8,10 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 
+cdef extern from "inner.h" nogil:
+    ctypedef struct inner_row:
+        pass
+
 cdef extern from "reassemble.h" nogil:
     ctypedef struct frame_record:
         uint32_t offset
@@ -91,6 +95,9 @@ cdef extern from "reassemble.h" nogil:
         tunnel_output tunnels
     uint32_t decode_batch(const decoder *d, const uint8_t *data, const frame_record *records, uint32_t start,
                           uint32_t count, packet_row *rows, tunnel_output *tunnels) noexcept
+    void find_inner(const decoder *d, const uint8_t *data, const frame_record *records, uint32_t count,
+                    const packet_row *rows, const uint8_t *assembled, const datagram_row *datagrams,
+                    uint32_t datagram_count, inner_row *inner) noexcept
     void defrag_clear(defrag_table *t) noexcept
     uint32_t defrag_store(defrag_table *t, const fragment_row *x, bytes_view data) noexcept
     void defrag_list(const defrag_table *t, fragment_row *rows, uint8_t *data, size_t *count, size_t *size) noexcept
@@ -129,6 +136,7 @@ RECORD_SIZE = sizeof(frame_record)
 PACKET_SIZE = sizeof(packet_row)
 TUNNEL_SIZE = sizeof(tunnel_row)
 LAYER_SIZE = sizeof(layer_row)
+INNER_SIZE = sizeof(inner_row)
 DATAGRAM_SIZE = sizeof(datagram_row)
 FRAGMENT_SIZE = sizeof(fragment_row)
 # Room that list_layers() wants before it starts a frame.
@@ -248,6 +256,14 @@ cdef class Decoder:
             raise ValueError("a record reaches beyond its chunk's buffer")
         return 0
 
+    cdef const datagram_row *_parts(self, const uint8_t[::1] assembled, const uint8_t[::1] datagrams) except? NULL:
+        cdef const datagram_row *parts = <const datagram_row *>(&datagrams[0] if datagrams.shape[0] else NULL)
+        cdef Py_ssize_t n
+        for n in range(datagrams.shape[0] // <Py_ssize_t>sizeof(datagram_row)):
+            if <uint64_t>parts[n].offset + parts[n].length > <uint64_t>assembled.shape[0]:
+                raise ValueError("a datagram reaches beyond its buffer")
+        return parts
+
     def decode(self, const uint8_t[::1] data, const uint8_t[::1] records, const int32_t[::1] link_types,
                uint8_t[::1] packets, uint8_t[::1] tunnels, uint32_t start):
         """Fills rows from record `start` on; returns (records done, tunnel rows written).
@@ -282,17 +298,14 @@ cdef class Decoder:
         """
         cdef layer_output out
         cdef layer_request request
-        cdef const datagram_row *parts = <const datagram_row *>(&datagrams[0] if datagrams.shape[0] else NULL)
+        cdef const datagram_row *parts = self._parts(assembled, datagrams)
         cdef uint32_t part_count = <uint32_t>(datagrams.shape[0] // <Py_ssize_t>sizeof(datagram_row))
         cdef uint32_t count = <uint32_t>(records.shape[0] // <Py_ssize_t>sizeof(frame_record))
-        cdef uint32_t n, done
+        cdef uint32_t done
         if packets.shape[0] < count * <Py_ssize_t>sizeof(packet_row) or (rows is not None and rows.shape[0] < count):
             raise ValueError("too few packet rows")
         if start == 0:
             self._check(data, records)
-            for n in range(part_count):
-                if <uint64_t>parts[n].offset + parts[n].length > <uint64_t>assembled.shape[0]:
-                    raise ValueError("a datagram reaches beyond its buffer")
         if count == 0:
             return 0, 0
         memset(&out, 0, sizeof(layer_output))
@@ -313,6 +326,26 @@ cdef class Decoder:
         with nogil:
             done = list_layers(&state, &request, start, &out)
         return done, out.count
+
+    def inner(self, const uint8_t[::1] data, const uint8_t[::1] records, const int32_t[::1] link_types,
+              const uint8_t[::1] packets, const uint8_t[::1] assembled, const uint8_t[::1] datagrams,
+              uint8_t[::1] inner):
+        """Fills rows of schema.INNER_FRAME for `records` that were decoded into `packets`, and into `datagrams`."""
+        cdef uint32_t count = <uint32_t>(records.shape[0] // <Py_ssize_t>sizeof(frame_record))
+        cdef uint32_t part_count = <uint32_t>(datagrams.shape[0] // <Py_ssize_t>sizeof(datagram_row))
+        cdef const datagram_row *parts = self._parts(assembled, datagrams)
+        cdef decoder state = self._for(link_types)
+        if packets.shape[0] < count * <Py_ssize_t>sizeof(packet_row) or inner.shape[0] < count * <Py_ssize_t>sizeof(
+            inner_row
+        ):
+            raise ValueError("too few rows")
+        self._check(data, records)
+        state.paths = NULL
+        if count:
+            with nogil:
+                find_inner(&state, &data[0] if data.shape[0] else NULL, <const frame_record *>&records[0], count,
+                           <const packet_row *>&packets[0], &assembled[0] if assembled.shape[0] else NULL, parts,
+                           part_count, <inner_row *>&inner[0])
 
 
 cdef class Reassembly:

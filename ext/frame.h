@@ -64,6 +64,8 @@ typedef struct {
     layer_output *layers;   /* null: layers are not wanted */
     uint32_t packet;
     uint32_t frame_start; /* of the innermost frame */
+    uint32_t frame_end;   /* of what was captured of it, inside a tunnel */
+    uint32_t frame_layer; /* which of the layers is its first, inside a tunnel, when all are wanted */
     uint32_t depth;
     uint32_t path;
     const uint8_t *vxlan_ports; /* a bit for each UDP port */
@@ -72,6 +74,7 @@ typedef struct {
     uint8_t reassemble; /* stop at fragments */
     uint8_t assembled;  /* the row's IP layer came in fragments and is whole again: its marks say how it came */
     uint8_t buffer;     /* that `c` is in */
+    uint8_t frame_buffer; /* that the innermost frame is in, inside a tunnel */
     uint8_t fragment; /* the first of several: what is missing follows in another frame */
     uint8_t too_deep; /* one tunnel more than MAX_TUNNELS */
     uint8_t network_level; /* tunnels around the IP layer that the row speaks of */
@@ -216,6 +219,9 @@ static inline int frame_enter_tunnel(frame *f, uint32_t kind, uint32_t id, uint3
     }
     row->vlan = NO_VLAN;
     f->frame_start = f->c.offset;
+    f->frame_end = f->c.end;
+    f->frame_layer = f->layers ? f->layers->count + f->layers->open : 0;
+    f->frame_buffer = f->buffer;
     f->outer_end = f->wire_end;
     return 1;
 }

@@ -38,7 +38,7 @@ static inline int framing_scan_pcap(framing *f, cursor *c, framing_output *out) 
             return FRAMING_FULL;
         }
         uint64_t ticks = framing_u32(f, header, 0) * second + framing_u32(f, header, 4);
-        framing_emit(f, out, framing_time(i, ticks), c->offset + 16, captured, framing_u32(f, header, 12), 0);
+        framing_emit(f, out, framing_time(i, ticks), c->offset + 16, captured, framing_u32(f, header, 12), 0, 0);
         c->offset += 16 + captured;
     }
     return FRAMING_MORE;

@@ -83,7 +83,10 @@ ALWAYS_INLINE int framing_packet_block(framing *f, framing_output *out, uint32_t
         /* A simple packet has no time: it was seen after the one before it. */
         timestamp = type == BLOCK_SIMPLE_PACKET ? f->last_timestamp : framing_time(&f->interfaces[interface_id], ticks);
     }
-    framing_emit(f, out, timestamp, at + head, captured, wire, interface_id);
+    /* What is behind the frame, whose padding is less than 4 bytes. Beyond 256 KiB of options the rest is left. */
+    uint32_t options = (body.length - head - captured) >> 2;
+    options = UNLIKELY(options > 0xFFFF) ? 0xFFFF : options;
+    framing_emit(f, out, timestamp, at + head, captured, wire, interface_id, options);
     return FRAMING_MORE;
 }
 

@@ -178,14 +178,14 @@ static inline int framing_damaged(framing *f, uint32_t fault, uint64_t value) {
 }
 
 ALWAYS_INLINE void framing_emit(framing *f, framing_output *out, int64_t timestamp, uint32_t offset, uint32_t captured,
-                                uint32_t wire, uint32_t interface_id) {
+                                uint32_t wire, uint32_t interface_id, uint32_t options) {
     frame_record *record = &out->records[out->record_count++];
     record->timestamp = timestamp;
     record->offset = offset;
     record->captured_length = captured;
     record->wire_length = wire;
     record->interface_id = (uint16_t)interface_id;
-    record->reserved = 0;
+    record->options = (uint16_t)options;
     f->frames++;
     if (UNLIKELY(captured > wire) && f->longer_count++ == 0) {
         f->longer_first = f->frames;

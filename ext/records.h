@@ -13,7 +13,7 @@ typedef struct {
     uint32_t captured_length;
     uint32_t wire_length;
     uint16_t interface_id; /* in the capture's list of interfaces */
-    uint16_t reserved;
+    uint16_t options; /* in 4 bytes: what a pcapng block says of the frame, behind the frame padded to 4 bytes */
 } frame_record;
 STATIC_ASSERT(sizeof(frame_record) == 24, "frame_record");
 
@@ -99,5 +99,16 @@ typedef struct {
     uint8_t reserved;
 } layer_row;
 STATIC_ASSERT(sizeof(layer_row) == 20, "layer_row");
+
+/* Where the innermost frame or packet of a captured frame lies. */
+typedef struct {
+    uint32_t offset; /* in buffers[buffer] */
+    uint32_t captured_length;
+    uint32_t wire_length;
+    uint8_t protocol; /* of its first header; PROTOCOL_NONE when it is the captured frame itself */
+    uint8_t buffer;
+    uint8_t reserved[2];
+} inner_row;
+STATIC_ASSERT(sizeof(inner_row) == 16, "inner_row");
 
 #endif

@@ -39,8 +39,8 @@ def scan(data: bytes, pieces: Iterable[int] = (), *, room: int = 64) -> tuple[li
         status = _framing.FULL
         while status == _framing.FULL:
             status, count, _, consumed = framer.scan(piece, records.view(np.uint8), marks.view(np.uint8))
-            for time, offset, captured, wire, interface, reserved in records[:count].tolist():
-                assert (offset + captured <= consumed, reserved) == (True, 0)
+            for time, offset, captured, wire, interface, options in records[:count].tolist():
+                assert offset + captured + 4 * options <= consumed
                 found.append((time, piece[offset : offset + captured].tobytes(), wire, interface))
             assert consumed or status != _framing.FULL or framer.interface_count, "no progress"
             piece = piece[consumed:]

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from spanline import _decode, _flows, _framing, _streams, schema
+from spanline import _decode, _flows, _framing, _streams, _writing, schema
 from spanline.arrow import arrow_schema, arrow_type
 from spanline.stages.flows import Flows
 from tests.craft import ethernet, icmp, ipv4, ipv6, mac, option, tcp, udp, vlan
@@ -29,6 +29,8 @@ STRUCTS = {
     "packet_row of the flow table": (schema.PACKET_DTYPE, _flows.PACKET_SIZE, 128),
     "tunnel_row": (schema.TUNNEL_DTYPE, _decode.TUNNEL_SIZE, 64),
     "layer_row": (schema.LAYER_DTYPE, _decode.LAYER_SIZE, 20),
+    "written_interface": (schema.WRITTEN_INTERFACE_DTYPE, _writing.INTERFACE_SIZE, 16),
+    "inner_row": (schema.INNER_FRAME_DTYPE, _decode.INNER_SIZE, 16),
     "datagram_row": (schema.DATAGRAM_DTYPE, _decode.DATAGRAM_SIZE, 16),
     "fragment_row": (schema.FRAGMENT_DTYPE, _decode.FRAGMENT_SIZE, 64),
     "packet_row of the stream table": (schema.PACKET_DTYPE, _streams.PACKET_SIZE, 128),

@@ -7,6 +7,7 @@ RECORD_SIZE: int
 PACKET_SIZE: int
 TUNNEL_SIZE: int
 LAYER_SIZE: int
+INNER_SIZE: int
 DATAGRAM_SIZE: int
 FRAGMENT_SIZE: int
 LAYERS_PER_FRAME: int
@@ -59,6 +60,16 @@ class Decoder:
         layers: npt.NDArray[np.uint8],
         start: int,
     ) -> tuple[int, int]: ...
+    def inner(
+        self,
+        data: npt.NDArray[np.uint8],
+        records: npt.NDArray[np.uint8],
+        link_types: npt.NDArray[np.int32],
+        packets: npt.NDArray[np.uint8],
+        assembled: npt.NDArray[np.uint8],
+        datagrams: npt.NDArray[np.uint8],
+        inner: npt.NDArray[np.uint8],
+    ) -> None: ...
 
 class Reassembly:
     def __init__(self, memory: int, timeout: int, *, seed: bytes = ...) -> None: ...

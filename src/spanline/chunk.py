@@ -21,12 +21,16 @@ class Interface:
     """Seconds of one tick of its clock."""
     offset: int = 0
     """Seconds added to each timestamp (if_tsoffset)."""
+    swapped: bool = False
+    """Whether the machine that wrote the file had the other byte order."""
     name: str = ""
     description: str = ""
     os: str = ""
     filter: str = ""
     number: int | None = None
     """In the list of its section of the file, from 0; None where the format has no such list."""
+    options: list[tuple[int, bytes]] = field(default_factory=list)
+    """What else the file says of it: codes and values of pcapng options, in the machine's byte order."""
     statistics: dict[str, int] = field(default_factory=dict)
     """From the last statistics block: received, dropped, accepted, os_dropped, delivered; times in ns."""
 

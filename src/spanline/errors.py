@@ -24,6 +24,10 @@ class SpanlineError(Exception):
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
 
+    def excerpt(self) -> tuple[str, ...]:
+        """Lines for a terminal, at most 80 columns, that show the place of the fault; none when there is none."""
+        return ()
+
 
 class CaptureError(SpanlineError, OSError):
     """No capture could be read from what was named."""
@@ -43,7 +47,7 @@ class Problem:
 
     `path` is the file, `where` the place in it (a byte or a frame, "" for the whole file), `what` the fault and `hint`
     what to do. `kind` is one word for programs: unreadable, not-a-capture, empty, truncated, damaged, bomb, backwards,
-    clock, caplen, interface, texts, tunnels.
+    clock, caplen, interface, texts, tunnels, filter.
     """
 
     path: str

@@ -27,6 +27,11 @@ from spanline.transforms.reassemble import Reassemble, ReassemblyCounters
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from spanline.filters import Filter
+    from spanline.filters.bpf import Programs
+    from spanline.transforms.bpf import CaptureFilter
+    from spanline.transforms.filter import Select
+
 PathLike = str | os.PathLike[str]
 
 
@@ -66,11 +71,13 @@ class Stage(Protocol):
 
 @dataclass(slots=True)
 class Counters:
-    """What became of every frame: read = decoded + undecodable, decoded = flow packets + non-flow."""
+    """What became of every frame: read = decoded + undecodable, decoded = filtered out + flow packets + non-flow."""
 
     read: int = 0
     undecodable: int = 0
     """Frames of which no layer up to the network layer could be read."""
+    filtered_out: int = 0
+    """Decoded frames that a filter left out."""
 
     @property
     def decoded(self) -> int:
@@ -91,8 +98,16 @@ class Capture:
         vxlan_port: int | Collection[int] = 4789,
         verify_checksums: bool = False,
         reassemble: bool = True,
+        capture_filter: str | None = None,
+        inner_filter: str | None = None,
+        display_filter: str | Filter | None = None,
+        requires: Collection[str] = (),
         threads: int = 1,
     ) -> None:
+        self._programs = _programs(capture_filter), _programs(inner_filter)
+        self._display_filter = _compiled(display_filter)
+        asked = () if self._display_filter is None else self._display_filter.fields
+        self._requires = frozenset(requires).union(*(field.requires for field in asked))
         self._paths = expand(paths)
         self._threads = threads
         self._vxlan_port = vxlan_port
@@ -124,28 +139,35 @@ class Capture:
             vxlan_port=self._vxlan_port, verify_checksums=self._verify_checksums, reassemble=self._reassemble
         )
         datagrams = self._datagrams = Reassemble()
+        before, after = _capture_filters(*self._programs)
+        selects = _selects(self._display_filter)
+        filters: list[CaptureFilter | Select] = [*before, *after, *selects]
+        transforms = [*_annotated(transforms, self._requires), *selects]
         # What comes through a pipe is shown at once, and not when the next chunk has come.
         threads = self._threads if self.bytes_total is not None else 1
         common = self.interfaces, self.problems, pool, self.on_wait, threads > 1
         self._reading = [CaptureFile(path, *common) for path, _ in self._paths]
         try:
             works = map(_Work, merge(self._reading))
-            for work in relay(works, _steps(decode, [datagrams, *transforms], stages), threads):
-                for batch in work.batches:
-                    self.counters.read += len(batch)
-                    self.counters.undecodable = decode.decoder.undecodable
-                    yield batch
+            steps = _steps(decode, [*before, datagrams, *after, *transforms], stages)
+            for work in relay(works, steps, threads):
+                self.counters.read = decode.frames
+                self.counters.undecodable = decode.decoder.undecodable
+                self.counters.filtered_out = sum(one.filtered_out for one in filters)
+                yield from work.batches
             for n, transform in enumerate(transforms):
                 for batch in transform.flush():
                     for out in _through(batch, transforms[n + 1 :]):
                         for stage in stages:
                             stage.update(out)
+                        self.counters.filtered_out = sum(one.filtered_out for one in filters)
                         yield out
         finally:
             for file in self._reading:
                 file.close()
             strangers = self._pass_over_strangers()
             self._report_depth(decode)
+            self._report_unfiltered([*before, *after])
         self._require_a_capture(strangers)
 
     def _pass_over_strangers(self) -> set[str]:
@@ -173,6 +195,13 @@ class Capture:
             where = f"frame {first}" + (" of all" if len(self._reading) > 1 else "")
             hint = f"counted as the {MOST_TUNNELS}th's"
             self.problems.append(Problem(self._reading[0].name, "tunnels", what, where, hint))
+
+    def _report_unfiltered(self, filters: Sequence[CaptureFilter]) -> None:
+        for link_type, (count, interface, reason) in (item for one in filters for item in one.refused.items()):
+            frames = (
+                f"{count} frames of link type {link_type} are" if count > 1 else f"a frame of link type {link_type} is"
+            )
+            self.problems.append(Problem(interface.path, "filter", f"{frames} left out", hint=f"libpcap: {reason}"))
 
     @property
     def reassembly(self) -> ReassemblyCounters:
@@ -202,6 +231,57 @@ class Capture:
         """
         parts = [batch.packets.copy() for batch in self]
         return np.concatenate(parts) if parts else np.empty(0, PACKET_DTYPE)
+
+
+def _programs(text: str | None) -> Programs | None:
+    """Raises UsageError for a wrong filter."""
+    if text is None:
+        return None
+    from spanline.filters.bpf import Programs  # libpcap is not loaded for those who filter nothing
+
+    return Programs(text)
+
+
+def _capture_filters(
+    of_frames: Programs | None, of_inner: Programs | None
+) -> tuple[list[CaptureFilter], list[CaptureFilter]]:
+    """Before reassembly, and after it."""
+    if of_frames is None and of_inner is None:
+        return [], []
+    from spanline.transforms.bpf import CaptureFilter, InnerFilter
+
+    return [CaptureFilter(of_frames)] if of_frames else [], [InnerFilter(of_inner)] if of_inner else []
+
+
+def _compiled(text: str | Filter | None) -> Filter | None:
+    """Raises FilterError, a UsageError."""
+    if not isinstance(text, str):
+        return text
+    from spanline.filters import compile_filter  # the grammar is not loaded for those who filter nothing
+
+    return compile_filter(text)
+
+
+def _annotated(transforms: Sequence[Transform], requires: Collection[str]) -> list[Transform]:
+    """`transforms` with an Annotate that finds out what is required: the one that is there, or else one in front."""
+    if not requires:
+        return list(transforms)
+    from spanline.transforms.annotate import Annotate
+
+    there = next((one for one in transforms if isinstance(one, Annotate)), None)
+    if there is None:
+        there = Annotate()
+        transforms = [there, *transforms]
+    there.require(requires)
+    return list(transforms)
+
+
+def _selects(filter: Filter | None) -> list[Select]:
+    if filter is None:
+        return []
+    from spanline.transforms.filter import Select
+
+    return [Select(filter)]
 
 
 @dataclass(slots=True)
@@ -243,6 +323,10 @@ def open(
     vxlan_port: int | Collection[int] = 4789,
     verify_checksums: bool = False,
     reassemble: bool = True,
+    capture_filter: str | None = None,
+    inner_filter: str | None = None,
+    display_filter: str | Filter | None = None,
+    requires: Collection[str] = (),
     threads: int = 1,
 ) -> Capture:
     """Opens a capture: a file, a pattern, a folder, "-" for standard input, or a list of these.
@@ -251,14 +335,26 @@ def open(
     verify_checksums  compute TCP, UDP and ICMP checksums; off, because offloading makes them wrong at the sender
     reassemble        put fragmented IP datagrams together (transforms.reassemble.Reassemble); without, each frame is
                       shown by itself, and only the first fragment of a datagram has ports
+    capture_filter    only frames that this filter in libpcap's language selects (transforms.bpf.CaptureFilter)
+    inner_filter      the same language, after decapsulation (transforms.bpf.InnerFilter)
+    display_filter    only frames that this filter in the language of tshark's -Y matches (spanline.filters)
+    requires          what is to be found out about each frame (Field.requires), beside what the display filter needs
     threads           that work on different chunks at the same time; what they find is the same as with one
 
-    Returns a Capture, to be iterated as batches. Raises CaptureError when a folder or pattern has no files; what is
-    wrong inside files is found in `problems` after reading.
+    Returns a Capture, to be iterated as batches. Raises CaptureError when a folder or pattern has no files, UsageError
+    for a wrong filter; what is wrong inside files is found in `problems` after reading.
     """
     names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not names:
         raise UsageError("no capture is named", hint="give a file, a folder or a pattern")
     return Capture(
-        names, vxlan_port=vxlan_port, verify_checksums=verify_checksums, reassemble=reassemble, threads=threads
+        names,
+        vxlan_port=vxlan_port,
+        verify_checksums=verify_checksums,
+        reassemble=reassemble,
+        capture_filter=capture_filter,
+        inner_filter=inner_filter,
+        display_filter=display_filter,
+        requires=requires,
+        threads=threads,
     )

@@ -92,7 +92,7 @@ RECORD = (
     Column("captured_length", "u4", "uint32", unit="byte"),
     Column("wire_length", "u4", "uint32", unit="byte"),
     Column("interface", "u2", "uint16", description="in the capture's list of interfaces; 65535 undeclared"),
-    Column("reserved", "u2", ""),
+    Column("options", "u2", "uint16", unit="4 byte", description="pcapng options behind the padded frame"),
 )
 
 MARK = (
@@ -101,6 +101,12 @@ MARK = (
     Column("type", "u4", "uint32", description="pcapng block type"),
     Column("interface", "u4", "uint32", description="in the file's list of interfaces"),
     Column("swapped", "u4", "uint32", description="1 when the block's byte order is not the machine's"),
+)
+
+WRITTEN_INTERFACE = (
+    Column("offset", "i8", "duration", unit="ns", description="taken from every time"),
+    Column("tick", "u4", "uint32", unit="ns"),
+    Column("swapped", "u4", "uint32", description="1 when options are not in the machine's byte order"),
 )
 
 PACKET = (
@@ -166,6 +172,17 @@ LAYER = (
     Column("buffer", "u1", "uint8", "Buffer", "", "index into the batch's buffers"),
     Column("ordinal", "u1", "uint8", "Ordinal", "", "among the frame's headers of this protocol, from 1"),
     Column("reserved", "u1", ""),
+)
+
+INNER_FRAME = (
+    Column("offset", "u4", "uint32", "Offset", "byte", "of the frame's first byte, in the batch's buffers[buffer]"),
+    Column("captured_length", "u4", "uint32", "Captured", "byte"),
+    Column("wire_length", "u4", "uint32", "Length", "byte"),
+    Column(
+        "protocol", "u1", "uint8", "Protocol", "", "index into PROTOCOLS of what it begins with; 0 for whole frames"
+    ),
+    Column("buffer", "u1", "uint8", "Buffer", "", "index into the batch's buffers"),
+    Column("reserved", "(2,)u1", ""),
 )
 
 DATAGRAM = (
@@ -412,9 +429,11 @@ def dtype(columns: tuple[Column, ...]) -> np.dtype[np.void]:
 
 RECORD_DTYPE = dtype(RECORD)
 MARK_DTYPE = dtype(MARK)
+WRITTEN_INTERFACE_DTYPE = dtype(WRITTEN_INTERFACE)
 PACKET_DTYPE = dtype(PACKET)
 TUNNEL_DTYPE = dtype(TUNNEL)
 LAYER_DTYPE = dtype(LAYER)
+INNER_FRAME_DTYPE = dtype(INNER_FRAME)
 DATAGRAM_DTYPE = dtype(DATAGRAM)
 FRAGMENT_DTYPE = dtype(FRAGMENT)
 MESSAGE_DTYPE = dtype(MESSAGE)

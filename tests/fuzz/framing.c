@@ -25,6 +25,7 @@ static void collect(found *all, const framing_output *out, size_t from, uint32_t
         CHECK(record->offset >= end && record->offset <= length);
         CHECK(record->captured_length <= MAX_FRAME && record->captured_length <= length - record->offset);
         end = record->offset + record->captured_length;
+        CHECK(!record->options || ((end - record->offset + 3U) & ~3U) + 4U * record->options <= length - record->offset);
         record->offset += (uint32_t)from;
     }
     for (uint32_t n = 0; n < out->mark_count; n++) {

@@ -1,8 +1,8 @@
 """Write the inputs that fuzzing starts from: `python -m tests.fuzz.seeds build/fuzz`, below it `<target>/seeds`.
 
 They come from crafted frames and files, a little of the benchmarks' traffic, and the shared captures where those are.
-`framing` reads capture files, every other target a list of frames, which input.h draws; `reassembly` also fragments as
-such. PYTHONPATH must hold benchmarks.
+`framing` and `writing` read capture files, `bpf` a program and a frame, every other target a list of frames, which
+input.h draws; `reassembly` also fragments as such. PYTHONPATH must hold benchmarks.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ from tests.craft_tunnels import erspan2, geneve, gre, gtp_u, mpls, pppoe, vxlan
 
 FOLDER = Path(__file__).resolve().parent
 TARGETS = sorted({path.stem for path in FOLDER.glob("*.c")} - {"replay"})
+FILE_TARGETS = {"framing", "writing"}
 LARGEST = 4096
 """Bytes of an input: the targets are slower with more, and find no more."""
 SUFFIXES = {".pcap", ".pcapng", ".cap"}
@@ -238,6 +239,21 @@ def crafted_files() -> Iterator[bytes]:
     yield pcap_header() + struct.pack("<IIII", 0, 0, 262145, 0)
 
 
+FILTERS = (
+    "tcp port 80", "host 10.0.0.1 or net 2001:db8::/32", "vlan 5 and ip6 and udp", "ip6 protochain 17", "len > 60",
+    "ip[2:2] - ((ip[0] & 0xf) << 2) > 20 and ip[8] / ip[1] % 7 = 1", "tcp[tcp[12] >> 2] | 0x20 = 0x67 ^ ip[9]",
+)  # fmt: skip
+
+
+def programs() -> Iterator[bytes]:
+    """Programs that libpcap compiles, each before a frame."""
+    import pcapy
+
+    for n, packet in enumerate(PACKETS.values()):
+        code = pcapy.compile(1, 65535, FILTERS[n % len(FILTERS)], n % 2, 0).get_bpf()
+        yield bytes([len(code)]) + b"".join(struct.pack("=HBBI", *one) for one in code) + bytes(ethernet() / packet)
+
+
 def shared_captures(folder: Path) -> Iterator[bytes]:
     """The beginnings of the shared captures that are not compressed."""
     for path in sorted(folder.rglob("*")):
@@ -277,7 +293,9 @@ def own(target: str) -> list[bytes]:
     if target == "reassembly":
         frames = [body + steering for body in fragmented_lists() for steering in FRAME_STEERINGS]
         return frames + [body + steering for body in fragments_as_such() for steering in DIRECT_STEERINGS]
-    if target == "framing":
+    if target == "bpf":
+        return [body + steering for body in programs() for steering in STEERINGS]
+    if target in FILE_TARGETS:
         bodies = [*crafted_files(), *(data[: LARGEST - 8] for data in traffic())]
     else:
         bodies = [*crafted_lists(), *(frame_list((1, record) for record in pcap_records(data)) for data in traffic())]
@@ -303,9 +321,10 @@ def main() -> None:
     shared: Path | None = arguments.captures if arguments.captures and arguments.captures.is_dir() else None
     for target in arguments.targets:
         inputs = own(target)
-        if shared:
+        if shared and target != "bpf":
             joined = target == "reassembly"
-            bodies = shared_captures(shared) if target == "framing" else shared_lists(shared, fragments_only=joined)
+            files = target in FILE_TARGETS
+            bodies = shared_captures(shared) if files else shared_lists(shared, fragments_only=joined)
             steerings = FRAME_STEERINGS if joined else STEERINGS
             inputs += [body + steerings[n % len(steerings)] for n, body in enumerate(bodies)]
         print(f"{target}: {write(arguments.folder / target / 'seeds', inputs)} seeds")

@@ -46,12 +46,13 @@ def crunch(capture: Capture, flows: Flows, output: Output, quiet: bool, threads:
 def account(capture: Capture, flows: Flows, written: int, seconds: float) -> str:
     """What became of every frame, and how fast, in one line."""
     read, undecodable = capture.counters.read, capture.counters.undecodable
-    decoded = capture.counters.decoded
+    decoded, filtered_out = capture.counters.decoded, capture.counters.filtered_out
+    left_out = f"filtered out {filtered_out:,} + " if filtered_out else ""
     octets, seconds = capture.bytes_read, max(seconds, 1e-9)
     return (
         f"{plural(written, 'flow')} of {plural(read, 'frame')} in {seconds:.2f} s "
         f"({size(octets / seconds)}/s, {plural(round(read / seconds), 'frame')}/s); "
         f"read {read:,} = decoded {decoded:,} + undecodable {undecodable:,}; "
-        f"decoded {decoded:,} = in flows {flows.flow_packets:,} + not in flows {flows.non_flow_packets:,}; "
+        f"decoded {decoded:,} = {left_out}in flows {flows.flow_packets:,} + not in flows {flows.non_flow_packets:,}; "
         f"evicted {plural(flows.evicted, 'flow')}"
     )

@@ -66,6 +66,8 @@ def _told() -> Iterator[None]:
         raise click.exceptions.Exit(INTERRUPTED) from None
     except SpanlineError as error:
         complain(str(error))
+        for line in error.excerpt():
+            click.echo(line, err=True)
         raise click.exceptions.Exit(FAILED) from error
     except OSError as error:
         _forget_output()

@@ -77,6 +77,9 @@ class Inputs:
     paths: tuple[str, ...]
     vxlan_ports: frozenset[int]
     verify_checksums: bool
+    capture_filter: str | None
+    inner_filter: str | None
+    display_filter: str | None
     threads: int
     quiet: bool
 
@@ -109,12 +112,16 @@ def reads_captures(function: Decorated) -> Decorated:
         vxlan_port: int,
         decode_as: tuple[str, ...],
         verify_checksums: bool,
+        capture_filter: str | None,
+        inner_filter: str | None,
+        display_filter: str | None,
         threads: int | None,
         quiet: bool,
         **others: Any,
     ) -> Any:
         vxlan_ports = frozenset({vxlan_port}).union(*map(ports_decoded_as, decode_as))
-        inputs = Inputs(paths, vxlan_ports, verify_checksums, threads or cores(), quiet)
+        filters = capture_filter, inner_filter, display_filter
+        inputs = Inputs(paths, vxlan_ports, verify_checksums, *filters, threads or cores(), quiet)
         return function(inputs=inputs, **others)
 
     return _together(
@@ -126,12 +133,21 @@ def reads_captures(function: Decorated) -> Decorated:
             show_default=True,
             help="UDP destination port that carries VXLAN.",
         ),
+        click.option("-Y", "--display-filter", metavar="FILTER", help="Only frames that `tshark -Y FILTER` shows."),
         click.option(
             "-d",
             "decode_as",
             multiple=True,
             metavar="udp.port==N,vxlan",
             help="UDP destination ports that carry VXLAN too: N, N-M or N:COUNT, as tshark has it. Can be repeated.",
+        ),
+        click.option(
+            "-f", "--capture-filter", metavar="FILTER", help="Only frames that `tcpdump -r FILE FILTER` selects."
+        ),
+        click.option(
+            "--inner-filter",
+            metavar="FILTER",
+            help="The same language for the innermost frame of each packet, after decapsulation.",
         ),
         click.option("--checksums", "verify_checksums", is_flag=True, help="Verify TCP, UDP and ICMP checksums."),
         click.option(

@@ -16,6 +16,14 @@ from spanline.errors import UsageError
 @click.option("-T", "shape", type=click.Choice(["fields", "json"]), help="Print fields as tshark does.")
 @click.option("-e", "names", multiple=True, metavar="FIELD", help="With -T, a field to print: ip.src. Can be repeated.")
 @click.option("-E", "styles", multiple=True, metavar="NAME=VALUE", help="How -T prints, as in tshark: header=y.")
+@click.option(
+    "-w",
+    "--write",
+    "target",
+    metavar="FILE",
+    type=click.Path(allow_dash=True),
+    help="Write the frames to FILE instead: .pcapng or .pcap, also .zst, .gz or .lz4; - is pcapng to standard output.",
+)
 @writes("table", "json", "csv", "parquet")
 @reads_captures
 def command(
@@ -26,6 +34,7 @@ def command(
     shape: str | None,
     names: tuple[str, ...],
     styles: tuple[str, ...],
+    target: str | None,
 ) -> None:
     """List frames, a line each.
 
@@ -37,12 +46,17 @@ def command(
     """
     from spanline.cli.field_options import fields_named, line_style
     from spanline.cli.reading import conclude, follow, open_capture
-    from spanline.cli.show import first_batches, show_packets
+    from spanline.cli.show import first_batches, show_packets, write_packets
 
     _require_one_shape(output, trees, shape, names, styles)
+    _require_one_target(output, trees, shape, target)
     fields, style = fields_named(names), line_style(styles)
     # Whoever asks for the first few wants to hear of nothing behind them.
     capture = open_capture(replace(inputs, threads=1) if count else inputs)
+    if target is not None:
+        write_packets(capture, follow(capture, quiet=inputs.quiet), count or None, target)
+        conclude(capture.problems)
+        return
     # A progress bar between lines would only be in their way.
     quiet = inputs.quiet or output.path is None
     if shape is None and not trees:
@@ -75,3 +89,9 @@ def _require_one_shape(
     if (trees or shape) and output.format != "table":
         ways = f"{'-V' if trees else '-T'} and {output.format}"
         raise UsageError(f"{ways} are two ways to print frames", hint="leave one out")
+
+
+def _require_one_target(output: Output, trees: bool, shape: str | None, target: str | None) -> None:
+    """Raises click.UsageError when frames are to be written, and also to be told of."""
+    if target is not None and (output != Output(None, "table") or trees or shape):
+        raise click.UsageError("-w writes frames, and -o, --format, -T and -V what is said of them: choose one")

@@ -39,6 +39,9 @@ def open_capture(inputs: Inputs, paths: Sequence[str] | None = None) -> Capture:
         list(paths or inputs.paths),
         vxlan_port=inputs.vxlan_ports,
         verify_checksums=inputs.verify_checksums,
+        capture_filter=inputs.capture_filter,
+        inner_filter=inputs.inner_filter,
+        display_filter=inputs.display_filter,
         threads=inputs.threads,
     )
 

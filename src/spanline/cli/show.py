@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
+import click
+
+from spanline.cli.group import complain
 from spanline.cli.options import Output
-from spanline.cli.text import rfc3339
+from spanline.cli.text import plural, rfc3339
 from spanline.output import open_output, open_stream, write_objects
 
 if TYPE_CHECKING:
@@ -107,6 +111,19 @@ def show_packets(capture: Capture, batches: Iterator[Batch], count: int | None, 
                 lines = Lines(9 if capture.interfaces and capture.interfaces[0].resolution < 1e-6 else 6)
             stream.write("".join(f"{line}\n" for line in lines.of(batch, here)).encode())
             stream.flush()  # of a pipe, the next frames may be a long time coming
+
+
+def write_packets(capture: Capture, batches: Iterator[Batch], count: int | None, target: str) -> None:
+    """The frames of `batches`, the first `count` of them, as a capture file."""
+    from spanline.writing import open_capture_output
+
+    if target == "-" and sys.stdout.isatty():
+        raise click.UsageError("a capture is not for terminals; write it to a file with -w out.pcapng")
+    with open_capture_output(target, capture) as writer:
+        for batch, here in first_batches(batches, count):
+            writer.write(batch, here)
+    if writer.left_out:
+        complain(f"{plural(writer.left_out, 'frame')} of interfaces that are never declared cannot be written")
 
 
 def first_batches(batches: Iterator[Batch], count: int | None) -> Generator[tuple[Batch, int]]:

@@ -10,6 +10,7 @@ import numpy as np
 from spanline import _fields
 from spanline.batch import Batch
 from spanline.fields.model import Field, Kind, Occurrences, Octets, Rows
+from spanline.fields.value_names import SET
 
 NO_TEXTS: Mapping[int, str] = {}
 _WIDTHS = {Kind.IPV4: 4, Kind.IPV6: 16, Kind.ETHER: 6}
@@ -104,8 +105,8 @@ def number(name: str, protocol: str, offset: int, width: int, description: str, 
 
 
 def flag(name: str, protocol: str, offset: int, width: int, mask: int, description: str, *,
-         when: When | None = None) -> Field:  # fmt: skip
-    return Field(name, Kind.BOOLEAN, description, At(protocol, offset, width, mask, when=when))
+         texts: Mapping[int, str] = SET, when: When | None = None) -> Field:  # fmt: skip
+    return Field(name, Kind.BOOLEAN, description, At(protocol, offset, width, mask, when=when), texts=texts)
 
 
 def address(name: str, kind: Kind, protocol: str, offset: int, description: str, *, when: When | None = None) -> Field:

@@ -203,7 +203,8 @@ class CaptureFile:
         for n in range(len(numbers), framer.interface_count):
             link_type, snaplen, resolution, offset = framer.interface(n)
             tick = 2.0 ** -(resolution & 0x7F) if resolution & 0x80 else 10.0**-resolution
-            new.append(self._interfaces.add(Interface(self.name, link_type, snaplen, tick, offset)))
+            swapped = framer.format == "pcap" and framer.swapped
+            new.append(self._interfaces.add(Interface(self.name, link_type, snaplen, tick, offset, swapped)))
         self.info.interfaces += new
         return np.concatenate([numbers, np.array(new, np.uint16)])
 
@@ -221,10 +222,15 @@ class CaptureFile:
             if number == Interfaces.LIMIT:
                 continue
             if mark["type"] == pcapng_blocks.INTERFACE:
-                self._interfaces[number].number = self._in_section
+                interface = self._interfaces[number]
+                interface.swapped = bool(mark["swapped"])
+                interface.number = self._in_section
                 self._in_section += 1
                 for name, text in self._kept(pcapng_blocks.interface_texts(body, order)).items():
-                    setattr(self._interfaces[number], name, text)
+                    setattr(interface, name, text)
+                options = pcapng_blocks.interface_options(body, order)
+                if self._is_room(sum(len(value) for _, value in options)):
+                    interface.options = options
             else:
                 self._interfaces[number].statistics = pcapng_blocks.statistics(body, order)
 
@@ -240,14 +246,16 @@ class CaptureFile:
 
     def _kept(self, texts: dict[str, str]) -> dict[str, str]:
         """`texts`, or nothing when there have been too many."""
-        length = sum(map(len, texts.values()))
+        return texts if self._is_room(sum(map(len, texts.values()))) else {}
+
+    def _is_room(self, length: int) -> bool:
         if not length:
-            return texts
+            return True
         if 0 <= self._text_left < length:
             what = f"interfaces and sections say more than {_MOST_TEXT:,} characters about themselves"
             self.problem("texts", what, hint="the rest is left out")
         self._text_left -= length
-        return texts if self._text_left >= 0 else {}
+        return self._text_left >= 0
 
     def _renumber(self, records: npt.NDArray[np.void], numbers: npt.NDArray[np.uint16]) -> None:
         if len(numbers) and numbers[-1] != len(numbers) - 1:

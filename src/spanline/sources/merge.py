@@ -95,13 +95,19 @@ def _start(reading: list[_Reading], file: CaptureFile) -> None:
         reading.append(_Reading(chunks, chunk, keys, int(keys[-1])))
 
 
+def _lengths(records: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
+    """Bytes of each frame, and of the options behind it."""
+    captured, options = (records[name].astype(np.int64) for name in ("captured_length", "options"))
+    return np.where(options, (captured + 3) // 4 * 4 + 4 * options, captured)
+
+
 def _interleave(parts: list[tuple[npt.NDArray[np.int64], Chunk]]) -> Chunk:
     """One chunk of several: their bytes one after another, their records by time."""
     buffers, records, at = [], [], 0
     for _, chunk in parts:
         offsets = chunk.records["offset"].astype(np.int64)
         first = int(offsets.min())
-        last = int((offsets + chunk.records["captured_length"]).max())
+        last = int((offsets + _lengths(chunk.records)).max())
         moved = chunk.records.copy()
         moved["offset"] = offsets - first + at
         buffers.append(chunk.buffer[first:last])

@@ -6,6 +6,7 @@ specification: draft-ietf-opsawg-pcapng, sections 3.5, 4.1, 4.2, 4.6
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Iterator
 
 SECTION, INTERFACE, STATISTICS = 0x0A0D0D0A, 1, 5
@@ -20,6 +21,11 @@ _MOST_OPTIONS = 1000
 _OPTIONS_AT = {SECTION: 16, INTERFACE: 8, STATISTICS: NO_STATISTICS}
 _SECTION_TEXTS = {1: "comment", 2: "hardware", 3: "os", 4: "application"}
 _INTERFACE_TEXTS = {2: "name", 3: "description", 11: "filter", 12: "os"}
+_IF_FILTER, _FILTER_TEXT = 11, 0
+# if_tsresol and if_tsoffset: framing reads them.
+_CLOCK = {9, 14}
+# Options of an interface that are numbers, or begin with one: speeds, time zone, the enterprise of custom options.
+_NUMBERS = {8: 8, 16: 8, 17: 8, 10: 4, 2988: 4, 2989: 4, 19372: 4, 19373: 4}
 _COUNTERS = {4: "received", 5: "dropped", 6: "accepted", 7: "os_dropped", 8: "delivered"}
 
 
@@ -48,12 +54,29 @@ def section_texts(body: bytes, order: str) -> dict[str, str]:
 
 def interface_texts(body: bytes, order: str) -> dict[str, str]:
     """name, description, filter and os, as far as the interface description block has them."""
-    texts = {}
+    options = _options(INTERFACE, body, order)
+    return {
+        _INTERFACE_TEXTS[code]: _text(value[1:] if code == _IF_FILTER else value)
+        for code, value in options
+        if _is_text(code, value)
+    }
+
+
+def _is_text(code: int, value: bytes) -> bool:
+    """if_filter begins with a byte that says what follows: text in libpcap's language, or the program."""
+    return code in _INTERFACE_TEXTS and (code != _IF_FILTER or value[:1] == bytes([_FILTER_TEXT]))
+
+
+def interface_options(body: bytes, order: str) -> list[tuple[int, bytes]]:
+    """The other options, except those of its clock; numbers are turned into the machine's byte order."""
+    found = []
     for code, value in _options(INTERFACE, body, order):
-        if code in _INTERFACE_TEXTS:
-            # if_filter starts with a byte that says what follows; 0 is text in libpcap's filter language.
-            texts[_INTERFACE_TEXTS[code]] = _text(value[1:] if code == 11 else value)
-    return texts
+        if code not in _CLOCK and not _is_text(code, value):
+            number = _NUMBERS.get(code, 0)
+            if (order == "<") != (sys.byteorder == "little") and len(value) >= number:
+                value = value[:number][::-1] + value[number:]
+            found.append((code, value))
+    return found
 
 
 def statistics(body: bytes, order: str) -> dict[str, int]:

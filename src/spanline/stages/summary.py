@@ -225,6 +225,7 @@ def describe(
     own = [_interface(n, interfaces[number], summary.interfaces[number]) for n, number in enumerate(info.interfaces)]
     snaplens = {interface["snaplen"] for interface in own}
     tables = summary.tables()
+    decoded = counters.decoded - counters.filtered_out
     return {
         "file": info.path,
         "format": info.format or None,
@@ -245,8 +246,8 @@ def describe(
         "strict_time_order": summary.in_order,
         "sections": info.sections,
         "interfaces": own,
-        "decoded": counters.decoded,
-        "undecodable": counters.undecodable,
+        "decoded": decoded,
+        "undecodable": summary.frames - decoded,
         "verdicts": tables["verdicts"].to_pylist(),
         "stacks": tables["stacks"].to_pylist(),
         "problems": [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -84,6 +84,11 @@ class Annotate:
     @property
     def counters(self) -> AnnotateCounters:
         return AnnotateCounters(*self._table.counters)
+
+    def require(self, names: Collection[str]) -> None:
+        """Finds out at least these: of "streams", "application", "analysis" and "messages", the last two on request."""
+        self._details |= "analysis" in names
+        self._messages |= "messages" in names
 
     def feed(self, batch: Batch) -> Iterable[Batch]:
         self._find_streams(batch)
