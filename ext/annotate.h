@@ -20,19 +20,9 @@ typedef struct {
     uint32_t path_count;
 } annotate_input;
 
-/* What was captured of the row's payload. */
 static inline message payload_of(const packet_row *row, const annotate_input *in) {
-    message m = {{NULL, 0}, row->payload_length, row->source_port, row->destination_port};
-    if (row->payload_buffer >= in->buffer_count) {
-        return m;
-    }
-    const bytes_view buffer = in->buffers[row->payload_buffer];
-    uint64_t end = row->payload_buffer ? buffer.length : (uint64_t)row->frame_offset + row->captured_length;
-    end = end < buffer.length ? end : buffer.length;
-    m.bytes.data = buffer.data + (row->payload_offset < buffer.length ? row->payload_offset : buffer.length);
-    const uint64_t there = row->payload_offset < end ? end - row->payload_offset : 0;
-    m.bytes.length = there < row->payload_length ? (uint32_t)there : row->payload_length;
-    return m;
+    const bytes_view none = {NULL, 0};
+    return payload_message(row, row->payload_buffer < in->buffer_count ? in->buffers[row->payload_buffer] : none);
 }
 
 /* A protocol right above IP or a link layer. */

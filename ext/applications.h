@@ -29,12 +29,13 @@ typedef struct {
     uint32_t wraps;   /* whether what follows is another conversation inside this protocol */
     uint32_t becomes; /* which protocol the conversation goes on with after it, 0 for the same */
     uint32_t silent; /* whether it is not shown */
+    uint32_t confirm; /* what settles that a first message on its port is one */
     uint32_t first_carried;
     uint16_t carried_count;
     uint8_t framing;
     uint8_t announces; /* enum announcement */
 } application;
-STATIC_ASSERT(sizeof(application) == 32, "application");
+STATIC_ASSERT(sizeof(application) == 36, "application");
 
 /* `carried` begins `at` bytes inside a message of another protocol `when` that holds. NAME_NONE stands for what was carried
  * last in the same conversation: answers do not say it. */
@@ -140,6 +141,20 @@ ALWAYS_INLINE const application *application_at(const application_set *set, uint
 ALWAYS_INLINE int accepts(const application_set *set, uint32_t name, const message *m) {
     const uint32_t accept = application_at(set, name)->accept;
     return accept == NO_PROGRAM || program_holds(&set->program, accept, m);
+}
+
+/* What was captured of the row's payload, which is in `buffer`. */
+static inline message payload_message(const packet_row *row, bytes_view buffer) {
+    message m = {{NULL, 0}, row->payload_length, row->source_port, row->destination_port};
+    if (buffer.data == NULL) {
+        return m;
+    }
+    uint64_t end = row->payload_buffer ? buffer.length : (uint64_t)row->frame_offset + row->captured_length;
+    end = end < buffer.length ? end : buffer.length;
+    m.bytes.data = buffer.data + (row->payload_offset < buffer.length ? row->payload_offset : buffer.length);
+    const uint64_t there = row->payload_offset < end ? end - row->payload_offset : 0;
+    m.bytes.length = there < row->payload_length ? (uint32_t)there : row->payload_length;
+    return m;
 }
 
 /* The protocol that a message of `name` carries, and where; NAME_NONE when it carries none that is known. */

@@ -1,6 +1,6 @@
 """spanline._applications: which application protocols frames have, by the tables that spanline.protocols makes."""
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
@@ -140,6 +140,11 @@ cdef class ApplicationSet:
     cdef application_set state
     cdef object parts
     cdef readonly tuple names
+
+    @property
+    def address(self):
+        """Where the tables are, for other modules; valid as long as this is held."""
+        return <uintptr_t>&self.state
 
     def __cinit__(self, names, const uint8_t[::1] code, const uint8_t[::1] texts, const uint32_t[::1] text_ends,
                   const uint64_t[::1] sets, const uint8_t[::1] applications, const uint32_t[:, ::1] carried,

@@ -6,7 +6,7 @@
 #ifndef SPANLINE_FLOW_INDEX_H
 #define SPANLINE_FLOW_INDEX_H
 
-#include "flow_record.h"
+#include "flow_names.h"
 #include "hash.h"
 
 #ifndef FLOW_SLAB_BITS /* fewer make the ends of a table come soon: for fuzzing */
@@ -40,6 +40,7 @@ typedef struct {
     uint64_t evicted;
     uint32_t shard; /* of `shards`: which flows are this table's, by their hash */
     uint32_t shards;
+    flow_names names;
     uint8_t key_vlan;
     uint8_t key_vni;
     uint8_t whole_frames; /* count bytes of the whole frame, not of the innermost one */

@@ -123,7 +123,7 @@ typedef struct {
     uint16_t synack_retransmissions;
     uint8_t history_length;
     uint8_t end_reason;
-    uint8_t reserved[2];
+    uint16_t application; /* see flow_names.h */
 } flow_record;
 STATIC_ASSERT(sizeof(flow_record) == 384, "flow_record");
 

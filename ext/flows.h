@@ -14,6 +14,7 @@ enum flow_wants {
     FLOWS_DONE,
     FLOWS_WANT_RECORDS, /* no free record: another slab, or an eviction */
     FLOWS_WANT_OUTPUT,  /* no room for finished flows */
+    FLOWS_WANT_NAMES,   /* no room for heads: settle those that there are */
 };
 
 /* The tunnel that a packet's flow is inside. */
@@ -76,8 +77,9 @@ static inline void flow_begin(flow_record *flow) {
 }
 
 /* A new flow for the packet; a record is free. A SYN-ACK comes from the responder. */
-static inline flow_record *flow_create(flow_table *t, const packet_row *row, uint32_t tag, flow_key_ports ports) {
-    const uint32_t number = record_take(t);
+static inline flow_record *flow_create(flow_table *t, const packet_row *row, uint32_t tag, flow_key_ports ports,
+                                       uint32_t *place) {
+    const uint32_t number = *place = record_take(t);
     flow_record *flow = flow_at(t, number);
     memset(flow, 0, sizeof *flow);
     const uint32_t kind = row->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN);
@@ -119,7 +121,7 @@ static inline void count_events(flow_events *e, uint32_t flags) {
     }
 }
 
-ALWAYS_INLINE void flow_count(const flow_table *t, flow_record *flow, int way, const packet_row *row,
+ALWAYS_INLINE void flow_count(flow_table *t, flow_record *flow, uint32_t number, int way, const packet_row *row,
                               bytes_view buffer) {
     flow_direction *d = &flow->direction[way];
     const int64_t now = row->timestamp;
@@ -144,6 +146,9 @@ ALWAYS_INLINE void flow_count(const flow_table *t, flow_record *flow, int way, c
             history_add_scaled(flow, way, e->bad_checksums, HISTORY_CHECKSUM);
         }
         return; /* nothing that it says can be believed */
+    }
+    if (UNLIKELY(row->payload_length && !(d->once & ONCE_HEAD) && t->names.set)) {
+        flow_name(&t->names, flow, number, way, row, buffer);
     }
     if (LIKELY(row->ip_protocol == IP_TCP)) {
         if (UNLIKELY(row->transport_length < 20)) {
@@ -270,6 +275,9 @@ ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, flow_hint hint
     if (UNLIKELY(t->output_count == t->output_capacity)) {
         return FLOWS_WANT_OUTPUT;
     }
+    if (UNLIKELY(t->names.count == MAX_HEADS)) {
+        return FLOWS_WANT_NAMES;
+    }
     const flow_key_ports ports = flow_ports(row);
     uint32_t number = 0;
     int way = 0;
@@ -294,12 +302,23 @@ ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, flow_hint hint
         if (!has_free_record(t)) {
             return FLOWS_WANT_RECORDS;
         }
-        flow = flow_create(t, row, hint.tag, ports);
+        flow = flow_create(t, row, hint.tag, ports, &number);
         way = flow->flags & FLOW_FLIPPED ? 1 : 0;
     }
-    flow_count(t, flow, way, row, buffer);
+    flow_count(t, flow, number, way, row, buffer);
     t->flow_packets++;
     return FLOWS_DONE;
+}
+
+/* Settles the live flows that heads are of. */
+static inline void flows_settle(flow_table *t, const uint8_t *patterns) {
+    const flow_names *names = &t->names;
+    for (uint32_t n = 0; n < names->count; n++) {
+        flow_record *flow = flow_at(t, names->heads[n].flow);
+        if ((flow->flags & FLOW_LIVE) && (flow->application & FOUND_WAITS)) {
+            flow_settle(names, patterns, flow);
+        }
+    }
 }
 
 typedef struct {

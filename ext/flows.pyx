@@ -20,7 +20,17 @@ cdef extern from "flows.h" nogil:
         uint8_t history_length
     ctypedef struct hash_seed:
         uint64_t key[4]
+    ctypedef struct application_set:
+        pass
+    ctypedef struct flow_head:
+        pass
+    ctypedef struct flow_names:
+        const application_set *set
+        flow_head *heads
+        uint8_t *bytes
+        uint32_t count
     ctypedef struct flow_table:
+        flow_names names
         hash_seed seed
         flow_record **slabs
         uint32_t slab_count
@@ -51,6 +61,8 @@ cdef extern from "flows.h" nogil:
         uint32_t count
     int flows_update(flow_table *t, const packet_row *rows, uint32_t count, flow_buffers buffers, uint32_t *start,
                      uint32_t *sweep_from) noexcept
+    void flows_settle(flow_table *t, const uint8_t *patterns) noexcept
+    void records_settle(const flow_names *names, const uint8_t *patterns, flow_record *records, size_t count) noexcept
     int flows_end(flow_table *t, int64_t until, uint32_t reason, uint32_t *start, uint32_t stop) noexcept
     int in_shard(const flow_table *t, uint64_t hash) noexcept
     uint64_t record_hash(const flow_table *t, const flow_record *flow) noexcept
@@ -59,6 +71,9 @@ cdef extern from "flows.h" nogil:
         FLOWS_DONE
         FLOWS_WANT_RECORDS
         FLOWS_WANT_OUTPUT
+        FLOWS_WANT_NAMES
+        MAX_HEADS
+        HEAD_BYTES
         FLOW_LIVE
         SLAB_RECORDS
         END_FORCED
@@ -93,9 +108,16 @@ cdef class FlowTable:
     cdef object output
     cdef list finished
     cdef uint64_t finished_count
+    cdef object applications
+    cdef object patterns
+    cdef object heads
+    cdef uint32_t output_settled
+    cdef Py_ssize_t settled  # of `finished`: the records behind them may wait for a name
 
     def __cinit__(self, *, bytes seed, int64_t idle_timeout, int64_t active_timeout, bint key_vlan, bint key_vni,
-                  bint whole_frames, uint64_t max_flows, uint32_t shard, uint32_t shards):
+                  bint whole_frames, uint64_t max_flows, uint32_t shard, uint32_t shards, applications=None, patterns=None):
+        """`applications`: an ApplicationSet, and `patterns`: a function of the heads of flows, uint8[n, 64], that gives
+        the number of the name of each, uint8[n], 0 for none."""
         memset(&self.table, 0, sizeof(self.table))
         if len(seed) != sizeof(hash_seed):
             raise ValueError("a hash seed has 32 bytes")
@@ -112,12 +134,46 @@ cdef class FlowTable:
         self.table.next_sweep = INT64_MIN
         self.table.sweep_floor = INT64_MIN
         self.table.previous_timestamp = INT64_MIN
+        if applications is not None:
+            self._look_for(applications, patterns)
         self.slab_limit = <uint32_t>min(max(max_flows // SLAB_RECORDS, 1), 0xFFFFFFFEU // SLAB_RECORDS)
         self.slabs = []
         self.finished = []
         self.evict_until = INT64_MIN
         self._grow_index(2 * SLAB_RECORDS)
         self._new_output()
+
+    cdef int _look_for(self, applications, patterns) except -1:
+        cdef uint8_t[::1] heads
+        cdef uintptr_t address = applications.address
+        self.heads = np.empty(MAX_HEADS * (HEAD_BYTES + sizeof(flow_head)), np.uint8)
+        heads = self.heads
+        self.applications, self.patterns = applications, patterns
+        self.table.names.set = <const application_set *>address
+        self.table.names.bytes = &heads[0]
+        self.table.names.heads = <flow_head *>&heads[MAX_HEADS * HEAD_BYTES]
+        return 0
+
+    cdef int _settle(self) except -1:
+        """Looks for patterns in the heads that there are, and names the flows that wait for it."""
+        cdef uint32_t count = self.table.names.count
+        cdef uint8_t[::1] records
+        if count == 0:
+            return 0
+        cdef const uint8_t[::1] names = self.patterns(self.heads[:count * HEAD_BYTES].reshape(count, HEAD_BYTES))
+        if names.shape[0] != count:
+            raise ValueError("every head has a name, or 0")
+        flows_settle(&self.table, &names[0])
+        records_settle(&self.table.names, &names[0], &self.table.output[self.output_settled],
+                       self.table.output_count - self.output_settled)
+        self.output_settled = self.table.output_count
+        for ended in self.finished[self.settled:]:
+            records = ended
+            records_settle(&self.table.names, &names[0], <flow_record *>&records[0],
+                           records.shape[0] // sizeof(flow_record))
+        self.settled = len(self.finished)
+        self.table.names.count = 0
+        return 0
 
     def __dealloc__(self):
         free(self.table.slabs)
@@ -159,7 +215,7 @@ cdef class FlowTable:
         self.output = np.empty(OUTPUT_RECORDS * sizeof(flow_record), np.uint8)
         cdef uint8_t[::1] view = self.output
         self.table.output = <flow_record *>&view[0]
-        self.table.output_count = 0
+        self.table.output_count = self.output_settled = 0
         self.table.output_capacity = OUTPUT_RECORDS
         return 0
 
@@ -229,13 +285,16 @@ cdef class FlowTable:
                 self._new_output()
             elif wants == FLOWS_WANT_RECORDS:
                 self._make_room()
+            elif wants == FLOWS_WANT_NAMES:
+                self._settle()
             else:
                 break
+        self._settle()
 
     def drain(self):
         """The bytes of the records that ended since the last call, an array of schema.FLOW_RECORD."""
         self._new_output()
-        finished, self.finished, self.finished_count = self.finished, [], 0
+        finished, self.finished, self.finished_count, self.settled = self.finished, [], 0, 0
         return np.concatenate(finished) if finished else np.empty(0, np.uint8)
 
     def finish(self, uint64_t limit):
@@ -293,6 +352,7 @@ cdef class FlowTable:
         if len(records):
             self.finished.append(records)
             self.finished_count += len(records) // sizeof(flow_record)
+            self.settled = len(self.finished)
 
     @property
     def clock(self):

@@ -27,7 +27,8 @@ enum history_letter {
 };
 
 /* flow_direction.once */
-enum { ONCE_SYN = 1, ONCE_ACK = 2, ONCE_DATA = 4, ONCE_INCONSISTENT = 8, ONCE_MULTI_FLAG = 16 };
+enum { ONCE_SYN = 1, ONCE_ACK = 2, ONCE_DATA = 4, ONCE_INCONSISTENT = 8, ONCE_MULTI_FLAG = 16,
+       ONCE_HEAD = 32 /* no letter: its first payload was looked at */ };
 
 static inline void history_add(flow_record *flow, int direction, uint32_t letter) {
     uint32_t at = flow->history_length;

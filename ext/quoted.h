@@ -7,8 +7,10 @@
 enum {
     MAX_QUOTED = 8, /* an error that quotes an error, and so on: more are not looked at */
     MAX_QUOTED_LAYERS = 64,
-    QUOTED_VXLAN_PORT = 4789,
 };
+
+/* What tunnels inside quoted packets are told by. */
+static const uint8_t quoted_vxlan_ports[PORT_BITS] = {[4789 / 8] = 1 << 4789 % 8};
 
 typedef struct {
     uint8_t source[16];
@@ -46,7 +48,6 @@ static inline uint32_t read_quoted(const packet_row *row, bytes_view buffer, quo
     layer_row layers[MAX_QUOTED_LAYERS];
     layer_output listed = {.rows = layers, .capacity = MAX_QUOTED_LAYERS, .wanted = UINT64_MAX};
     const uint64_t captured_end = row->payload_buffer ? buffer.length : (uint64_t)row->frame_offset + row->captured_length;
-    static const uint8_t vxlan_port[8192] = {[QUOTED_VXLAN_PORT >> 3] = 1 << (QUOTED_VXLAN_PORT & 7)};
     packet_row scratch;
     frame f;
     memset(&scratch, 0, sizeof scratch);
@@ -58,7 +59,7 @@ static inline uint32_t read_quoted(const packet_row *row, bytes_view buffer, quo
     f.c.end = f.c.end < buffer.length ? f.c.end : buffer.length;
     f.row = &scratch;
     f.layers = &listed;
-    f.vxlan_ports = vxlan_port;
+    f.vxlan_ports = quoted_vxlan_ports;
     const cursor whole = f.c;
     decode_rest(&f, row->ip_protocol == IP_ICMP ? PROTOCOL_IPV4 : PROTOCOL_IPV6);
     layer_close(&listed);

@@ -62,23 +62,24 @@ static inline uint32_t stream_open(stream_table *t, const stream_ends *ends, str
     return found;
 }
 
-ALWAYS_INLINE uint32_t completeness_of(uint32_t flags, uint32_t length) {
+/* How far the connection came. Of a SYN only the stream's first packet tells, and a first packet that is not a SYN tells
+ * nothing; after another stream between the same ends, which stream_open() saw, even a SYN tells no more. */
+ALWAYS_INLINE void stream_complete(const stream_place *place, uint32_t flags, uint32_t length) {
     uint32_t complete = 0;
-    switch (flags & (TCP_SYN | TCP_ACK)) {
-    case TCP_SYN:
-        complete = COMPLETE_SYN;
-        break;
-    case TCP_SYN | TCP_ACK:
-        complete = COMPLETE_SYN_ACK;
-        break;
-    case TCP_ACK:
+    const uint32_t kind = flags & (TCP_SYN | TCP_ACK);
+    if (UNLIKELY(place->begins)) {
+        complete = kind != TCP_SYN || place->stream->completeness ? 0U : length ? COMPLETE_SYN | COMPLETE_DATA : COMPLETE_SYN;
+        place->stream->completeness |= (uint8_t)complete;
+        return;
+    }
+    if (LIKELY(kind == TCP_ACK)) {
         complete = length ? COMPLETE_DATA : COMPLETE_ACK;
-        break;
-    default:
-        break;
+    } else if (kind == (TCP_SYN | TCP_ACK)) {
+        complete = COMPLETE_SYN_ACK;
     }
     complete |= (flags & (TCP_FIN | TCP_ACK)) == (TCP_FIN | TCP_ACK) ? COMPLETE_FIN : 0;
-    return complete | (flags & TCP_RST ? COMPLETE_RST : 0);
+    complete |= flags & TCP_RST ? COMPLETE_RST : 0;
+    place->stream->completeness |= (uint8_t)complete;
 }
 
 /* The first segment with ACK and without SYN, of either side, minus the last SYN before it. A result of zero does not
@@ -96,12 +97,14 @@ ALWAYS_INLINE void stream_time(stream_record *stream, uint32_t flags, int64_t no
 /* What a SYN says of window scaling: without the option, in either SYN, it is not used. A shift of more than 14 is 14.
  * specification: RFC 7323 section 2 */
 static inline void stream_learn_scale(stream_record *stream, int way, const packet_row *row, bytes_view buffer) {
-    stream_direction *from = &stream->direction[way];
+    stream_direction *from = &stream->direction[way], *to = &stream->direction[1 - way];
     bytes_view option;
-    if (tcp_option(row, buffer, 3, 3, &option)) {
+    if ((row->tcp_flags & TCP_ACK) && to->scale == SCALE_UNUSED) {
+        from->scale = SCALE_UNUSED;
+    } else if (tcp_option(row, buffer, 3, 3, &option)) {
         from->scale = (int8_t)(view_u8(option, 2) < 14 ? view_u8(option, 2) : 14);
     } else if (from->scale == SCALE_UNKNOWN) {
-        from->scale = stream->direction[1 - way].scale = SCALE_UNUSED;
+        from->scale = to->scale = SCALE_UNUSED;
     }
 }
 

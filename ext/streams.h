@@ -68,7 +68,7 @@ ALWAYS_INLINE int row_transport(const packet_row *row) {
     }
     const int layer = is_tcp ? PROTOCOL_TCP : PROTOCOL_UDP;
     const int is_malformed = UNLIKELY(row->verdict == VERDICT_MALFORMED) && row->verdict_layer == layer;
-    if (UNLIKELY(row->transport_length == 0)) { /* the payload is taken to start where the header does */
+    if (UNLIKELY(row->transport_length == 0)) { /* where it lies, the payload is taken to start where the header does */
         return is_malformed && row->payload_length >= (is_tcp ? 20U : 8U) ? TRANSPORT_ENDS : TRANSPORT_NONE;
     }
     const int is_first_fragment = (row->flags & PACKET_MORE_FRAGMENTS) && row->payload_buffer == 0;
@@ -139,7 +139,7 @@ static inline int streams_add_other(stream_table *t, streams_work *w, const stre
         if (flags & TCP_SYN) {
             stream_open(t, ends, &place, flags, seq, now);
         }
-        place.stream->completeness |= (uint8_t)completeness_of(flags, 0);
+        stream_complete(&place, flags, 0);
         stream_time(place.stream, flags, now);
         place.stream->last_seen = now;
     }
@@ -251,7 +251,7 @@ ALWAYS_INLINE uint32_t streams_add_tcp(stream_table *t, const streams_work *w, u
     if (analysis && part == TRANSPORT_SEGMENT) {
         analysis_show(analysis, stream, place->way, &segment, found, ack_rtt);
     }
-    stream->completeness |= (uint8_t)completeness_of(segment.flags, length);
+    stream_complete(place, segment.flags, length);
     stream->last_seen = segment.time;
     if (UNLIKELY(segment.flags & TCP_SYN)) {
         stream_learn_scale(stream, place->way, row, work_buffer(w, row));

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from pathlib import Path
 import spanline
 from spanline.cli.stats_view import Stages, ViewOptions
 from spanline.cli.stats_view_hierarchy import HierarchyView
+from spanline.transforms.annotate import Annotate
 from tests import tshark
 
 Way = tuple[str, ...]
@@ -44,7 +45,7 @@ def oracle_text(oracle: Path, capture: str) -> list[str]:
     if not path.exists():
         return []
     with gzip.open(path, "rt", errors="replace") as stats:
-        _, found, rest = stats.read().partition("Protocol Hierarchy Statistics\nFilter: \n\n")
+        rest = stats.read().partition("Protocol Hierarchy Statistics\nFilter: \n\n")[2]
     return rest[: rest.index("\n=====") + 1].splitlines() if "\n=====" in rest else []
 
 
@@ -73,15 +74,17 @@ def our_lines(capture: Path) -> tuple[list[str], int]:
     """Our text without header and rule, and the number of frames."""
     stages = Stages()
     view = HierarchyView(ViewOptions((), 0, None, 0, None, as_tshark=True), stages)
-    frames = sum(len(batch) for batch in spanline.open(capture).run(*stages))
+    frames = sum(len(batch) for batch in spanline.open(capture).run(*stages, transforms=[Annotate()]))
     return list(view.as_tshark())[5:-1], frames
 
 
 def group(way: Way) -> str:
-    """What a line belongs to: "transport" through the transport layer, else the outermost application in it."""
+    """What a line is about: "transport" through the transport layer, a listed protocol that it names, or "others"."""
+    if way[-1] in LISTED:
+        return way[-1]
     for n, name in enumerate(way):
         if name not in _LAYERS or (n and way[n - 1] in TRANSPORT and name != "vxlan"):
-            return name
+            return "others"
     return "transport"
 
 
@@ -121,12 +124,12 @@ def _told(count: tuple[int, int] | None) -> str:
     return "none" if count is None else f"{count[0]} frames, {count[1]} bytes"
 
 
-def compare(captures: Path, oracle: Path, excepted: Mapping[str, str] | None = None) -> Comparison:
+def compare(captures: Path, oracle: Path) -> Comparison:
     """All covered captures that both read to the same frame."""
     result = Comparison()
     for capture in tshark.manifest(captures):
         frames, lines = covered(oracle, capture), oracle_text(oracle, capture)
-        if not frames or not lines or capture in (excepted or {}):
+        if not frames or not lines:
             continue
         try:
             ours, own_frames = our_lines(captures / capture)
@@ -135,3 +138,28 @@ def compare(captures: Path, oracle: Path, excepted: Mapping[str, str] | None = N
         if own_frames == frames:
             result.add(capture, nodes_of(lines), nodes_of(ours))
     return result
+
+
+EXCEPTED = {
+    "apps/http__bro__ncp.pcap": "tshark shows 499 of 500 frames below a node 'frame': its NCP dissector makes one",
+    "formats/pcapng-multi__gopacket__epb.pcapng": "tshark shows frames with a comment below a node 'pkt_comment'",
+    "formats/pcapng-testgen__gopacket__test009.7def4a.pcapng": "the same",
+    "formats/pcapng-testgen__gopacket__test009.pcapng": "the same",
+    "ip/icmp__dnscap__icmp.pcap": "tshark counts no ICMPv6 error whose quoted packet is cut",
+    "ip/v6ext__PcapFlowLab__25_vxlan_outer_ipv6_fragmentation.pcap": "a first fragment with a UDP length beyond it",
+    "malformed/nDPI__nDPI__fuzz-2020-02-16-11740.pcap": "an IPv4 header behind 802.2 that says it is IPv6",
+    "malformed/ntopng__ntopng__hoobr_rt6_print.pcap": "link type IPV4, and IPv6 in it",
+    "malformed/ntopng__ntopng__stp-heapoverflow-2.pcap": "what is cut behind 802.2 is not decoded",
+    "malformed/ntopng__ntopng__stp-heapoverflow-4.pcap": "the same",
+    "malformed/tcpdump__tcpdump__stp-heapoverflow-2.pcap": "the same",
+    "malformed/tcpdump__tcpdump__stp-heapoverflow-4.pcap": "the same",
+    "malformed/suricata__suricata-verify__frag-12.pcap": "IPv6 fragments inside fragments",
+    "malformed/suricata__suricata-verify__tcp-session-decode-malformed-ipv4__input.pcap": "an IPv4 option too long",
+    "malformed/tcpdump__tcpdump__arp-oobr.pcap": "ARP with lengths of addresses that nobody has",
+    "tunnels/geneve__tcpdump__bigtcp-ipv6-geneve-ipv4.pcap": "IPv6 of length 0: segmentation offload, not malformed",
+    "tunnels/geneve__tcpdump__bigtcp-ipv6-geneve-ipv6.pcap": "the same",
+    "tunnels/vxlan__tcpdump__bigtcp-ipv6-vxlan-ipv4.pcap": "the same",
+    "tunnels/vxlan__tcpdump__bigtcp-ipv6-vxlan-ipv6.pcap": "the same",
+    "tunnels/pbb__PcapFlowLab__12_pbb_truncated_itag.pcap": "802.1ah, cut, is not decoded",
+}
+"""Captures that differ through the transport layer, and why."""

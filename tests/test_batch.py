@@ -41,7 +41,7 @@ def test_select() -> None:
         assert [(kept[t["packet"]], t["id"]) for t in some.tunnels] == [
             (t["packet"], t["id"]) for t in whole.tunnels if rows[t["packet"]]
         ]
-        for name in names():
+        for name in (name for name in names() if not find(name).requires):
             of_whole, of_some = (occurrences(batch, find(name)) for batch in (whole, some))
             wanted = [n for n, packet in enumerate(of_whole.packet) if rows[packet]]
             assert kept[of_some.packet].tolist() == of_whole.packet[wanted].tolist()

@@ -26,7 +26,7 @@ def test_flows_in_one_line_each(capture: Path) -> None:
         "2023-11-14 UTC. RTT: the handshake's, from client to server and back.",
         "Time         Source         Destination  Proto Packets Bytes     RTT State",
         "22:13:20.000 10.0.0.1:50123 10.0.0.2:443 tcp         3 162 B 1.75 ms S1",
-        "22:13:21.000 10.0.0.1:53000 10.0.0.2:53  udp         1  50 B       – S0",
+        "22:13:21.000 10.0.0.1:53000 10.0.0.2:53  dns         1  50 B       – S0",
     ]
 
 

@@ -26,10 +26,15 @@ from spanline.errors import CaptureError
 from spanline.relay import relay
 from spanline.schema import PACKET_DTYPE
 from spanline.sources import capture_file
+from spanline.stages.conversations import Conversations
+from spanline.stages.endpoints import Endpoints
 from spanline.stages.flows import Flows, in_order
+from spanline.stages.io_statistics import IoStatistics
 from spanline.stages.round_trips import RoundTrips
 from spanline.stages.sorted_flows import SortedFlows
 from spanline.stages.summary import Summary
+from spanline.stages.verdicts import Verdicts
+from spanline.transforms.annotate import Annotate
 from tests.craft_files import pcap
 from tests.test_every_capture import FOLDERS, files_of
 from tests.test_flow_table import conversations
@@ -159,7 +164,10 @@ def continued(stage: Flows, shard: tuple[int, int]) -> Flows:
     return later
 
 
-@pytest.mark.parametrize("make", [RoundTrips, SortedFlows, lambda: SortedFlows("bytes", 5), Summary])
+VIEWS = [Conversations, Endpoints, lambda **options: IoStatistics(1000_000, **options)]
+
+
+@pytest.mark.parametrize("make", [RoundTrips, SortedFlows, lambda: SortedFlows("bytes", 5), Summary, Verdicts, *VIEWS])
 @pytest.mark.parametrize("choice", range(3))
 def test_other_stages_go_on_from_their_state(make: Any, own: list[Path], choice: int) -> None:
     straight, interrupted = make(), make()
@@ -173,7 +181,7 @@ def test_other_stages_go_on_from_their_state(make: Any, own: list[Path], choice:
     assert interrupted.tables() == straight.tables()
 
 
-@pytest.mark.parametrize("make", [RoundTrips, SortedFlows, lambda **o: SortedFlows("rtt", 5, **o)])
+@pytest.mark.parametrize("make", [RoundTrips, SortedFlows, lambda **o: SortedFlows("rtt", 5, **o), *VIEWS])
 @pytest.mark.parametrize("choice", range(3))
 def test_other_stages_merge(make: Any, own: list[Path], choice: int) -> None:
     straight, parts = make(), [make(shard=(n, 7)) for n in range(7)]
@@ -183,6 +191,20 @@ def test_other_stages_merge(make: Any, own: list[Path], choice: int) -> None:
     for part in parts[1:]:
         parts[0].merge(part)
     assert parts[0].tables() == straight.tables()
+
+
+@pytest.mark.parametrize("make", [Verdicts, *VIEWS])
+@pytest.mark.parametrize("choice", range(3))
+def test_views_by_any_chunks_and_threads(make: Any, own: list[Path], choice: int) -> None:
+    expected = None
+    for chunk, threads in ((1 << 22, 1), (64, 1), (5000, 2), (777, 3)):
+        stage = make()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(capture_file, "CHUNK_BYTES", chunk)
+            for _ in spanline.open(own[choice], threads=threads).run(stage, transforms=[Annotate()]):
+                pass
+        expected = stage.tables() if expected is None else expected
+        assert stage.tables() == expected
 
 
 @pytest.mark.parametrize("threads", [2, 3, 8])

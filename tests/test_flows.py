@@ -91,7 +91,7 @@ def test_a_whole_connection() -> None:
         "source_tcp_flags": 0x1B, "destination_tcp_flags": 0x1B,
         "syn_synack_rtt": 30 * MS, "synack_ack_rtt": 7 * MS, "handshake_rtt": 37 * MS, "initial_rtt": 37 * MS,
         "syn_retransmissions": 0, "synack_retransmissions": 0, "syn_ambiguous": False,
-        "conn_state": "SF", "history": "ShADdFf", "application": None, "end_reason": "closed",
+        "conn_state": "SF", "history": "ShADdFf", "application": "http", "foreign_port": False, "end_reason": "closed",
         "source_first_seen": 0, "source_last_seen": 127 * MS,
         "destination_first_seen": 30 * MS, "destination_last_seen": 120 * MS,
         "source_ttl_min": 64, "source_ttl_max": 64, "destination_ttl_min": 60, "destination_ttl_max": 60,

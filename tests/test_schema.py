@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from spanline import _decode, _flows, _framing, _streams, _writing, schema
+from spanline import _decode, _flows, _framing, _streams, _tally, _tree_tally, _writing, schema
 from spanline.arrow import arrow_schema, arrow_type
 from spanline.stages.flows import Flows
 from tests.craft import ethernet, icmp, ipv4, ipv6, mac, option, tcp, udp, vlan
@@ -40,7 +40,10 @@ STRUCTS = {
     "analysis_row": (schema.ANALYSIS_DTYPE, _streams.ANALYSIS_SIZE, 64),
     "stream_record": (schema.STREAM_RECORD_DTYPE, _streams.RECORD_SIZE, 192),
     "sent_segment": (schema.SEGMENT_DTYPE, _streams.SEGMENT_SIZE, 16),
+    "tally_entry": (schema.TALLY_ENTRY_DTYPE, _tally.ENTRY_SIZE, 96),
     "flow_record": (schema.FLOW_RECORD_DTYPE, _flows.RECORD_SIZE, 384),
+    "tree_node": (schema.TREE_NODE_DTYPE, _tree_tally.NODE_SIZE, 64),
+    "tree_quote": (schema.TREE_QUOTE_DTYPE, _tree_tally.QUOTE_SIZE, 8),
 }
 
 PACKETS = {

@@ -204,6 +204,12 @@ ODD: dict[str, list[Frame]] = {
         ethernet() / ipv4() / sctp() / sctp_chunk(11),
         ethernet() / ipv4("10.0.0.2", "10.0.0.1") / sctp(5001, 40000) / sctp_chunk(14),
     ],
+    "a port again": [
+        ethernet() / ipv4() / tcp(seq=1, flags="S"),
+        ethernet() / ipv4() / tcp(seq=2),
+        ethernet() / ipv4() / tcp(seq=100_000, flags="S"),
+        ethernet() / ipv4("10.0.0.2", "10.0.0.1") / tcp(80, 40000, flags="SA"),
+    ],
     "to itself": [
         ethernet(source="02:00:00:00:00:07", destination="02:00:00:00:00:07")
         / ipv4("127.0.0.1", "127.0.0.1")
@@ -275,3 +281,51 @@ def test_many_sizes_equal_tshark(tmp_path: Path) -> None:
         Record(START + n, ethernet() / ipv4() / udp(n + 1), size) for n, size in enumerate(sizes) for _ in range(4)
     ]
     assert_equal_to_tshark(as_capture(tmp_path, frames))
+
+
+def io_text(path: Path, interval: str) -> str:
+    statistics = IoStatistics(round(float(interval) * 1e6) * 1000)
+    for _ in spanline.open(path).run(statistics):
+        pass
+    return "".join(f"{line}\n" for line in io_lines(statistics))
+
+
+# Times of frames in ms; and intervals, among them the whole duration, more than that, and many to a second.
+IO_TIMES = {
+    "seconds": [0, 1, 999, 1000, 1001, 2500, 7000],
+    "out of order": [0, 1500, 900, 3200, 100, 2999, 3000],
+    "before the first": [5000, 0, 4000, 6000, 9000],
+    "one": [0],
+    "minutes": [0, 30_000, 61_000, 599_999],
+    "hours": [0, 3_600_000, 40_000_000],
+}
+INTERVALS = ("0.01", "0.1", "0.25", "0.5", "1", "1.5", "2.5", "7", "10", "60", "599.999", "1000", "3600", "100000")
+
+
+@pytest.mark.parametrize("name", IO_TIMES)
+def test_intervals_of_our_own_equal_tshark(name: str, tmp_path: Path) -> None:
+    frames = [Record(START + time * 10**6, ethernet() / ipv4() / udp() / bytes(time % 100)) for time in IO_TIMES[name]]
+    path = as_capture(tmp_path, frames)
+    intervals = [one for one in INTERVALS if IO_TIMES[name][-1] < 20_000_000 * float(one)]
+    ours = [io_text(path, interval) for interval in intervals]
+    # tshark prints the last one first.
+    assert "".join(reversed(ours)) == tshark.run(path, *(f"io,stat,{interval}" for interval in intervals))
+
+
+def test_intervals_of_twenty_captures_equal_tshark(captures: Path, oracle: Path) -> None:
+    """Drawn from those that last no longer than an hour: tshark has a row in memory for every interval."""
+    chance, wrong, compared = random.Random(1), [], 0
+    paths = [path for path in tshark.manifest(captures) if path not in OTHER_FRAMES | OTHER_LINES]
+    for path in chance.sample(paths, len(paths)):
+        frames = tshark.frames(oracle, path)
+        times = [float(frame["frame.time_epoch"]) for frame in frames if frame["frame.time_epoch"]]
+        if len(frames) < 10 or not 0 < (lasts := max(times, default=0) - min(times, default=0)) < 3600:
+            continue
+        interval = chance.choice([one for one in INTERVALS if lasts / float(one) < 5000])
+        if io_text(captures / path, interval) != tshark.run(captures / path, f"io,stat,{interval}"):
+            wrong.append((path, interval))
+        compared += 1
+        if compared == 20:
+            break
+    assert wrong == []
+    assert compared == 20

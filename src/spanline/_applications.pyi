@@ -12,6 +12,8 @@ BYTES_PER_STREAM: int
 
 class ApplicationSet:
     names: tuple[str, ...]
+    @property
+    def address(self) -> int: ...
     def __init__(
         self,
         names: Sequence[str],

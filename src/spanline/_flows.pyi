@@ -1,5 +1,9 @@
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
+
+from spanline._applications import ApplicationSet
 
 PACKET_SIZE: int
 RECORD_SIZE: int
@@ -19,6 +23,8 @@ class FlowTable:
         max_flows: int,
         shard: int,
         shards: int,
+        applications: ApplicationSet | None = None,
+        patterns: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]] | None = None,
     ) -> None: ...
     def update(self, packets: npt.NDArray[np.uint8], buffers: list[npt.NDArray[np.uint8]]) -> None: ...
     def drain(self) -> npt.NDArray[np.uint8]: ...

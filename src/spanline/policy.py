@@ -12,6 +12,7 @@ from typing import Any
 
 from spanline.batch import PROTOCOLS
 from spanline.errors import UsageError
+from spanline.protocols.compiling import application_set
 
 EXAMPLE = """\
 # Names are those of `spanline stats hierarchy`. Each unwanted one has a reason, which may be empty.
@@ -23,16 +24,7 @@ telnet = "passwords in the clear"
 
 MOST_BYTES = 1 << 20
 
-# What annotate finds in payloads, by tshark's names.
-APPLICATIONS = (
-    *("amqp", "bgp", "bittorrent", "bt-dht", "bt-utp", "cdp", "data", "dhcp", "dhcpv6", "dns", "eapol", "ftp"),
-    *("ftp-data", "http", "igmp", "imap", "irc", "isakmp", "kerberos", "lacp", "ldap", "lldp", "llmnr", "mdns"),
-    *("modbus", "mbtcp", "mongo", "mqtt", "mysql", "nbns", "nbss", "nfs", "ntp", "openvpn", "ospf", "pgsql", "pop"),
-    *("portmap", "quic", "radius", "rdp", "resp", "rpc", "rtcp", "rtp", "rtsp", "sip", "smb", "smb2", "smtp", "snmp"),
-    *("ssdp", "ssh", "stp", "stun", "syslog", "tcp.segments", "telnet", "tftp", "tls", "tpkt", "cotp", "vnc", "wg"),
-    *("_ws.malformed", "_ws.short"),
-)
-KNOWN = frozenset({*PROTOCOLS, *APPLICATIONS} - {"", "frame"})
+KNOWN = frozenset({*PROTOCOLS, *application_set().names, "_ws.malformed"} - {"", "frame"})
 """The names that a policy may use."""
 
 
@@ -65,7 +57,10 @@ class Policy:
 
 
 def read_policy(path: str) -> Policy:
-    """The policy in the TOML file `path`; EXAMPLE shows one. Raises UsageError for what cannot be read or makes no sense."""
+    """The policy in the TOML file `path`; EXAMPLE shows one.
+
+    Raises UsageError for what cannot be read or makes no sense.
+    """
     try:
         with Path(path).open("rb") as file:
             octets = file.read(MOST_BYTES + 1)
@@ -134,7 +129,7 @@ def _check_name(name: str) -> None:
 
 
 def _near(name: str, names: Collection[str]) -> str:
-    close = difflib.get_close_matches(name.lower(), sorted(names), n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name.lower(), sorted(names), n=3, cutoff=0.65)
     return f"did you mean {' or '.join(close)}?" if close else "spanline stats hierarchy shows the names there are"
 
 

@@ -301,7 +301,7 @@ FLOW_RECORD_DTYPE = np.dtype(
         ("synack_retransmissions", "u2"),
         ("history_length", "u1"),
         ("end_reason", "u1"),
-        ("reserved", "u1", (2,)),
+        ("application", "u2"),
     ]
 )
 """struct flow_record of ext/flow_record.h: what the flow table hands out, before it becomes rows of FLOW."""
@@ -410,7 +410,8 @@ FLOW = (
     Column("syn_ambiguous", "", "bool", "SYN ambiguous", "", "several SYNs before the SYN-ACK: first and last differ"),
     Column("conn_state", "", "label", "State", "", "Zeek's conn_state", "", "Conn State"),
     Column("history", "", "string", "History", "", "Zeek's history"),
-    Column("application", "", "string", "Application", "", "null until recognised", "", "Application Protocol"),
+    Column("application", "", "string", "Application", "", "null where unknown", "", "Application Protocol"),
+    Column("foreign_port", "", "bool", "Foreign port", "", "found by content on a port where it is not expected"),
     Column("community_id", "", "string", "Community ID", "", "version 1, seed 0", "", "Community ID"),
     Column("end_reason", "", "label", "End", "", "one of schema.END_REASONS"),
     *_both("first_seen", "time", "first seen", "ns", "time of this direction's first packet"),

@@ -50,7 +50,7 @@ def fields_named(names: Sequence[str]) -> list[Field]:
                 raise UsageError(f"{place}: {family} is not decoded yet")
             if "," in name or " " in name:
                 raise UsageError(f"{place}: not one field", hint="give each its own -e: -e ip.src -e ip.dst")
-            hint = nearest(name, known()) or "spanline packets --list-fields names all"
+            hint = nearest(name, known()) or "names are those of tshark: ip.src, tcp.dstport"
             raise UsageError(f"{place}: no such field", hint=hint)
         fields.append(field)
     return fields

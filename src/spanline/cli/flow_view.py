@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from rich.console import Console
 
 from spanline.arrow import address_text
@@ -15,7 +17,7 @@ from spanline.cli.text import UNKNOWN, date, duration, quantity, size, time_of_d
 
 _COLUMNS = (
     "first_seen", "source", "destination", "source_port", "destination_port", "protocol", "vni", "source_packets",
-    "destination_packets", "source_bytes", "destination_bytes", "handshake_rtt", "conn_state",
+    "destination_packets", "source_bytes", "destination_bytes", "handshake_rtt", "conn_state", "application", "foreign_port",
 )  # fmt: skip
 _RIGHT = frozenset(("VNI", "Packets", "Pkts", "Bytes", "RTT"))
 
@@ -71,13 +73,20 @@ def _rows(flows: pa.Table) -> Iterable[_Row]:
                 endpoint(address_text(flow["source"]), str(flow["source_port"]) if ports else ""),
                 endpoint(address_text(flow["destination"]), str(flow["destination_port"]) if ports else ""),
             ),
-            protocol_name(flow["protocol"]),
+            _protocol(flow),
             "" if flow["vni"] is None else str(flow["vni"]),
             (flow["source_packets"], flow["destination_packets"]),
             (flow["source_bytes"], flow["destination_bytes"]),
             duration(flow["handshake_rtt"]),
             flow["conn_state"] or UNKNOWN,
         )
+
+
+def _protocol(flow: dict[str, Any]) -> str:
+    """The application where it is known, with a star on a foreign port, else the transport protocol."""
+    if flow["application"] is None:
+        return protocol_name(flow["protocol"])
+    return f"{flow['application']}*" if flow["foreign_port"] else str(flow["application"])
 
 
 def _headings(has_vni: bool, short: bool) -> list[str]:
@@ -134,7 +143,10 @@ def title_of(flows: pa.Table) -> str:
     """The days that the table is about, and what its columns leave unsaid."""
     times = flows.column("first_seen").cast(pa.int64()).to_pylist()
     days = sorted({date(time) for time in (min(times), max(times))}) if times else []
-    return f"{' to '.join(days)} UTC. RTT: the handshake's, from client to server and back." if days else ""
+    if not days:
+        return ""
+    star = " *: on a port where nobody expects it." if pc.any(flows.column("foreign_port")).as_py() else ""
+    return f"{' to '.join(days)} UTC. RTT: the handshake's, from client to server and back.{star}"
 
 
 def print_flows(flows: pa.Table, total: int, target: Console) -> None:

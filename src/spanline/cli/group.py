@@ -19,6 +19,7 @@ from spanline.errors import SpanlineError
 COMMANDS = ("crunch", "flows", "rtt", "packets", "info", "stats", "completion")
 """Each is the variable `command` of the module of its name, which is imported when it is needed."""
 
+UNWANTED = 1
 FAILED = 2
 INTERRUPTED = 128 + signal.SIGINT
 BROKEN_PIPE = 128 + 13  # SIGPIPE, which Windows lacks
@@ -26,6 +27,7 @@ BROKEN_PIPE = 128 + 13  # SIGPIPE, which Windows lacks
 EPILOG = """\b
 Exit codes:
     0  everything was read
+    1  stats --policy: there is something that the policy calls unwanted
     2  wrong usage, nothing could be read or written, or an input had a fault:
        a line on stderr for each, after the results of what could be read
   130  interrupted (Ctrl-C); 143 after SIGTERM, 129 after SIGHUP

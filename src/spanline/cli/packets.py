@@ -9,6 +9,9 @@ import click
 from spanline.cli.options import Inputs, Output, reads_captures, writes
 from spanline.errors import UsageError
 
+# What is found out about frames of which all is shown.
+_ANALYSES = ("streams", "analysis")
+
 
 @click.command("packets")
 @click.option("-n", "--count", type=click.IntRange(0), help="Stop after this many frames; 0 is all.")
@@ -52,7 +55,9 @@ def command(
     _require_one_target(output, trees, shape, target)
     fields, style = fields_named(names), line_style(styles)
     # Whoever asks for the first few wants to hear of nothing behind them.
-    capture = open_capture(replace(inputs, threads=1) if count else inputs)
+    all_shown = trees or (shape == "json" and not names)
+    requires = frozenset(_ANALYSES if all_shown else ()).union(*(field.requires for field in fields))
+    capture = open_capture(replace(inputs, threads=1) if count else inputs, requires=requires)
     if target is not None:
         write_packets(capture, follow(capture, quiet=inputs.quiet), count or None, target)
         conclude(capture.problems)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -29,8 +29,8 @@ _CLEAR_LINE = b"\r\x1b[2K\x1b[?25h"
 _SILENCE = 5
 
 
-def open_capture(inputs: Inputs, paths: Sequence[str] | None = None) -> Capture:
-    """The capture that the user named, or another one to be read in the same way."""
+def open_capture(inputs: Inputs, paths: Sequence[str] | None = None, *, requires: Collection[str] = ()) -> Capture:
+    """The capture that the user named, or another one to be read in the same way; fields `requires` so much."""
     import spanline
 
     if "-" in inputs.paths and sys.stdin.isatty():
@@ -42,6 +42,7 @@ def open_capture(inputs: Inputs, paths: Sequence[str] | None = None) -> Capture:
         capture_filter=inputs.capture_filter,
         inner_filter=inputs.inner_filter,
         display_filter=inputs.display_filter,
+        requires=requires,
         threads=inputs.threads,
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from spanline.cli.group import UNWANTED
 from spanline.cli.options import Inputs, Output, reads_captures, size_in_bytes, stage_memory, writes
 from spanline.cli.stats_view import ViewOptions, views_named
 from spanline.errors import UsageError
@@ -46,7 +47,7 @@ def _interval(text: str) -> int:
     help=f"Conversations and endpoints of these only: {', '.join(TYPES)}. Default: those that there are.",
 )  # fmt: skip
 @click.option("--interval", type=_interval, default="1", show_default=True, metavar="SECONDS", help="Of io.")
-@click.option("--as-tshark", is_flag=True, help="Print what tshark -q -z prints, letter by letter.")
+@click.option("--as-tshark", is_flag=True, help="Print each view as tshark -q -z prints it.")
 @click.option("--policy", type=click.Path(), metavar="FILE", help="Mark protocols that FILE calls unwanted.")
 @click.option(
     "-n",
@@ -60,14 +61,16 @@ def _interval(text: str) -> int:
 )  # fmt: skip
 @writes("table", "json", "csv", "parquet")
 @reads_captures
-@click.pass_context
 def command(
-    ctx: click.Context, inputs: Inputs, output: Output, views: tuple[str, ...], limit: int | None, memory: int,
+    inputs: Inputs, output: Output, views: tuple[str, ...], limit: int | None, memory: int,
     as_tshark: bool, **others: Any,
 ) -> None:  # fmt: skip
     """Show views of whole captures: those of Wireshark's Statistics menu, and how far frames could be read.
 
     \b
+      hierarchy      which protocols are inside which      tshark -z io,phs
+      destinations   where packets go, by port             tshark -z dests,tree
+      hosts          addresses of packets                  tshark -z ip_hosts,tree
       conversations  who exchanged frames with whom        tshark -z conv,TYPE
       endpoints      addresses, what they sent and got     tshark -z endpoints,TYPE
       io             frames and bytes by interval          tshark -z io,stat,SECONDS
@@ -95,4 +98,4 @@ def command(
     remark(made)
     conclude(capture.problems)
     if any(view.objection for view in made):
-        ctx.exit(1)
+        click.get_current_context().exit(UNWANTED)

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
-import pyarrow as pa
-
 from spanline.errors import UsageError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from rich.console import Console
 
     from spanline.pipeline import Stage

@@ -28,6 +28,7 @@ class HierarchyView(View):
 
     def __init__(self, options: ViewOptions, stages: Stages) -> None:
         self._limit = options.limit
+        stages.annotated = True
         self._policy = None if options.policy is None else read_policy(options.policy)
         self._stage = stages.take(Hierarchy, lambda: Hierarchy(self._policy))
 
@@ -36,7 +37,7 @@ class HierarchyView(View):
 
     @property
     def objection(self) -> bool:
-        return self.table()["unwanted"].null_count < self.table().num_rows
+        return any(reason is not None for reason in self.table()["unwanted"].to_pylist())
 
     def as_tshark(self) -> Iterator[str]:
         yield from ("", _RULE, "Protocol Hierarchy Statistics", "Filter: ", "")

@@ -14,7 +14,7 @@ from spanline.cli.stats_view import Stages, View, ViewOptions
 from spanline.cli.text import UNKNOWN, plural, time_of_day
 from spanline.stages.destinations import Destinations
 from spanline.stages.hosts import Hosts
-from spanline.stages.statistics_tree import BURST_WINDOW, TRANSPORTS, StatisticsTree, Tree
+from spanline.stages.statistics_tree import BURST_WINDOW, TRANSPORTS, Tree
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,13 +25,15 @@ _TITLES = ("Count", "Average", "Min Val", "Max Val", "Rate (ms)", "Percent", "Bu
 class _TreeView(View):
     """What both views have in common."""
 
-    kind: ClassVar[type[StatisticsTree]]
+    kind: ClassVar[type[Destinations] | type[Hosts]]
     heading: ClassVar[str]
     """tshark's, also of the root."""
+    headings: ClassVar[tuple[str, ...]]
+    """Of the columns before the counts."""
 
     def __init__(self, options: ViewOptions, stages: Stages) -> None:
         self._limit = options.limit
-        self._stage = stages.take(self.kind, lambda: self.kind(memory=options.memory))
+        self._stage: Destinations | Hosts = stages.take(self.kind, lambda: self.kind(memory=options.memory))
 
     def table(self) -> pa.Table:
         (made,) = self._stage.tables().values()
@@ -40,6 +42,10 @@ class _TreeView(View):
     def remarks(self) -> Iterable[str]:
         if self._stage.others:
             yield f"{self.name}: {plural(self._stage.others, 'packet')} of others found no room; --memory gives more"
+
+    def cells(self, row: dict[str, Any]) -> tuple[str, ...]:
+        """Of a row of the table: what stands in those columns."""
+        raise NotImplementedError
 
     def as_tshark(self) -> Iterator[str]:
         """tshark shows the tree of IPv4 layers."""
@@ -97,7 +103,7 @@ def _cells(tree: Tree) -> Iterator[list[str]]:
     bursts = _texts(tree.burst / BURST_WINDOW, "%-14s", "%.4f")
     bursts[none] = f"{'-':<14}"
     yield bursts.tolist()
-    starts = ["%.3f" % start for start in (tree.burst_start / 1e6 / 1000).tolist()]
+    starts = [f"{start:.3f}" for start in (tree.burst_start / 1e6 / 1000).tolist()]
     yield ["-" if not burst else start for burst, start in zip(tree.burst.tolist(), starts, strict=True)]
 
 
@@ -119,8 +125,7 @@ class DestinationsView(_TreeView):
     heading = "Destinations and Ports"
     headings = ("Destination", "Transport", "Port")
 
-    @staticmethod
-    def cells(row: dict) -> tuple[str, ...]:
+    def cells(self, row: dict[str, Any]) -> tuple[str, ...]:
         address = address_text(row["address"]) if row["transport"] is None else ""
         return (
             address,
@@ -138,6 +143,5 @@ class HostsView(_TreeView):
     heading = "All Addresses"
     headings = ("Address",)
 
-    @staticmethod
-    def cells(row: dict) -> tuple[str, ...]:
+    def cells(self, row: dict[str, Any]) -> tuple[str, ...]:
         return (address_text(row["address"]),)

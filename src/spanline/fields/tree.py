@@ -43,8 +43,9 @@ class Layer:
 def layers_of(batch: Batch) -> Iterator[list[Layer]]:
     """The layers of each frame of `batch`, outermost first. Fields are read and written for all frames at once."""
     frames = _empty_layers(batch)
+    there = {name for name in ("streams", "analysis") if len(getattr(batch, name)) == len(batch)}
     for known in every():
-        if known.kind == Kind.PROTOCOL or known.requires:
+        if known.kind == Kind.PROTOCOL or not known.requires <= there:
             continue
         found = occurrences(batch, known)
         letters, offsets = texts(known, found, for_json=True)

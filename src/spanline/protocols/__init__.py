@@ -11,11 +11,14 @@ from functools import cache
 
 from spanline.protocols.language import Application
 
+_NOT_PROTOCOLS = ("compiling", "language", "patterns")
+
 
 @cache
 def applications() -> tuple[Application, ...]:
     """All of them, by the name of their module."""
     found: list[Application] = []
-    for module in sorted(pkgutil.iter_modules(__path__), key=lambda one: one.name):
-        found += getattr(importlib.import_module(f"{__name__}.{module.name}"), "PROTOCOLS", ())
+    for name in sorted(module.name for module in pkgutil.iter_modules(__path__)):
+        if name not in _NOT_PROTOCOLS:
+            found += importlib.import_module(f"{__name__}.{name}").PROTOCOLS
     return tuple(found)

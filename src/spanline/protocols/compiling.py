@@ -36,6 +36,7 @@ APPLICATION = np.dtype(
         ("wraps", "u4"),
         ("becomes", "u4"),
         ("silent", "u4"),
+        ("confirm", "u4"),
         ("first_carried", "u4"),
         ("carried_count", "u2"),
         ("framing", "u1"),
@@ -128,7 +129,7 @@ def compile_set(protocols: Iterable[Application]) -> _applications.ApplicationSe
         raise ValueError("two protocols have one name")
     number = {name: n for n, name in enumerate(names)}
     rows = np.zeros(len(names), APPLICATION)
-    for name in ("accept", "length", "next", "wraps", "becomes", "silent"):
+    for name in ("accept", "length", "next", "wraps", "becomes", "silent", "confirm"):
         rows[name] = NO_PROGRAM
     carried: list[tuple[int, int, int]] = []
     for protocol in protocols:
@@ -138,6 +139,7 @@ def compile_set(protocols: Iterable[Application]) -> _applications.ApplicationSe
         row["next"] = compiler.program(protocol.next)
         row["wraps"] = compiler.program(protocol.wraps)
         row["becomes"] = compiler.program(_becomes(protocol, number))
+        row["confirm"] = compiler.program(_confirm(protocol))
         row["silent"] = compiler.program(protocol.silent)
         row["framing"] = FRAMINGS.index(protocol.framing)
         row["announces"] = ANNOUNCEMENTS.index(protocol.announces)
@@ -178,6 +180,15 @@ def compile_set(protocols: Iterable[Application]) -> _applications.ApplicationSe
         tables["snap_protocols"],
         [number.get(name, 0) for name in ANNOUNCED],
     )
+
+
+def _confirm(protocol: Application) -> Expression | None:
+    """What settles that a message on one of its ports is the protocol's."""
+    confirm: Expression | None = None
+    for test in (protocol.content, protocol.tcp_content, protocol.udp_content, protocol.accept):
+        if test is not None:
+            confirm = test if confirm is None else confirm | test
+    return confirm
 
 
 def _becomes(protocol: Application, number: dict[str, int]) -> Expression | None:

@@ -42,7 +42,7 @@ PROTOCOLS = (
         "http",
         "HTTP",
         tcp_ports=(80, 8080, 8088, 2710, 1900, 5985, 11371, 3128, 3132, 3689, 631, 2869),
-        tcp_content=_BEGINS,
+        tcp_content=_BEGINS & (find(b" HTTP/1.") < find(b"\n")) & (find(b"HTTP/1.") >= 0),
         framing="http",
         length=_BEGINS,
         wraps=starts(b"CONNECT "),

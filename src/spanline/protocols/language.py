@@ -1,4 +1,4 @@
-"""What a protocol file says of an application protocol, and the expressions over a message's bytes that it says it with.
+"""What a protocol file says of an application protocol, and the expressions over a message's bytes that say it.
 
 An expression is about the message that begins at byte 0. Reading behind its end makes a condition false, and a length
 unknown until more of the message has come. `&` and `|` go from left to right and stop when the result is known:
@@ -229,8 +229,8 @@ class Application:
     accept      whether a message on such a port is one; always, without it
     content     whether a message is one on any port; tcp_content and udp_content where the transports differ
     framing     how messages follow one another in a TCP stream:
-                "whole" each segment is one · "each" each says its `length` · "records" the same, those that come together
-                are shown as one · "lines" each segment, with the next when its first line does not end in it ·
+                "whole" each segment is one · "each" each says its `length` · "records" the same, those that come
+                together are shown as one · "lines" each segment, with the next when its first line does not end in it ·
                 "http" lines, an empty one, and a body as long as they say
     length      of a message in bytes, with its header; 0 or less when it contradicts itself. With "http": whether it
                 begins like a message

@@ -1,4 +1,7 @@
-"""Protocols of a link: LLDP (IEEE 802.1AB), CDP (Cisco), spanning tree (IEEE 802.1D), LACP (IEEE 802.3 annex 57A), EAPOL (IEEE 802.1X)."""
+"""Protocols of a link.
+
+LLDP (IEEE 802.1AB), CDP (Cisco), spanning tree (IEEE 802.1D), LACP (IEEE 802.3 annex 57A), EAPOL (IEEE 802.1X).
+"""
 
 from spanline.protocols.language import Application
 

@@ -1,7 +1,7 @@
 """OpenVPN: |operation 5 bits, key 3 bits|session 8|…; over TCP |length 2| before it.
 
-Control messages go on with |signature 20, packet and time 8| where a key was shared, |count 1|acknowledged messages 4 each|
-their session 8|, when there are any, |message 4|, and TLS (https://openvpn.net/community-resources/openvpn-protocol/).
+Control messages go on with |signature 20, packet and time 8| where a key was shared, |count 1|acknowledged messages
+4 each|their session 8|, when there are any, |message 4|, and TLS (https://openvpn.net/community-resources/openvpn-protocol/).
 """
 
 from spanline.protocols.language import Application, Expression, be16, be32, size, u8
@@ -21,7 +21,7 @@ CONTENT_AT: Expression = ((u8(_FRONT + 9) <= 8) & (be32(_PLAIN) < 0x10000) & (_P
 """Where TLS stands in a control message."""
 
 HAS_CONTENT: Expression = (u8(_FRONT) >> 3 == 4) & (size > CONTENT_AT) & (size != CONTENT_AT + 100)
-"""Whether it is a control message with TLS. Of what does not fit into one message, 100 bytes come in each but the last."""
+"""Whether it is a control message with TLS. What does not fit into one comes in pieces of 100 bytes."""
 
 PROTOCOLS = (
     Application(

@@ -1,4 +1,4 @@
-"""QUIC. RFC 9000 section 17.2: |flags 1|version 4|length 1|destination id|length 1|source id|…; RFC 9369 (version 2)."""
+"""QUIC. RFC 9000 section 17.2, RFC 9369 (version 2): |flags 1|version 4|length 1|destination id|length 1|source id|…"""
 
 from spanline.protocols.language import (
     Application,

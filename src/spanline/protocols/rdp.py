@@ -1,6 +1,7 @@
 """RDP ([MS-RDPBCGR]) and what it stands on: TPKT (RFC 1006), X.224, T.125 and T.124; and S7 on the same.
 
-TPKT |version 3 1|0 1|length 2|; X.224 |length of its header 1|type 1|…; a fast-path message of RDP |action 2 bits …|length 1 or 2|.
+TPKT |version 3 1|0 1|length 2|; X.224 |length of its header 1|type 1|…; a fast-path message of RDP
+|action 2 bits …|length 1 or 2|.
 """
 
 from spanline.protocols.language import Application, Inside, be16, destination_port, size, source_port, starts, u8

@@ -1,4 +1,4 @@
-"""NetBIOS sessions and datagrams (RFC 1002 sections 4.3 and 4.4), and SMB in both: [MS-SMB], [MS-SMB2] section 2.2.1."""
+"""NetBIOS sessions and datagrams (RFC 1002 sections 4.3 and 4.4), and SMB in both: [MS-SMB], [MS-SMB2]."""
 
 from spanline.protocols.language import Application, Inside, be24, le32, size, starts, u8
 

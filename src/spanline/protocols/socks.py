@@ -1,4 +1,4 @@
-"""SOCKS. RFC 1928 section 6: |version 5|reply 1|reserved 0|address type 1|…; version 4: |0|90 for granted|port 2|address 4|"""
+"""SOCKS. RFC 1928 section 6: |version 5|reply 1|reserved 0|address type 1|…; version 4: |0|90 for granted|port 2|…"""
 
 from spanline.protocols.language import Application, size, source_port, u8
 

@@ -63,8 +63,8 @@ class Conversations:
 
     A frame counts whole, once for each of its layers of a type (inside and outside tunnels), also the layers of frames
     that could not be read further; headers quoted in ICMP errors do not count. TCP between the same ends is one
-    conversation for each stream number that the batches have: by transforms.annotate. The Tables have the most frames first,
-    of equal ones what was seen first, as tshark has it.
+    conversation for each stream number that the batches have: by transforms.annotate. The Tables have the most frames
+    first, of equal ones what was seen first, as tshark has it.
     """
 
     def __init__(

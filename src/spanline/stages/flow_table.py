@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from spanline import _columns, _flows
 from spanline.arrow import column, fixed_binary, labels, table_of, text
+from spanline.protocols.compiling import application_set
 from spanline.schema import (
     CONN_STATES,
     END_REASONS,
@@ -21,6 +22,8 @@ from spanline.schema import (
     TCP_FLAGS,
 )
 
+# flow_record.application in ext/flow_names.h: a name's number, and
+_FOUND_FOREIGN = 0x0200
 # flow_record.flags in ext/flow_record.h
 _SYNACK, _HANDSHAKE, _SYN_AMBIGUOUS = 0x08, 0x10, 0x20
 # Flags as flow_events.flag_counts has them; ACK and PSH, which most segments have, are counted elsewhere.
@@ -58,7 +61,7 @@ def _members() -> list[tuple[str, int, np.dtype[Any]]]:
     for name in (
         *("first_seen", "last_seen", "source", "destination", "source_port", "destination_port", "protocol", "vlan"),
         *("vni", "flags", "syn_synack_rtt", "synack_ack_rtt", "initial_rtt", "end_reason"),
-        *("syn_retransmissions", "synack_retransmissions"),
+        *("syn_retransmissions", "synack_retransmissions", "application"),
     ):
         add(name, record, name)
     for way, side in enumerate(_SIDES):
@@ -129,6 +132,15 @@ def _round_trips(values: Values) -> dict[str, pa.Array]:
     return {name: column(found[name], unknown[name]) for name in found}
 
 
+def _applications(numbers: npt.NDArray[np.uint16]) -> dict[str, pa.Array]:
+    names = numbers & 0xFF
+    known = pa.array([*application_set().names], pa.string())
+    return {
+        "application": known.take(pa.array(names, mask=names == 0)),
+        "foreign_port": column(numbers & _FOUND_FOREIGN != 0, names == 0),
+    }
+
+
 def flows_table(records: npt.NDArray[np.void]) -> pa.Table:
     """Flow records (schema.FLOW_RECORD_DTYPE) as a Table of schema.FLOW without community_id, by time of their first
     packet."""
@@ -143,6 +155,7 @@ def flows_table(records: npt.NDArray[np.void]) -> pa.Table:
         "conn_state": labels(states, CONN_STATES),
         "end_reason": labels(values["end_reason"], END_REASONS),
         "history": histories,
+        **_applications(values["application"]),
         **{
             name: column(values[name])
             for name in (

@@ -14,6 +14,7 @@ import pyarrow as pa
 from spanline import _decode, _flows
 from spanline.batch import Batch
 from spanline.errors import UsageError
+from spanline.protocols.compiling import application_set
 from spanline.schema import FLOW_RECORD_DTYPE
 from spanline.stages.flow_table import flows_table
 
@@ -73,6 +74,8 @@ class Flows:
                 shard=number * parts + n,
                 shards=of * parts,
                 **self._options,
+                applications=application_set(),
+                patterns=patterns,
             )
             for n in range(parts)
         ]
@@ -182,6 +185,13 @@ class Flows:
     def non_flow_packets(self) -> int:
         """Frames that were decoded and have no IP layer."""
         return sum(table.counts[1] for table in self._tables)
+
+
+def patterns(heads: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Protocols by what conversations begin with; hyperscan is loaded when there is something to look at."""
+    from spanline.protocols.patterns import patterns as known
+
+    return known()(heads)
 
 
 def _sums(counts: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:

@@ -74,8 +74,8 @@ class Hierarchy:
 
     Every frame walks through its layers, one level deeper each, and counts at each node with its whole wire length. The
     layers are those of the packet rows' `path`, of `application`, and _ws.short, _ws.malformed and data where decoding
-    stopped, by the rules and the names of tshark 4.0's io,phs (ui/cli/tap-protohierstat.c): headers quoted in ICMP errors
-    are no layers, nor are IPv6 extension headers.
+    stopped, by the rules and the names of tshark 4.0's io,phs (ui/cli/tap-protohierstat.c): headers quoted in ICMP
+    errors are no layers, nor are IPv6 extension headers.
 
     policy    marks the protocols that it does not want
 

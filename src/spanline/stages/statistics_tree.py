@@ -70,9 +70,10 @@ class Tree:
 class StatisticsTree:
     """Packets by address, and by what is below addresses, each with its burst. What Stages are made of.
 
-    Each IP layer of a frame counts once, as in Wireshark: a tunnelled frame several times, each time with the addresses
-    and ports of its innermost layer, as what Wireshark has in mind at a frame's end. There is a tree for IPv4 layers and
-    one for IPv6 layers. Headers quoted in ICMP errors count nowhere.
+    Each IP layer of a frame counts once, as in Wireshark: a tunnelled frame several times, each time with the
+    addresses and ports that Wireshark has in mind at a frame's end, which are those of the innermost layer; but for
+    the port of an ICMP error, which is that of the packet it quotes. There is a tree for IPv4 layers and one for IPv6
+    layers.
 
     A burst is the largest number of packets in twenty buckets of 5 ms, counted from the first frame on as
     epan/stats_tree.c does it, also where packets come out of order.
@@ -80,9 +81,9 @@ class StatisticsTree:
     memory   bytes that nodes may take. Beyond, new ones are counted in `others`, and in what is around them as long as
              that is there
 
-    merge() adds packets exactly. Of two bursts it keeps the larger one, and looks at what is left of the windows of both:
-    packets that two stages saw in the same 100 ms are not put together later, so that the burst of a node that both have
-    may be told too small, and never too large.
+    merge() adds packets exactly. Of two bursts it keeps the larger one, and looks at what is left of the windows of
+    both. What two stages saw in the same 100 ms is not put together afterwards, so that the burst of a node that both
+    have may be told too small, and never too large.
     """
 
     kind: int
@@ -109,8 +110,8 @@ class StatisticsTree:
             weights = [[stack.count("ip"), stack.count("ipv6")] for stack in added]
             self._weights = np.concatenate([self._weights, np.array(weights, np.uint8)])
         parts = batch.packets, batch.tunnels, self._quotes(batch)
-        octets = [np.ascontiguousarray(part).view(np.uint8) for part in parts]
-        self._tally.update(*octets, self._weights.reshape(-1))
+        packets, tunnels, quotes = (np.ascontiguousarray(part).view(np.uint8) for part in parts)
+        self._tally.update(packets, tunnels, quotes, self._weights.reshape(-1))
 
     def _quotes(self, batch: Batch) -> npt.NDArray[np.void]:
         """The transport headers that ICMP errors quote, of which ports are wanted."""
@@ -127,10 +128,11 @@ class StatisticsTree:
         if not self._first_frame or other._first_frame < self._first_frame:
             self._tally.shift(-shift)
             self._first_frame, self._tally.epoch, shift = other._first_frame, other._tally.epoch, 0
-        clocks = zip(self._tally.clocks, other._tally.clocks, strict=True)
-        self._tally.clocks = tuple(_joined(own, (start, last), shift) for own, (start, last) in clocks)
+        (own4, own6), (other4, other6) = self._tally.clocks, other._tally.clocks
+        self._tally.clocks = _joined(own4, other4, shift), _joined(own6, other6, shift)
         self._tally.merge(*other._tally.save(), shift)
-        self._tally.losses = tuple(map(sum, zip(self._tally.losses, other._tally.losses, strict=True)))
+        (others, shortened), (more_others, more_shortened) = self._tally.losses, other._tally.losses
+        self._tally.losses = others + more_others, shortened + more_shortened
 
     def state(self) -> dict[str, Any]:
         nodes, buckets = self._tally.save()
@@ -165,15 +167,15 @@ class StatisticsTree:
         nodes = all_nodes[number]
         # Parents come before what is inside them, in all nodes as in those of one tree.
         parent = np.searchsorted(number, np.where(nodes["parent"] == _NO_PARENT, 0, nodes["parent"]))
-        level = nodes["place"] >> 2 & 3
+        level = (nodes["place"] >> 2 & 3).astype(np.uint8)
         texts = _address_texts(nodes["address"], level)
         around = np.where(level == 0, 0, nodes["count"][parent]) if len(nodes) else nodes["count"]
         order = _order(nodes, level, parent, texts)
         nodes, level = nodes[order], level[order]
         start, last = self._tally.clocks[version == 6]
         return Tree(
-            level, nodes["address"], texts[order], nodes["place"] & 3, nodes["port"], nodes["count"], around[order],
-            nodes["burst"], nodes["burst_start"], last - start if start >= 0 else 0
+            level, nodes["address"], texts[order], (nodes["place"] & 3).astype(np.uint8), nodes["port"],
+            nodes["count"], around[order], nodes["burst"], nodes["burst_start"], last - start if start >= 0 else 0
         )  # fmt: skip
 
     def _table(self, columns: Sequence[Column]) -> pa.Table:
