@@ -167,7 +167,7 @@ def every_frame() -> list[Frame]:
             frames += segments(message, port, client)
             client += 1
     frames += segments(over_tcp(DNS["A"]), 53, 50001, 1, 20)
-    frames += segments(HTTP["request"], 80, 50002, 3, 40)
+    frames += segments(HTTP["request"], 80, 50002, 10, 40)
     frames += segments(tls_record(HELLO), 443, 50003, 4, 60)
     frames += segments(TLS["two records"], 443, 50004, 50)
     frames += segments(b"nobody knows", 9, 50005)
@@ -187,7 +187,7 @@ def test_messages_are_read_as_tshark_reads_them(tmp_path: Path) -> None:
     path = tmp_path / "messages.pcap"
     frames = every_frame()
     path.write_bytes(pcap(records(frames)))
-    command = ["tshark", "-n", "-r", path, "-T", "fields", *(word for name in NAMES for word in ("-e", name))]
+    command = ["tshark", "-n", "-r", str(path), "-T", "fields", *(word for name in NAMES for word in ("-e", name))]
     theirs = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert ours(frames) == theirs
 
