@@ -43,9 +43,9 @@ class InMessages:
         if rows is not None:
             wanted &= rows[messages["packet"]]
         messages = messages[wanted]
-        packets = batch.packets[messages["packet"]]
-        flags = np.where(packets["ip_protocol"] == IP_PROTOCOLS["tcp"], _OVER_TCP, 0).astype(np.uint8)
-        flags[packets["captured_length"] < packets["wire_length"]] |= _CUT
+        packets, row = batch.packets, messages["packet"]
+        flags = np.where(packets["ip_protocol"][row] == IP_PROTOCOLS["tcp"], _OVER_TCP, 0).astype(np.uint8)
+        flags[packets["captured_length"][row] < packets["wire_length"][row]] |= _CUT
         flags[(messages["buffer"] == _ASSEMBLED) & (messages["length"] >= _KEPT)] |= _CUT
         message, numbers, octets, offsets = _application_fields.read(
             _READERS.index(self.reader), messages.view(np.uint8), flags, batch.buffers, _METHODS, self.header
