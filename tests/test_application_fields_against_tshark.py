@@ -20,56 +20,50 @@ from spanline.fields.lines import Style, lines
 from spanline.transforms.annotate import Annotate
 from tests import tshark
 
-CAPTURES = """
-apps/dns__arkime__dns-wiresharkrepo.pcap
-apps/dns__dpkt__dns_icmp.pcap
-apps/dns__gopacket__test_dns.pcap
-apps/dns__suricata-verify__detect-dotprefix-03__input.pcap
-apps/dns__suricata-verify__dns-udp-eve-log-srv__input.pcap
-apps/dns__suricata-verify__lua-output-dns__test.pcap
-apps/dns__tcpflow__udp.pcap
-apps/dns__trex-core__sim_astf-udp_pcap.pcap
-apps/dns__zeek__long-connection.pcap
-apps/http__BruteShark__HTTP_-_NTLM.pcapng
-apps/http__PcapPlusPlus__raw_ip.pcap
-apps/http__Security-Datasets__pcap_log4shell_cve2021_44228_jndi_reference_2022-05-11181020.pcap
-apps/http__bro__ocsp-revoked.pcap
-apps/http__bulk-extractor__ntlm80.pcap
-apps/http__joy__sample.pcap
-apps/http__tcpflow__bug6.pcap
-apps/http__tcpflow__bug8.pcap
-apps/http__wireshark__examples__test.cap
-apps/http__zeek__wstunnel-ssh.pcap
-apps/ndpi__nDPI__443-opvn.pcap
-apps/ndpi__nDPI__EAQ.pcap
-apps/ndpi__nDPI__Oscar.pcap
-apps/ndpi__nDPI__WebattackSQLinj.pcap
-apps/ndpi__nDPI__avast_securedns.pcapng
-apps/ndpi__nDPI__bittorrent_utp.pcap
-apps/ndpi__nDPI__cassandra.pcap
-apps/ndpi__nDPI__ceph.pcap
-apps/ndpi__nDPI__cloudflare-warp.pcap
-apps/ndpi__nDPI__crynet.pcap
-apps/ndpi__nDPI__custom_categories.pcapng
-apps/ndpi__nDPI__doq_adguard.pcapng
-apps/smb__zeek__smb_v2_only_non_zero_reserved1.pcap
-apps/ssdp__ipfixprobe__ssdp.pcap
-apps/ssdp__suricata-verify__ssdp.pcap
-apps/ssh__tcpflow__local2.pcap
-apps/tls__PcapPlusPlus__tls.pcap
-apps/tls__eos-methods__gnmi.pcap
-apps/tls__ja4__latest.pcapng
-apps/tls__joy__openssl102n.pcap
-apps/tls__scapy__tls_nss_example.pcap
-apps/tls__suricata-verify__bypass-depth-disabled__input.pcap
-apps/tls__suricata-verify__issue_no_icmp.pcap
-apps/tls__suricata-verify__ja4-tls__input.pcap
-apps/tls__trex-core___tun_https_0_fixed.pcap
-apps/tls__wireshark__rsasnakeoil2.pcap
-formats/damaged__suricata-verify__tls_DER-incomplete-content.pcap
-formats/damaged__suricata-verify__tls_DER-incomplete-header.pcap
-formats/gz__bro__tls-fragmented-handshake.pcap.gz
-""".split()
+CAPTURES = [
+    "apps/dns__arkime__dns-wiresharkrepo.pcap",
+    "apps/dns__dpkt__dns_icmp.pcap",
+    "apps/dns__gopacket__test_dns.pcap",
+    "apps/dns__suricata-verify__detect-dotprefix-03__input.pcap",
+    "apps/dns__suricata-verify__dns-udp-eve-log-srv__input.pcap",
+    "apps/dns__suricata-verify__lua-output-dns__test.pcap",
+    "apps/dns__tcpflow__udp.pcap",
+    "apps/dns__trex-core__sim_astf-udp_pcap.pcap",
+    "apps/dns__zeek__long-connection.pcap",
+    "apps/http__BruteShark__HTTP_-_NTLM.pcapng",
+    "apps/http__PcapPlusPlus__raw_ip.pcap",
+    "apps/http__Security-Datasets__pcap_log4shell_cve2021_44228_jndi_reference_2022-05-11181020.pcap",
+    "apps/http__bro__ocsp-revoked.pcap",
+    "apps/http__bulk-extractor__ntlm80.pcap",
+    "apps/http__joy__sample.pcap",
+    "apps/http__tcpflow__bug6.pcap",
+    "apps/http__tcpflow__bug8.pcap",
+    "apps/http__wireshark__examples__test.cap",
+    "apps/http__zeek__wstunnel-ssh.pcap",
+    "apps/ndpi__nDPI__Oscar.pcap",
+    "apps/ndpi__nDPI__WebattackSQLinj.pcap",
+    "apps/ndpi__nDPI__avast_securedns.pcapng",
+    "apps/ndpi__nDPI__bittorrent_utp.pcap",
+    "apps/ndpi__nDPI__custom_categories.pcapng",
+    "apps/ssdp__ipfixprobe__ssdp.pcap",
+    "apps/ssdp__suricata-verify__ssdp.pcap",
+    "apps/tls__PcapPlusPlus__tls.pcap",
+    "apps/tls__eos-methods__gnmi.pcap",
+    "apps/tls__ja4__latest.pcapng",
+    "apps/tls__joy__openssl102n.pcap",
+    "apps/tls__scapy__tls_nss_example.pcap",
+    "apps/tls__suricata-verify__bypass-depth-disabled__input.pcap",
+    "apps/tls__suricata-verify__issue_no_icmp.pcap",
+    "apps/tls__suricata-verify__ja4-tls__input.pcap",
+    "apps/tls__trex-core___tun_https_0_fixed.pcap",
+    "apps/tls__wireshark__rsasnakeoil2.pcap",
+    "formats/damaged__suricata-verify__tls_DER-incomplete-content.pcap",
+    "formats/damaged__suricata-verify__tls_DER-incomplete-header.pcap",
+    "formats/gz__bro__tls-fragmented-handshake.pcap.gz",
+    "plaintext/telnet__BruteShark__Telnet_-_Char_Mode.pcap",
+    "plaintext/telnet__BruteShark__Telnet_-_Line_Mode.pcapng",
+    "plaintext/telnet__PcapPlusPlus__telnet.pcap",
+]
 NAMES = ["frame.protocols", *(field.name for field in FIELDS if "." in field.name)]
 # Those that have fields.
 APPLICATIONS = {"dns", "mdns", "llmnr", "tls", "http", "ssdp", "telnet", "data"}
