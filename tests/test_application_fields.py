@@ -19,8 +19,7 @@ from spanline.schema import MESSAGE_DTYPE
 from spanline.transforms.annotate import Annotate
 from tests.commands import run
 from tests.craft import Frame, ethernet, icmp, ipv4, tcp, udp
-from tests.craft_files import pcap, records
-from tests.craft_messages import (
+from tests.craft_fields import (
     MESSAGES,
     client_hello,
     dns,
@@ -31,6 +30,7 @@ from tests.craft_messages import (
     over_tcp,
     tls_record,
 )
+from tests.craft_files import pcap, records
 from tests.craft_tunnels import vxlan
 from tests.rows import decode_all
 
