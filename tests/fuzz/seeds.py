@@ -1,8 +1,8 @@
 """Write the inputs that fuzzing starts from: `python -m tests.fuzz.seeds build/fuzz`, below it `<target>/seeds`.
 
 They come from crafted frames and files, a little of the benchmarks' traffic, and the shared captures where those are.
-`framing` and `writing` read capture files, `bpf` a program and a frame, every other target a list of frames, which
-input.h draws; `reassembly` also fragments as such. PYTHONPATH must hold benchmarks.
+`framing` and `writing` read capture files, `bpf` a program and a frame, `application_fields` a message, every other
+target a list of frames, which input.h draws; `reassembly` also fragments as such. PYTHONPATH must hold benchmarks.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from tests.craft import (
     udp,
     vlan,
 )
+from tests.craft_fields import MESSAGES
 from tests.craft_files import START, Pcapng, Record, pcap, pcap_header, records
 from tests.craft_fragments import piece, pieces
 from tests.craft_tunnels import erspan2, geneve, gre, gtp_u, mpls, pppoe, vxlan
@@ -295,6 +296,8 @@ def own(target: str) -> list[bytes]:
         return frames + [body + steering for body in fragments_as_such() for steering in DIRECT_STEERINGS]
     if target == "bpf":
         return [body + steering for body in programs() for steering in STEERINGS]
+    if target == "application_fields":
+        return [body + steering for body in MESSAGES.values() for steering in STEERINGS]
     if target in FILE_TARGETS:
         bodies = [*crafted_files(), *(data[: LARGEST - 8] for data in traffic())]
     else:
