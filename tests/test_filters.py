@@ -17,6 +17,7 @@ import spanline
 from spanline import fields
 from spanline.batch import Batch
 from spanline.filters import FilterError, compile_filter
+from spanline.transforms.annotate import Annotate
 from tests.filters.make import ask
 from tests.filters.table import CRAFTED, EDGES, FAMILIES, Table, compact, write_crafted
 
@@ -47,7 +48,7 @@ def crafted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @cache
 def batches(path: Path) -> list[Batch]:
-    return list(spanline.open(path, requires=("streams", "application", "analysis")))
+    return list(spanline.open(path, requires=("streams", "application", "analysis", "messages")))
 
 
 def selected(path: Path, filter: str) -> str:
