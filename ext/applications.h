@@ -49,7 +49,9 @@ typedef struct {
 typedef struct {
     uint32_t when;
     uint32_t application;
+    uint32_t first_bytes[8]; /* a bit for each that a message may begin with for `when` to hold */
 } heuristic;
+STATIC_ASSERT(sizeof(heuristic) == 40, "heuristic");
 
 typedef struct {
     program program;
@@ -214,9 +216,10 @@ static inline uint32_t by_port(const application_set *set, int transport, uint32
 }
 
 static inline uint32_t by_content(const application_set *set, int transport, const message *m) {
+    const uint32_t first = view_u8(m->bytes, 0);
     for (uint32_t n = 0; n < set->heuristic_count[transport]; n++) {
         const heuristic *h = &set->heuristics[transport][n];
-        if (program_holds(&set->program, h->when, m)) {
+        if ((h->first_bytes[first >> 5 & 7] >> (first & 31) & 1) && program_holds(&set->program, h->when, m)) {
             return h->application;
         }
     }

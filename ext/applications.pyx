@@ -186,6 +186,8 @@ cdef class ApplicationSet:
             numbers = ports[n]
             if numbers.shape[0] < 65536:
                 raise ValueError("a table of ports is too short")
+            if rules.shape[1] * <Py_ssize_t>sizeof(uint32_t) != <Py_ssize_t>sizeof(heuristic):
+                raise ValueError("a heuristic has another size")
             self.parts += [rules, numbers]
             s.heuristics[n] = <const heuristic *>&rules[0, 0] if rules.shape[0] else NULL
             s.heuristic_count[n] = <uint32_t>rules.shape[0]

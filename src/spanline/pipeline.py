@@ -36,7 +36,10 @@ PathLike = str | os.PathLike[str]
 
 
 class Transform(Protocol):
-    """Changes what the stages see, with bounded state: reassembly, removal of copies, order, annotation, filter."""
+    """Changes what the stages see, with bounded state: reassembly, removal of copies, order, annotation, filter.
+
+    As those of a Stage, threads share the work when it has `steps`: functions like feed() that do its work together.
+    """
 
     def feed(self, batch: Batch) -> Iterable[Batch]: ...
 
@@ -149,7 +152,7 @@ class Capture:
         self._reading = [CaptureFile(path, *common) for path, _ in self._paths]
         try:
             works = map(_Work, merge(self._reading))
-            steps = _steps(decode, [*before, datagrams, *after, *transforms], stages)
+            steps = _steps(decode, [*before, datagrams, *after], transforms, stages)
             for work in relay(works, steps, threads):
                 self.counters.read = decode.frames
                 self.counters.undecodable = decode.decoder.undecodable
@@ -270,7 +273,7 @@ def _annotated(transforms: Sequence[Transform], requires: Collection[str]) -> li
 
     there = next((one for one in transforms if isinstance(one, Annotate)), None)
     if there is None:
-        there = Annotate()
+        there = Annotate(applications=False)
         transforms = [there, *transforms]
     there.require(requires)
     return list(transforms)
@@ -292,11 +295,22 @@ class _Work:
     batches: list[Batch] = field(default_factory=list)
 
 
-def _steps(decode: Decode, transforms: Sequence[Transform], stages: Sequence[Stage]) -> list[Step[_Work]]:
-    """What is done with each chunk, in parts of which each takes one chunk at a time."""
+def _steps(
+    decode: Decode, with_decode: Sequence[Transform], transforms: Sequence[Transform], stages: Sequence[Stage]
+) -> list[Step[_Work]]:
+    """What is done with each chunk, in parts of which each takes one chunk at a time.
 
-    def decode_and_transform(work: _Work) -> None:
-        work.batches = list(_through(decode(work.chunk), transforms))
+    with_decode  transforms that use the decoder: no other chunk is decoded meanwhile
+    """
+
+    def decode_chunk(work: _Work) -> None:
+        work.batches = list(_through(decode(work.chunk), with_decode))
+
+    def through(part: Callable[[Batch], Iterable[Batch]]) -> Step[_Work]:
+        def feed(work: _Work) -> None:
+            work.batches = [out for batch in work.batches for out in part(batch)]
+
+        return feed
 
     def into(part: Callable[[Batch], None]) -> Step[_Work]:
         def update(work: _Work) -> None:
@@ -305,8 +319,9 @@ def _steps(decode: Decode, transforms: Sequence[Transform], stages: Sequence[Sta
 
         return update
 
+    changes = [part for transform in transforms for part in getattr(transform, "steps", (transform.feed,))]
     parts = [part for stage in stages for part in getattr(stage, "steps", (stage.update,))]
-    return [decode_and_transform, *map(into, parts)]
+    return [decode_chunk, *map(through, changes), *map(into, parts)]
 
 
 def _through(batch: Batch, transforms: Sequence[Transform]) -> Iterator[Batch]:

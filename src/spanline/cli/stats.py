@@ -90,7 +90,11 @@ def command(
         limit = 20
     options = ViewOptions(limit=limit or None, memory=stage_memory(memory), as_tshark=as_tshark, **others)
     made, stages = make_views(views, options)
-    transforms = [Annotate(memory=max(options.memory // 4, 1 << 24))] if stages.annotated else []
+    transforms = []
+    if stages.requires:
+        annotate = Annotate(applications=False, memory=max(options.memory // 4, 1 << 24))
+        annotate.require(stages.requires)
+        transforms = [annotate]
     capture = open_capture(inputs)
     for _ in follow(capture, *stages, transforms=transforms, quiet=inputs.quiet):
         pass

@@ -92,11 +92,11 @@ class View:
 class Stages:
     """The stages of all views that are shown together: views that need the same one share it.
 
-    `annotated`: whether one of them needs what the annotate transform finds out.
+    `requires`: what they need of what the annotate transform finds out, in the words of its require().
     """
 
     def __init__(self) -> None:
-        self.annotated = False
+        self.requires: set[str] = set()
         self._by_kind: dict[type, Stage] = {}
 
     def take(self, kind: type[_Made], make: Callable[[], _Made]) -> _Made:

@@ -30,7 +30,8 @@ class _ByType(View):
         self._limit = options.limit
         self._asked = options.types
         types = options.types or tuple(KINDS)
-        stages.annotated |= "tcp" in types
+        if "tcp" in types:
+            stages.requires.add("streams")
         self._stage = stages.take(Conversations, lambda: Conversations(types, memory=max(options.memory // 2, 1)))
 
     def _table(self, kind: str) -> pa.Table:

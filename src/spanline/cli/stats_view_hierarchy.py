@@ -28,7 +28,7 @@ class HierarchyView(View):
 
     def __init__(self, options: ViewOptions, stages: Stages) -> None:
         self._limit = options.limit
-        stages.annotated = True
+        stages.requires.add("application")
         self._policy = None if options.policy is None else read_policy(options.policy)
         self._stage = stages.take(Hierarchy, lambda: Hierarchy(self._policy))
 

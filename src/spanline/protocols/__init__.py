@@ -11,7 +11,7 @@ from functools import cache
 
 from spanline.protocols.language import Application
 
-_NOT_PROTOCOLS = ("compiling", "language", "patterns")
+_NOT_PROTOCOLS = ("compiling", "first_bytes", "language", "patterns")
 
 
 @cache

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from spanline import _applications
 from spanline.protocols import applications
+from spanline.protocols.first_bytes import first_bytes
 from spanline.protocols.language import Among, Application, Constant, Expression, Inside, Operation, Text
 
 # As in ext/program.h, in this order.
@@ -158,8 +159,10 @@ def compile_set(protocols: Iterable[Application]) -> _applications.ApplicationSe
     heuristics = []
     for transport in ("tcp", "udp"):
         rules = [(rule, one) for one in protocols for rule in (one.content, getattr(one, f"{transport}_content"))]
-        found = [(compiler.program(rule), number[one.name]) for rule, one in rules if rule is not None]
-        heuristics.append(np.array(found, np.uint32).reshape(-1, 2))
+        found = [
+            (compiler.program(rule), number[one.name], *_words(first_bytes(rule))) for rule, one in rules if rule is not None
+        ]
+        heuristics.append(np.array(found, np.uint32).reshape(-1, 10))
     tables = {
         name: _numbers(name, size, protocols, number)
         for name, size in (
@@ -180,6 +183,11 @@ def compile_set(protocols: Iterable[Application]) -> _applications.ApplicationSe
         tables["snap_protocols"],
         [number.get(name, 0) for name in ANNOUNCED],
     )
+
+
+def _words(bits: int) -> list[int]:
+    """256 bits as eight numbers, the lowest first."""
+    return [bits >> shift & 0xFFFFFFFF for shift in range(0, 256, 32)]
 
 
 def _confirm(protocol: Application) -> Expression | None:

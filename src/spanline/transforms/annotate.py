@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +14,6 @@ from spanline._streams import StreamTable
 from spanline.batch import Batch
 from spanline.errors import UsageError
 from spanline.pool import Pool
-from spanline.protocols.compiling import application_set
 from spanline.schema import (
     ANALYSIS_DTYPE,
     MESSAGE_DTYPE,
@@ -54,7 +53,7 @@ class Annotate:
     reorder frames.
 
     feed() gives the batch it got, with its `streams` and `other_streams`, and with `analysis` when `details` are
-    wanted. Numbers and analysis are those of Wireshark 4.0 reading the same capture once, with default preferences: a
+    wanted. `steps` are its two halves. Numbers and analysis are those of Wireshark 4.0 reading the same capture once, with default preferences: a
     stream is what two ends (address and port) say to one another, whatever the tunnel, the VLAN or the time, until a
     SYN comes with another initial sequence number. What is said of a frame depends only on those before it, and not on
     how frames are cut into batches.
@@ -62,44 +61,61 @@ class Annotate:
     A packet's `application` says what Wireshark finds behind its transport header: a message that TCP splits is the
     segment's that completes it.
 
-    details   fill `analysis`, too
-    messages  fill `messages`, too, and buffers[2] with those of them that came in several segments
-    memory    bytes for what is known of streams, at least 16 MiB; when they are full, the least recently used go
+    details       fill `analysis`, too
+    applications  fill `application`; without it, streams are all that is found
+    messages      fill `messages`, too, and buffers[2] with those of them that came in several segments
+    memory        bytes for what is known of streams, at least 16 MiB; when they are full, the least recently used go
 
     Raises UsageError when memory is too small.
     """
 
-    def __init__(self, *, details: bool = False, messages: bool = False, memory: int = MEMORY) -> None:
+    def __init__(
+        self, *, details: bool = False, applications: bool = True, messages: bool = False, memory: int = MEMORY
+    ) -> None:
         if memory < 1 << 24:
             raise UsageError(f"{memory} bytes are too few for streams", hint="at least 16 MiB")
-        pending = min(_MESSAGES, memory // 8)
+        self._pending = min(_MESSAGES, memory // 8)
         share = STREAM_RECORD_DTYPE.itemsize / (STREAM_RECORD_DTYPE.itemsize + BYTES_PER_STREAM)
-        self._table = StreamTable(int((memory - pending) * share), seed=SEED)
-        self._applications = Applications(application_set(), pending)
+        self._table = StreamTable(int((memory - self._pending) * share), seed=SEED)
+        self._applications: Applications | None = None
         self._details = details
         self._messages = messages
         self._streams = Pool()
         self._analysis = Pool()
+        if applications or messages:
+            self._want_applications()
+
+    def _want_applications(self) -> None:
+        if self._applications is None:
+            from spanline.protocols.compiling import application_set  # takes longer to make than many a capture
+
+            self._applications = Applications(application_set(), self._pending)
 
     @property
     def counters(self) -> AnnotateCounters:
         return AnnotateCounters(*self._table.counters)
 
     def require(self, names: Collection[str]) -> None:
-        """Finds out at least these: of "streams", "application", "analysis" and "messages", the last two on request."""
+        """Finds out at least these: of "streams", which it always does, "application", "analysis" and "messages"."""
         self._details |= "analysis" in names
         self._messages |= "messages" in names
+        if "application" in names or self._messages:
+            self._want_applications()
+
+    @property
+    def steps(self) -> tuple[Callable[[Batch], Iterable[Batch]], ...]:
+        return (self._find_streams, self._find_applications) if self._applications else (self._find_streams,)
 
     def feed(self, batch: Batch) -> Iterable[Batch]:
-        self._find_streams(batch)
-        self._find_applications(batch)
+        for step in self.steps:
+            step(batch)
         return (batch,)
 
     def flush(self) -> Iterable[Batch]:
         """Nothing: every batch was given out at once."""
         return ()
 
-    def _find_streams(self, batch: Batch) -> None:
+    def _find_streams(self, batch: Batch) -> Iterable[Batch]:
         batch.streams = self._streams.take_rows(STREAM_DTYPE, len(batch))
         if self._details:
             batch.analysis = self._analysis.take_rows(ANALYSIS_DTYPE, len(batch))
@@ -112,8 +128,10 @@ class Annotate:
             batch.analysis.view(np.uint8) if self._details else None,
         )
         batch.other_streams = others.view(OTHER_STREAM_DTYPE)
+        return (batch,)
 
-    def _find_applications(self, batch: Batch) -> None:
+    def _find_applications(self, batch: Batch) -> Iterable[Batch]:
+        assert self._applications is not None
         found = self._applications.update(
             batch.packets.view(np.uint8),
             batch.streams.view(np.uint8),
@@ -127,17 +145,18 @@ class Annotate:
             messages, assembled = found
             batch.messages = messages.view(MESSAGE_DTYPE)
             batch.buffers = [*batch.buffers[:2], *[assembled[:0]] * (2 - len(batch.buffers)), assembled]
+        return (batch,)
 
     def state(self) -> dict[str, Any]:
         """All that is known of streams: {"counters": numbers by name, "records": rows of STREAM_RECORD_DTYPE, each in
         its slot, "segments": rows of SEGMENT_DTYPE, by slot, direction and age, "applications": what waits
-        in them, as bytes}."""
+        in them, as bytes, None where they are not wanted}."""
         records, segments = self._table.save()
         return {
             "counters": asdict(self.counters),
             "records": records.view(STREAM_RECORD_DTYPE),
             "segments": segments.view(SEGMENT_DTYPE),
-            "applications": self._applications.save(),
+            "applications": self._applications.save() if self._applications else None,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -147,6 +166,8 @@ class Annotate:
             self._table.load(
                 state["records"].view(np.uint8), state["segments"].view(np.uint8), tuple(asdict(counters).values())
             )
-            self._applications.load(*state["applications"])
+            if state["applications"] is not None:
+                self._want_applications()
+                self._applications.load(*state["applications"])
         except ValueError as error:
             raise UsageError(str(error)) from error
