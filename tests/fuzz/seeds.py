@@ -32,6 +32,7 @@ from tests.craft import (
     llc,
     null,
     option,
+    raw,
     sctp,
     sctp_chunk,
     sll,
@@ -44,11 +45,14 @@ from tests.craft import (
 from tests.craft_fields import MESSAGES
 from tests.craft_files import START, Pcapng, Record, pcap, pcap_header, records
 from tests.craft_fragments import piece, pieces
+from tests.craft_messages import MESSAGES
+from tests.craft_messages import packet as message_packet
 from tests.craft_tunnels import erspan2, geneve, gre, gtp_u, mpls, pppoe, vxlan
 
 FOLDER = Path(__file__).resolve().parent
 TARGETS = sorted({path.stem for path in FOLDER.glob("*.c")} - {"replay"})
 FILE_TARGETS = {"framing", "writing"}
+MESSAGE_TARGETS = {"applications", "flows"}
 LARGEST = 4096
 """Bytes of an input: the targets are slower with more, and find no more."""
 SUFFIXES = {".pcap", ".pcapng", ".cap"}
@@ -289,6 +293,30 @@ def shared_lists(folder: Path, *, fragments_only: bool = False) -> Iterator[byte
             yield frame_list(found)
 
 
+def message_lists() -> Iterator[bytes]:
+    """Lists of frames: a message of each application protocol, and those of TCP in two and in many segments."""
+    for message in MESSAGES:
+        yield frame_list((1, record) for record in records(message.frames()))
+        if message.transport == "tcp":
+            for most in (len(message.octets) // 2 + 1, 11):
+                ends = {"port": message.port, "client_port": message.client_port}
+                parts = [
+                    message_packet("tcp", message.octets[at : at + most], seq=1 + at, **ends)
+                    for at in range(0, len(message.octets), most)
+                ]
+                last = message_packet("tcp", b"", seq=1 + len(message.octets), flags="FA", **ends)
+                yield frame_list((1, record) for record in records([*parts, last]))
+
+
+def own_tables() -> Iterator[bytes]:
+    """Before messages, a frame that is taken for programs, and one that is taken for protocols (applications.c)."""
+    for n in range(12):
+        programs = bytes(octet * (n + 3) % 251 for octet in range(16 + 40 * n))
+        protocols = bytes(octet * (n + 5) % 241 for octet in range(1, 200 + 30 * n))
+        frames = [Record(START, raw(part)) for part in (programs, protocols)]
+        yield frame_list([(1, record) for record in frames + records(MESSAGES[n * 5].frames() * 3)])
+
+
 def own(target: str) -> list[bytes]:
     """The inputs that need nothing but this repository."""
     if target == "reassembly":
@@ -302,7 +330,13 @@ def own(target: str) -> list[bytes]:
         bodies = [*crafted_files(), *(data[: LARGEST - 8] for data in traffic())]
     else:
         bodies = [*crafted_lists(), *(frame_list((1, record) for record in pcap_records(data)) for data in traffic())]
-    return [body + steering for body in bodies for steering in STEERINGS]
+    if target in MESSAGE_TARGETS:
+        bodies += message_lists()
+    found = [body + steering for body in bodies for steering in STEERINGS]
+    if target == "applications":
+        found += [body + bytes([1, *steering[1:]]) for body in own_tables() for steering in STEERINGS]
+        found += [body + bytes([2, 0, 1, n % 256, 8, n * 3 % 256, 7, n % 5]) for n, body in enumerate(message_lists())]
+    return found
 
 
 def write(folder: Path, inputs: Iterable[bytes]) -> int:
