@@ -12,13 +12,13 @@ from spanline.protocols.language import (
     starts_any_case,
 )
 
-_METHODS = (
+METHODS = (
     b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"OPTIONS ", b"CONNECT ", b"TRACE ", b"PATCH ", b"PROPFIND ",
     b"NOTIFY ", b"M-SEARCH ", b"SUBSCRIBE ", b"UNSUBSCRIBE ", b"REPORT ", b"MKCOL ", b"COPY ", b"MOVE ", b"LOCK ",
     b"UNLOCK ", b"PROPPATCH ", b"SEARCH ", b"BPROPFIND ", b"RPC_IN_DATA ", b"RPC_OUT_DATA ", b"SOURCE ", b"POLL ",
     b"BCOPY ", b"BMOVE ", b"BDELETE ", b"BPROPPATCH ", b"LABEL ", b"MERGE ", b"CCM_POST ",
 )  # fmt: skip
-_BEGINS = one_of(b"HTTP/", *_METHODS)
+_BEGINS = one_of(b"HTTP/", *METHODS)
 _BODY = find(b"\r\n\r\n") + 4
 
 
