@@ -21,9 +21,6 @@ from tests.filters.make import ask
 from tests.filters.table import CRAFTED, EDGES, FAMILIES, Table, compact, write_crafted
 
 WAITING = {
-    *("tcp.stream", "udp.stream", "tcp.seq", "tcp.ack", "tcp.nxtseq", "tcp.len", "tcp.window_size"),
-    *("tcp.window_size_scalefactor", "tcp.time_relative", "tcp.time_delta", "tcp.analysis.retransmission"),
-    *("tcp.analysis.duplicate_ack", "tcp.analysis.initial_rtt", "tcp.analysis.ack_rtt"),
     *("dns", "mdns", "http", "tls", "ssl", "dhcp", "bootp", "data", "data.len", "dns.flags.response", "dns.qry.name"),
     *("dns.qry.type", "dns.flags.rcode", "dns.a", "http.request.method", "http.host", "http.response.code"),
     *("tls.handshake.type", "tls.handshake.extensions_server_name"),
@@ -50,7 +47,7 @@ def crafted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @cache
 def batches(path: Path) -> list[Batch]:
-    return list(spanline.open(path))
+    return list(spanline.open(path, requires=("streams", "application", "analysis")))
 
 
 def selected(path: Path, filter: str) -> str:

@@ -213,7 +213,7 @@ WRONG = [
 HINTS = [
     ("tcp.prot == 80", "did you mean tcp.port"),
     ("IP.src", "did you mean ip.src"),
-    ("ip.proto == TC", "did you mean TCP?"),
+    ("ip.proto == TC", "did you mean TCP"),
     ("tcp.port = 80", "write == for equality"),
     ("tcp.port <> 80", "write !="),
     ("ip AND tcp", "write and"),

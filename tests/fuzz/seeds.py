@@ -1,7 +1,7 @@
 """Write the inputs that fuzzing starts from: `python -m tests.fuzz.seeds build/fuzz`, below it `<target>/seeds`.
 
 They come from crafted frames and files, a little of the benchmarks' traffic, and the shared captures where those are.
-`framing` and `writing` read capture files, `bpf` a program and a frame, every other target a list of frames, which
+`framing` and `writing` read capture files, `bpf` a program and a frame, `application_fields` a message, every other target a list of frames, which
 input.h draws; `reassembly` also fragments as such. PYTHONPATH must hold benchmarks.
 """
 
@@ -43,6 +43,7 @@ from tests.craft import (
 )
 from tests.craft_files import START, Pcapng, Record, pcap, pcap_header, records
 from tests.craft_fragments import piece, pieces
+from tests.craft_messages import MESSAGES
 from tests.craft_tunnels import erspan2, geneve, gre, gtp_u, mpls, pppoe, vxlan
 
 FOLDER = Path(__file__).resolve().parent
@@ -295,6 +296,8 @@ def own(target: str) -> list[bytes]:
         return frames + [body + steering for body in fragments_as_such() for steering in DIRECT_STEERINGS]
     if target == "bpf":
         return [body + steering for body in programs() for steering in STEERINGS]
+    if target == "application_fields":
+        return [body + steering for body in MESSAGES.values() for steering in STEERINGS]
     if target in FILE_TARGETS:
         bodies = [*crafted_files(), *(data[: LARGEST - 8] for data in traffic())]
     else:

@@ -147,7 +147,7 @@ def compile_set(protocols: Iterable[Application]) -> _applications.ApplicationSe
         if protocol.answer is not None:
             inner.append((Inside(protocol.name, 0, protocol.answer), ""))
         if protocol.data is not None:
-            inner.append((Inside(protocol.name, 0, protocol.data), "data"))
+            inner.append((Inside(protocol.name, protocol.data_at, protocol.data), "data"))
         row["first_carried"], row["carried_count"] = len(carried), len(inner)
         for rule, name in inner:
             at = rule.at if isinstance(rule.at, Expression) else Constant(rule.at)

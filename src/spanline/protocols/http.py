@@ -47,6 +47,7 @@ PROTOCOLS = (
         length=_BEGINS,
         wraps=starts(b"CONNECT "),
         data=~_BEGINS | (captured > _BODY),
+        data_at=_BEGINS * _BODY,
         becomes=(
             ("websocket", _SWITCHES & starts_any_case(b"websocket", header(b"upgrade"))),
             ("http2", _SWITCHES & starts_any_case(b"h2c", header(b"upgrade"))),

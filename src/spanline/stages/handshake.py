@@ -146,7 +146,7 @@ class Handshake:
         """What to say when the conversation was not met: there is none, and what there is."""
         if not isinstance(self._wanted, Ends):
             if self._wanted < self._highest:
-                hint = "only headers quoted in ICMP messages do"
+                hint = "only headers quoted in ICMP messages do, or frames that a filter leaves out"
             else:
                 hint = f"the last one is {self._highest}" if self._highest >= 0 else "there is no TCP"
             return UsageError(f"no conversation has tcp.stream {self._wanted}", hint=hint)
