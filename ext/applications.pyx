@@ -1,6 +1,6 @@
 """spanline._applications: which application protocols frames have, by the tables that spanline.protocols makes."""
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
@@ -156,8 +156,8 @@ cdef class ApplicationSet:
         memset(s, 0, sizeof(application_set))
         if len(names) * sizeof(application) != applications.shape[0] or not FIRST_APPLICATION <= len(names) <= 256:
             raise ValueError("every application has a name")
-        if min(ether_types.shape[0], snap_protocols.shape[0]) < 65536 or min(ip_protocols.shape[0],
-                                                                           llc_services.shape[0]) < 256:
+        if (min(ether_types.shape[0], snap_protocols.shape[0]) < 65536 or
+                min(ip_protocols.shape[0], llc_services.shape[0]) < 256):
             raise ValueError("a table of numbers is too short")
         self.names = tuple(names)
         self.parts = [code, texts, text_ends, sets, applications, carried, ip_protocols, ether_types, llc_services,

@@ -52,8 +52,11 @@ def tls_record(data: bytes, *, kind: int = 22, length: int | None = None) -> byt
 
 
 MESSAGES = {
-    "dns": dns([dns_question(dns_name("www.example.com")), dns_question(b"\xc0\x10", 28)],
-               [dns_record(b"\xc0\x0c", 1, b"\xc0\0\2\1"), dns_record(b"\xc0\x0c", 28, bytes(range(16)))], flags=0x8183),
+    "dns": dns(
+        [dns_question(dns_name("www.example.com")), dns_question(b"\xc0\x10", 28)],
+        [dns_record(b"\xc0\x0c", 1, b"\xc0\0\2\1"), dns_record(b"\xc0\x0c", 28, bytes(range(16)))],
+        flags=0x8183,
+    ),
     "tls": tls_record(client_hello(b"example.com")) + tls_record(b"\1", kind=20) + tls_record(b"\x99" * 40),
     "tls-split": b"".join(tls_record(client_hello(b"split.example")[n : n + 30]) for n in range(0, 110, 30)),
     "http": b"GET /a?b=c HTTP/1.1\r\nHost: example.com\r\nUser-Agent: curl/8\r\n\r\n",

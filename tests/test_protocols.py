@@ -46,7 +46,7 @@ STREAM = np.dtype(
 def stacks(
     frames: Iterable[Frame | bytes | Record], protocols: Sequence[Application] | None = None, *, alone: bool = False
 ) -> list[str]:
-    """What each frame has behind its last header. Frames between the same two ends are one stream, unless each is alone."""
+    """What each frame has behind its last header. Frames between two ends are one stream, unless each is alone."""
     batch = decode_all(frames)
     rows = np.zeros(len(batch.packets), STREAM)
     seen: dict[frozenset[tuple[bytes, int]], tuple[int, tuple[bytes, int]]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,9 @@ from spanline.schema import (
     STREAM_DTYPE,
     TUNNEL_DTYPE,
 )
+
+if TYPE_CHECKING:
+    from spanline._applications import Applications
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -69,7 +72,7 @@ class Batch:
         self.buffers: list[Bytes] = [chunk.buffer]
         self.datagrams = np.empty(0, DATAGRAM_DTYPE)
         self.fragments = fragments
-        self.applications: Sequence[tuple[str, ...]] = ((),)
+        self.applications: Sequence[tuple[str, ...]] | Applications = ((),)
         self._listed: dict[int, npt.NDArray[np.void]] = {}
         self.begun = begun
         self._before = before

@@ -1,8 +1,8 @@
 """Write the inputs that fuzzing starts from: `python -m tests.fuzz.seeds build/fuzz`, below it `<target>/seeds`.
 
 They come from crafted frames and files, a little of the benchmarks' traffic, and the shared captures where those are.
-`framing` and `writing` read capture files, `bpf` a program and a frame, `application_fields` a message, every other target a list of frames, which
-input.h draws; `reassembly` also fragments as such. PYTHONPATH must hold benchmarks.
+`framing` and `writing` read capture files, `bpf` a program and a frame, `application_fields` a message, every other
+target a list of frames, which input.h draws; `reassembly` also fragments as such. PYTHONPATH must hold benchmarks.
 """
 
 from __future__ import annotations

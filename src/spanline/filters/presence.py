@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spanline import fields
+from spanline._applications import Applications
 from spanline._decode import Paths
 from spanline.batch import Batch
 from spanline.fields import Kind
@@ -46,7 +47,9 @@ def _in_stack(field: fields.Field, batch: Batch, rows: Mask | None) -> Mask:
 
 
 def _has(
-    stacks: Paths | Sequence[tuple[str, ...]], numbers: npt.NDArray[np.integer[Any]], names: tuple[str, ...]
+    stacks: Paths | Applications | Sequence[tuple[str, ...]],
+    numbers: npt.NDArray[np.integer[Any]],
+    names: tuple[str, ...],
 ) -> Mask:
     """Whether the stack of each of `numbers` has one of `names`."""
     distinct = np.flatnonzero(np.bincount(numbers))

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spanline import _decode
+from spanline._applications import Applications
 from spanline.arrow import fixed_binary, labels, table_of
 from spanline.batch import PROTOCOLS, Batch
 from spanline.schema import NO_TUNNEL_ID, NO_VLAN, PACKET, VERDICTS, Column
@@ -78,7 +79,9 @@ def _octets(values: npt.NDArray[np.uint8], missing: npt.NDArray[np.bool_] | None
     return octets if missing is None else pc.if_else(pa.array(missing), None, octets)
 
 
-def _stacks(stacks: _decode.Paths | Sequence[tuple[str, ...]], numbers: npt.NDArray[np.uint16]) -> pa.Array:
+def _stacks(
+    stacks: _decode.Paths | Applications | Sequence[tuple[str, ...]], numbers: npt.NDArray[np.uint16]
+) -> pa.Array:
     distinct, which = np.unique(numbers, return_inverse=True)
     texts = pa.array([":".join(stacks[int(number)]) for number in distinct], pa.string())
     return texts.take(pa.array(which))
