@@ -80,6 +80,13 @@ ALWAYS_INLINE void annotate_tcp(application_engine *e, finding *f, const packet_
     if (UNLIKELY(m.wire && m.bytes.length == 0)) {
         return;
     }
+    if (UNLIKELY(stream->analysis & ANALYSIS_KEEP_ALIVE) && m.wire == 1) { /* the byte says nothing */
+        found(f, NAME_DATA, &m);
+        return;
+    }
+    if (UNLIKELY(stream->analysis & ANALYSIS_LOST_SEGMENT)) {
+        s->http_seen |= (uint8_t)(1U << (stream->direction & 1));
+    }
     f->carried = &s->carried;
     expect(e, s, row, 0);
     find_in_segment(e, f, s, stream->direction & 1, m, row->tcp_seq + ((row->tcp_flags & TCP_SYN) != 0),

@@ -49,7 +49,7 @@ typedef struct {
     message_state way[2];
     uint16_t server_port;
     uint8_t application;  /* found by content: what the conversation is from then on */
-    uint8_t http_seen;    /* a request or a response: what is neither continues one */
+    uint8_t http_seen;    /* by direction, a bit each: a request, a response or a hole: what is neither continues one */
     uint8_t answers_head; /* the last HTTP request was HEAD or CONNECT */
     uint8_t wrapped_in;   /* the protocol that carries the conversation from then on, as SOCKS does */
     uint8_t carried;      /* what a message of it carried last */
@@ -168,13 +168,15 @@ static inline uint32_t message_length(application_engine *e, application_stream 
             return 0;
         }
     } else if (a->framing == FRAMING_HTTP && can_wait(m)) {
+        /* Of a connection whose beginning was not seen, either direction says so of both. */
+        const uint32_t way = stream->server_port ? 1U << (s - stream->way) : 3U;
         if (!program_holds(&e->set->program, a->length, m)) {
-            if (!stream->http_seen) {
+            if (!(stream->http_seen & way)) {
                 wait_for(e, s, WAITING_FIN, m, seq, 0);
             }
-            return stream->http_seen ? m->wire : 0;
+            return stream->http_seen & way ? m->wire : 0;
         }
-        stream->http_seen = 1;
+        stream->http_seen |= (uint8_t)way;
         const http_message http = http_read(m->bytes, stream->answers_head);
         if (http.head == 0) {
             wait_for(e, s, WAITING_MORE, m, seq, 0);
@@ -317,6 +319,12 @@ static inline uint32_t find_messages(application_engine *e, finding *f, applicat
     return done;
 }
 
+/* What waited for the end of the connection may be nothing that HTTP knows. */
+static inline int begins_http(const application_set *set, application_stream *stream, const message *m) {
+    const application *a = application_at(set, choose(set, 0, stream, m));
+    return a->framing != FRAMING_HTTP || program_holds(&set->program, a->length, m);
+}
+
 /* The message that waited is whole, with `more` of this segment. */
 static inline void complete(application_engine *e, finding *f, application_stream *stream, message_state *s,
                             const message *more) {
@@ -328,6 +336,9 @@ static inline void complete(application_engine *e, finding *f, application_strea
     whole.bytes = assemble(e, s, more->bytes);
     whole.wire = wire;
     drop_message(&e->pool, s);
+    if (at_fin && !begins_http(e->set, stream, &whole)) {
+        return;
+    }
     f->base = e->assembled;
     f->buffer = 2;
     if (at_fin && more->wire == 0) {

@@ -11,6 +11,7 @@ import pytest
 import spanline
 from spanline.filters import FilterError, compile_filter
 from spanline.stages.flows import Flows
+from spanline.transforms.annotate import Annotate
 from tests.commands import handshake, many_flows, question, run
 from tests.craft import arp, ethernet
 from tests.craft_files import START, Record, pcap
@@ -48,6 +49,27 @@ def test_the_account_of_crunch(capture: Path, tmp_path: Path) -> None:
     line = run("crunch", "-Y", "not udp", "-o", tmp_path / "out.csv", capture).stderr.splitlines()[-1]
     assert "; read 5 = decoded 5 + undecodable 0; " in line
     assert "; decoded 5 = filtered out 1 + in flows 3 + not in flows 1; " in line
+
+
+def test_views_are_those_of_matching_frames(tmp_path: Path) -> None:
+    """Times count from the first frame of the capture, as in tshark -z conv,tcp,FILTER."""
+    path = tmp_path / "two.pcap"
+    path.write_bytes(pcap([question(-2 * 10**9), *handshake()], nanoseconds=True))
+    asked = "conversations,io", "--type", "tcp", "--format", "json", "-Y", "tcp.stream == 0 && tcp.analysis.ack_rtt"
+    views = json.loads(run("stats", *asked, path).stdout)
+    (conversation,) = views["conversations"]
+    assert conversation["source_packets"] + conversation["destination_packets"] == 2
+    assert conversation["relative_start"] == 2_001_500_000
+    assert [(row["relative_start"], row["frames"]) for row in views["io"]] == [(2 * 10**9, 2)]
+
+
+def test_what_a_filter_requires_is_found_out_once(capture: Path) -> None:
+    """By the Annotate that is there already."""
+    annotate = Annotate()
+    opened = spanline.open(capture, display_filter="tcp.stream == 0 && tcp.analysis.ack_rtt")
+    batches = list(opened.run(transforms=[annotate]))
+    assert annotate.counters.packets == opened.counters.read == 5
+    assert [len(batch.analysis) for batch in batches] == [len(batch) for batch in batches]
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -66,7 +66,7 @@ def stacks(
 
 # Protocols that say how long a message is; and those that content alone tells.
 SAY_LENGTH = frozenset(
-    ["ldap", "nbss:smb", "nbss:smb2", "mqtt", "mbtcp:modbus", "bgp", "pgsql", "rpc:portmap", "rtsp", "tpkt:cotp:rdp"]
+    {"ldap", "nbss:smb", "nbss:smb2", "mqtt", "mbtcp:modbus", "bgp", "pgsql", "rpc:portmap", "rtsp", "tpkt:cotp:rdp"}
 )
 FRAMED = [message for message in TCP if message.stack in SAY_LENGTH]
 TOLD_BY_CONTENT = frozenset(
@@ -275,6 +275,25 @@ def test_a_new_protocol_is_one_declaration() -> None:
 def test_a_wrong_declaration(protocols: tuple[Application, ...], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         compile_set(protocols)
+
+
+def test_foreign_patterns() -> None:
+    """A pattern finds its own protocol's message, and no other's. Oracle: by hand."""
+    hyperscan = pytest.importorskip("hyperscan")
+    patterns = [(one.name, pattern) for one in applications() for pattern in one.foreign]
+    database = hyperscan.Database()
+    database.compile(
+        expressions=[pattern for _, pattern in patterns],
+        ids=list(range(len(patterns))),
+        flags=[hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_SINGLEMATCH] * len(patterns),
+    )
+    found: set[str] = set()
+    for message in TCP + UDP:
+        found.clear()
+        database.scan(message.octets, match_event_handler=lambda number, *_: found.add(patterns[number][0]))
+        assert found <= set(message.stack.split(":")), message
+        if message.stack in {"ssh", "vnc", "bittorrent", "mqtt", "resp", "bgp", "amqp", "quic", "bt-dht", "pgsql"}:
+            assert found == {message.stack}
 
 
 def test_names() -> None:

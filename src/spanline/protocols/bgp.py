@@ -9,6 +9,6 @@ PROTOCOLS = (
         tcp_ports=(179,),
         framing="each",
         length=be16(16),
-        foreign=(rb"^\xff{16}[\x00-\x10].\x01\x04",),
+        foreign=(rb"^\xff{16}[\x00-\x10].[\x01-\x05]",),
     ),
 )

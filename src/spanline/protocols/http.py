@@ -42,6 +42,7 @@ PROTOCOLS = (
         "http",
         "HTTP",
         tcp_ports=(80, 8080, 8088, 2710, 1900, 5985, 11371, 3128, 3132, 3689, 631, 2869),
+        foreign=(rb"^(HTTP/1\.[01] \d{3} |(GET|POST|HEAD|PUT|OPTIONS|CONNECT) [^\r\n]{1,2000} HTTP/1\.[01]\r\n)",),
         tcp_content=_BEGINS & (find(b" HTTP/1.") < find(b"\n")) & (find(b"HTTP/1.") >= 0),
         framing="http",
         length=_BEGINS,

@@ -31,6 +31,6 @@ PROTOCOLS = (
         udp_ports=(1194,),
         framing="each",
         length=be16(0) + 2,
-        foreign=(rb"^\x00[\x0e-\x40]\x38.{8}", rb"^\x38.{8}\x00{5}"),
+        foreign=(rb"^\x00[\x0e-\x40]\x38.{8}", rb"^\x38[^\x00]{8}\x00{5}"),
     ),
 )

@@ -95,7 +95,7 @@ class Conversations:
 
     def _update(self, kind: str, batch: Batch) -> None:
         if self.start is None and len(batch):
-            self.start = int(batch.packets["timestamp"][0])
+            self.start = batch.begun
         masks = self._masks[kind]
         masks.extend(batch.paths)
         if not masks.array.any() and not masks.irregular:

@@ -66,7 +66,7 @@ class IoStatistics:
             return
         times = np.ascontiguousarray(packets["timestamp"])
         if self.start is None:
-            self.start = int(times[0])
+            self.start = batch.begun
         # An int64 has room for the difference, and for what is added to round it.
         latest = min(_FURTHEST, self.start + _FURTHEST - _MICROSECOND)
         since = np.clip(times, self.start, latest) - self.start

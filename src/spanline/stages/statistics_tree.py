@@ -104,7 +104,7 @@ class StatisticsTree:
             return
         if not self._first_frame:
             self._first_frame = batch.first_frame
-            self._tally.epoch = int(batch.packets["timestamp"][0])
+            self._tally.epoch = batch.begun
         if len(self._weights) < len(batch.paths):
             added = [batch.paths[number] for number in range(len(self._weights), len(batch.paths))]
             weights = [[stack.count("ip"), stack.count("ipv6")] for stack in added]
