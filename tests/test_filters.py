@@ -17,7 +17,6 @@ import spanline
 from spanline import fields
 from spanline.batch import Batch
 from spanline.filters import FilterError, compile_filter
-from spanline.transforms.annotate import Annotate
 from tests.filters.make import ask
 from tests.filters.table import CRAFTED, EDGES, FAMILIES, Table, compact, write_crafted
 

@@ -26,9 +26,6 @@ from spanline.schema import (
     TUNNEL_DTYPE,
 )
 
-if TYPE_CHECKING:
-    from spanline._applications import Applications
-
 Bytes = npt.NDArray[np.uint8]
 
 PROTOCOLS: tuple[str, ...] = _decode.PROTOCOLS

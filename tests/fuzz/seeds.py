@@ -42,7 +42,7 @@ from tests.craft import (
     udp,
     vlan,
 )
-from tests.craft_fields import MESSAGES
+from tests.craft_fields import MESSAGES as FIELD_MESSAGES
 from tests.craft_files import START, Pcapng, Record, pcap, pcap_header, records
 from tests.craft_fragments import piece, pieces
 from tests.craft_messages import MESSAGES
@@ -325,7 +325,7 @@ def own(target: str) -> list[bytes]:
     if target == "bpf":
         return [body + steering for body in programs() for steering in STEERINGS]
     if target == "application_fields":
-        return [body + steering for body in MESSAGES.values() for steering in STEERINGS]
+        return [body + steering for body in FIELD_MESSAGES.values() for steering in STEERINGS]
     if target in FILE_TARGETS:
         bodies = [*crafted_files(), *(data[: LARGEST - 8] for data in traffic())]
     else:

@@ -27,7 +27,9 @@ FIELDS = (
     _DESTINATION,
     _SOURCE,
     either("eth.addr", _DESTINATION, _SOURCE, "Address"),
-    number("eth.type", "eth", 12, 2, "Type", digits=4, texts=ETHER_TYPES, when=When(12, 2, range(1, 0x0600), unless=True)),
+    number(
+        "eth.type", "eth", 12, 2, "Type", digits=4, texts=ETHER_TYPES, when=When(12, 2, range(1, 0x0600), unless=True)
+    ),
     number("eth.len", "eth", 12, 2, "Length", when=When(12, 2, range(1, 1501))),
     number("vlan.priority", "vlan", 0, 2, "Priority", mask=0xE000, texts=PRIORITIES),
     flag("vlan.dei", "vlan", 0, 2, 0x1000, "DEI", texts=ELIGIBLE),
@@ -43,13 +45,30 @@ FIELDS = (
     _cooked("sll.hatype", (2, 2), (8, 2), "Link-layer address type"),
     _cooked("sll.halen", (4, 2), (11, 1), "Link-layer address length"),
     number("sll.ifindex", "sll2", 4, 4, "Interface index"),
-    Field("sll.src.eth", Kind.ETHER, "Source", Variants((
-        At("sll", 6, 6, octets=True, when=When(4, 2, range(6, 7))),
-        At("sll2", 12, 6, octets=True, when=When(11, 1, range(6, 7))),
-    ))),
-    Field("sll.etype", Kind.UNSIGNED, "Protocol", Variants((
-        At("sll", 14, 2, when=When(14, 2, _TYPES)), At("sll2", 0, 2, when=When(0, 2, _TYPES)),
-    )), 4, ETHER_TYPES),
+    Field(
+        "sll.src.eth",
+        Kind.ETHER,
+        "Source",
+        Variants(
+            (
+                At("sll", 6, 6, octets=True, when=When(4, 2, range(6, 7))),
+                At("sll2", 12, 6, octets=True, when=When(11, 1, range(6, 7))),
+            )
+        ),
+    ),
+    Field(
+        "sll.etype",
+        Kind.UNSIGNED,
+        "Protocol",
+        Variants(
+            (
+                At("sll", 14, 2, when=When(14, 2, _TYPES)),
+                At("sll2", 0, 2, when=When(0, 2, _TYPES)),
+            )
+        ),
+        4,
+        ETHER_TYPES,
+    ),
     number("arp.hw.type", "arp", 0, 2, "Hardware type"),
     number("arp.proto.type", "arp", 2, 2, "Protocol type", digits=4, texts=ETHER_TYPES),
     number("arp.hw.size", "arp", 4, 1, "Hardware size"),
