@@ -85,11 +85,12 @@ class Annotate:
         if applications or messages:
             self._want_applications()
 
-    def _want_applications(self) -> None:
+    def _want_applications(self) -> Applications:
         if self._applications is None:
             from spanline.protocols.compiling import application_set  # takes longer to make than many a capture
 
             self._applications = Applications(application_set(), self._pending)
+        return self._applications
 
     @property
     def counters(self) -> AnnotateCounters:
@@ -167,7 +168,6 @@ class Annotate:
                 state["records"].view(np.uint8), state["segments"].view(np.uint8), tuple(asdict(counters).values())
             )
             if state["applications"] is not None:
-                self._want_applications()
-                self._applications.load(*state["applications"])
+                self._want_applications().load(*state["applications"])
         except ValueError as error:
             raise UsageError(str(error)) from error
