@@ -14,7 +14,7 @@ from spanline.fields.value_names import SET
 
 NO_TEXTS: Mapping[int, str] = {}
 # tshark has one name for both.
-_VERSIONS = {"sll": "sll2"}
+VERSIONS: Mapping[str, str] = {"sll": "sll2"}
 _WIDTHS = {Kind.IPV4: 4, Kind.IPV6: 16, Kind.ETHER: 6}
 
 
@@ -151,6 +151,6 @@ def either(name: str, first: Field, second: Field, description: str) -> Field:
 
 
 def protocol(name: str, description: str) -> Field:
-    other = _VERSIONS.get(name, "")
+    other = VERSIONS.get(name, "")
     whole = Headers(name, whole=True, other=other)
     return Field(name, Kind.PROTOCOL, description, Headers(name, other=other), whole=whole)
