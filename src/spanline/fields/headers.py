@@ -13,6 +13,8 @@ from spanline.fields.model import Field, Kind, Occurrences, Octets, Rows
 from spanline.fields.value_names import SET
 
 NO_TEXTS: Mapping[int, str] = {}
+# tshark has one name for both.
+VERSIONS: Mapping[str, str] = {"sll": "sll2"}
 _WIDTHS = {Kind.IPV4: 4, Kind.IPV6: 16, Kind.ETHER: 6}
 
 
@@ -101,13 +103,20 @@ def in_order(parts: Sequence[Occurrences]) -> Occurrences:
 
 @dataclass(frozen=True, slots=True)
 class Headers:
-    """The bytes of each `protocol` header, or with `whole` those up to the end of its layer."""
+    """The bytes of each header of `protocol`, or with `whole` those up to the end of its layer.
+
+    A protocol with two versions has `other` headers, too; a frame has one of them.
+    """
 
     protocol: str
     whole: bool = False
+    other: str = ""
 
     def __call__(self, batch: Batch, rows: Rows | None) -> Occurrences:
         headers = batch.headers(self.protocol, rows)
+        if self.other:
+            headers = np.concatenate([headers, batch.headers(self.other, rows)])
+            headers = headers[np.argsort(headers["packet"], kind="stable")]
         data, offsets = _fields.spans(
             batch.buffers[0],
             batch.reassembled,
@@ -142,4 +151,6 @@ def either(name: str, first: Field, second: Field, description: str) -> Field:
 
 
 def protocol(name: str, description: str) -> Field:
-    return Field(name, Kind.PROTOCOL, description, Headers(name), whole=Headers(name, whole=True))
+    other = VERSIONS.get(name, "")
+    whole = Headers(name, whole=True, other=other)
+    return Field(name, Kind.PROTOCOL, description, Headers(name, other=other), whole=whole)

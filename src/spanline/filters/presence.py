@@ -10,6 +10,7 @@ import numpy.typing as npt
 from spanline import fields
 from spanline.batch import Batch, Stacks
 from spanline.fields import Kind
+from spanline.fields.headers import VERSIONS
 from spanline.filters import tree
 from spanline.filters.values import Mask, in_layers, rows_with
 
@@ -32,7 +33,8 @@ def _in_stack(field: fields.Field, batch: Batch, rows: Mask | None) -> Mask:
     if field.name == "frame":
         return np.ones(len(batch), np.bool_) if rows is None else rows.copy()
     path, application = batch.packets["path"], batch.packets["application"]
-    found = _has(batch.paths, path, (field.name,)) | _has(batch.applications, application, (field.name,))
+    names = field.name, VERSIONS.get(field.name, field.name)
+    found = _has(batch.paths, path, names) | _has(batch.applications, application, names)
     # Headers that ICMP quotes are in no stack.
     quoting = ~found & _has(batch.paths, path, _QUOTING)
     if rows is not None:
