@@ -134,13 +134,28 @@ static inline void annotate_icmp(application_engine *e, finding *f, const packet
     }
 }
 
+/* Asks for what a packet will need: its stream, and the beginning of its payload. */
+ALWAYS_INLINE void annotate_hint(const application_engine *e, const packet_row *row, const stream_row *stream,
+                                 const annotate_input *in) {
+    if (stream->slot < e->slots) {
+        PREFETCH(&e->streams[stream->slot]);
+    }
+    if (row->payload_buffer < in->buffer_count && row->payload_offset < in->buffers[row->payload_buffer].length) {
+        PREFETCH(in->buffers[row->payload_buffer].data + row->payload_offset);
+    }
+}
+
 /* Sets rows[from…count).application. Returns how far it came: less than `count` when there is no room left for what is
  * assembled or for messages, and is then called again with more. */
 static inline uint32_t annotate_batch(application_engine *e, packet_row *rows, const stream_row *streams, uint32_t from,
                                       uint32_t count, const annotate_input *in) {
+    enum { AHEAD = 8 };
     uint32_t n;
     for (n = from; n < count; n++) {
         packet_row *row = &rows[n];
+        if (LIKELY(n + AHEAD < count)) {
+            annotate_hint(e, &rows[n + AHEAD], &streams[n + AHEAD], in);
+        }
         if (e->messages.rows == NULL) {
             e->assembled_size = 0; /* nobody refers to it */
         } else if (e->messages.capacity - e->messages.count < MOST_MESSAGES) {

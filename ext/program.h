@@ -214,8 +214,9 @@ static inline enum outcome read_number(bytes_view bytes, int64_t at, uint32_t wi
 
 /* Runs the program at `at`. OUTCOME_SHORT when it would have to read behind the end of the message. */
 static inline enum outcome program_run(const program *p, uint32_t at, const message *m, int64_t *result) {
-    int64_t stack[PROGRAM_STACK + 2] = {0}, other;
+    int64_t stack[PROGRAM_STACK + 2], other;
     uint32_t top = 1; /* stack[0] and stack[1] are there, so that nothing is read before the stack */
+    stack[0] = stack[1] = 0;
     enum outcome outcome = OUTCOME_VALUE;
     for (; at < p->count && p->code[at].code != CODE_END; at++) {
         const instruction i = p->code[at];

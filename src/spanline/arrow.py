@@ -160,6 +160,15 @@ def readable(table: pa.Table) -> pa.Table:
     return table
 
 
+def plain(table: pa.Table) -> pa.Table:
+    """Times and durations as integers: cast() would import pyarrow.compute, and to_pylist() of times pandas."""
+    for n, field in enumerate(table.schema):
+        if pa.types.is_temporal(field.type):
+            numbers = [part.view(pa.int64()) for part in table.column(n).chunks]
+            table = table.set_column(n, field.name, pa.chunked_array(numbers, pa.int64()))
+    return table
+
+
 def textual(table: pa.Table) -> pa.Table:
     """readable(), and for formats without types: times in RFC 3339 with nanoseconds, durations as integer ns."""
     import pyarrow.compute as pc  # takes as long to import as many a capture to be read, and Parquet needs none of it

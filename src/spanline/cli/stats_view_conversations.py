@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from spanline.arrow import readable, strings
+from spanline.arrow import plain, readable, strings
 from spanline.cli.flow_view import endpoint
 from spanline.cli.screen import Line, aligned, column_widths, draw_lines
 from spanline.cli.stats_tshark import NAMES, conversation_lines, endpoint_lines
@@ -58,7 +58,7 @@ class _ByType(View):
             count = plural(table.num_rows, "row") if table.num_rows else "none"
             shown = f", {self._limit:,} of them; -n 0 shows all" if self._limit and table.num_rows > self._limit else ""
             heading = f"{NAMES[kind]} {self.name}: {count}{shown}"
-            rows = readable(_plain(table.slice(0, self._limit))).to_pylist()
+            rows = readable(plain(table.slice(0, self._limit))).to_pylist()
             lines = [*([Line("")] if n else []), Line(heading, "dim")]
             draw_lines(target, [*lines, *(self._lines(rows, target.width) if rows else [])])
 
@@ -111,15 +111,6 @@ class EndpointsView(_ByType):
     def as_tshark(self) -> Iterator[str]:
         for kind in self._types():
             yield from endpoint_lines(self._stage, kind)
-
-
-def _plain(table: pa.Table) -> pa.Table:
-    """Times and durations as integers, for texts; cast() would import pyarrow.compute, which takes long."""
-    for n, field in enumerate(table.schema):
-        if pa.types.is_temporal(field.type):
-            numbers = [part.view(pa.int64()) for part in table.column(n).chunks]
-            table = table.set_column(n, field.name, pa.chunked_array(numbers, pa.int64()))
-    return table
 
 
 def _text(row: Mapping[str, Any], address: str, port: str) -> str:

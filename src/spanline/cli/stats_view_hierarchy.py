@@ -11,7 +11,6 @@ import pyarrow as pa
 from spanline.cli.screen import Line, aligned, column_widths, draw_lines
 from spanline.cli.stats_view import Stages, View, ViewOptions
 from spanline.cli.text import plural, printable, size
-from spanline.policy import read_policy
 from spanline.stages.hierarchy import Hierarchy
 
 if TYPE_CHECKING:
@@ -36,7 +35,11 @@ class HierarchyView(View):
     def __init__(self, options: ViewOptions, stages: Stages) -> None:
         self._limit = options.limit
         stages.requires.add("application")
-        self._policy = None if options.policy is None else read_policy(options.policy)
+        self._policy = None
+        if options.policy is not None:
+            from spanline.policy import read_policy  # with all protocols' names, which few want
+
+            self._policy = read_policy(options.policy)
         self._stage = stages.take(Hierarchy, lambda: Hierarchy(self._policy))
 
     def table(self) -> pa.Table:

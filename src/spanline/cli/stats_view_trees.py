@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spanline.arrow import address_text
+from spanline.arrow import address_text, plain
 from spanline.cli.stats_view import Stages, View, ViewOptions
 from spanline.cli.text import UNKNOWN, plural, time_of_day
 from spanline.stages.destinations import Destinations
@@ -66,14 +66,14 @@ class _TreeView(View):
         from spanline.cli.screen import cell, draw, table
 
         rows = self.table()
-        shown = rows.slice(0, self._limit).to_pylist()
+        shown = plain(rows.slice(0, self._limit)).to_pylist()
         left = [(title, "left") for title in self.headings]
         made = table(
             [*left, ("Packets", "right"), ("%", "right"), ("Per s", "right"), ("Burst", "right"), ("at", "left")]
         )
         for row in shown:
             rate = UNKNOWN if row["rate"] is None else f"{row['rate']:,.1f}"
-            burst = f"{row['burst_packets']:,}", time_of_day(row["burst_start"].value, 3)
+            burst = f"{row['burst_packets']:,}", time_of_day(row["burst_start"], 3)
             made.add_row(*map(cell, self.cells(row)), f"{row['packets']:,}", f"{row['percent']:.1f}", rate, *burst)
         draw(target, made)
         if len(shown) < rows.num_rows:

@@ -63,7 +63,15 @@ class Compiler:
         if self._add(expression) > MOST_DEEP:
             raise ValueError("an expression needs more than the stack has")
         self._emit("end")
+        self._shorten_jumps(start)
         return start
+
+    def _shorten_jumps(self, start: int) -> None:
+        """Where one condition is made of many, what is jumped to would jump on at once."""
+        for at in reversed(range(start, len(self.code))):
+            code, width, target = self.code[at]
+            if CODES[code].endswith("-jump") and self.code[target][0] == code:
+                self.code[at] = code, width, self.code[target][2]
 
     def _emit(self, name: str, value: int = 0, width: int = 0) -> None:
         self.code.append((CODES.index(name), width, value & 0xFFFFFFFF))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,10 @@ import pyarrow as pa
 
 from spanline.arrow import column, strings, table_of
 from spanline.batch import PROTOCOLS, Batch
-from spanline.policy import Policy
 from spanline.schema import PACKET_FLAGS, VERDICTS, Column
+
+if TYPE_CHECKING:
+    from spanline.policy import Policy
 
 HIERARCHY = (
     Column("path", "", "string", "Path", "", "the protocols down to this one, outermost first: eth:ip:tcp"),

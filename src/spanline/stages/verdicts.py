@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spanline.arrow import table_of
+from spanline.arrow import column, strings, table_of
 from spanline.batch import PROTOCOLS, Batch
 from spanline.link_types import link_type_name
 from spanline.schema import VERDICTS, Column
@@ -74,9 +74,9 @@ class Verdicts:
         """Counts frames that were not read to their end; returns their bytes."""
         layers = rows["verdict_layer"]
         what = np.zeros(len(rows), np.uint64)
-        for names, column in ((_ETHER_TYPE, "ether_type"), (_IP_PROTOCOL, "ip_protocol")):
+        for names, field in ((_ETHER_TYPE, "ether_type"), (_IP_PROTOCOL, "ip_protocol")):
             here = np.isin(layers, [PROTOCOLS.index(name) for name in names])
-            what[here] = rows[column][here]
+            what[here] = rows[field][here]
         here = (layers == PROTOCOLS.index("frame")) & (rows["interface"] < len(link_types))
         what[here] = link_types[rows["interface"][here]]
         what[rows["verdict"] != _UNSUPPORTED] = 0
@@ -117,11 +117,9 @@ class Verdicts:
 
     def tables(self) -> Mapping[str, pa.Table]:
         rows = sorted(self._rows(), key=lambda row: (VERDICTS.index(row[0]), -row[3], row[5]))
-        names = [column.name for column in STOP]
-        types = [pa.string()] * 3 + [pa.uint64()] * 3
-        columns = zip(*rows, strict=True) if rows else [()] * len(names)
-        made = zip(names, types, columns, strict=True)
-        return {"verdicts": table_of(STOP, {name: pa.array(list(values), kind) for name, kind, values in made})}
+        columns = zip(*rows, strict=True) if rows else [()] * len(STOP)
+        made = [strings(one) if n < 3 else column(np.array(one, np.uint64)) for n, one in enumerate(columns)]
+        return {"verdicts": table_of(STOP, {one.name: values for one, values in zip(STOP, made, strict=True)})}
 
     def _rows(self) -> Iterator[tuple[str, str, str, int, int, int]]:
         for (verdict, layer, what), counts in self._stops.items():
