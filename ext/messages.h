@@ -118,6 +118,7 @@ static inline void keep_bytes(block_pool *pool, message_state *s, bytes_view byt
         }
         uint32_t take = BLOCK_BYTES - used;
         take = take < bytes.length - at ? take : bytes.length - at;
+        take = take < KEPT_BYTES - s->kept ? take : KEPT_BYTES - s->kept;
         view_copy(bytes, at, pool->blocks[s->block].bytes + used, take);
         s->kept += take;
         at += take;
@@ -277,7 +278,8 @@ static inline void show(application_engine *e, finding *f, application_stream *s
         find_in_message(f, name, m);
     }
     hear(e, f, name, m.bytes);
-    if (becomes != NO_PROGRAM && program_run(&e->set->program, becomes, &m, &other) == OUTCOME_VALUE && other > 0) {
+    if (becomes != NO_PROGRAM && program_run(&e->set->program, becomes, &m, &other) == OUTCOME_VALUE && other > 0 &&
+        other < e->set->count) {
         stream->application = (uint8_t)other;
     }
     if (application_at(e->set, name)->wraps != NO_PROGRAM &&
