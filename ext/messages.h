@@ -10,11 +10,12 @@
 #ifndef BLOCK_BYTES /* fewer make chains long soon: for fuzzing */
 #define BLOCK_BYTES 1020
 #define KEPT_BYTES (16 * 1024)
-#define SEGMENT_BYTES 65536
+#define SEGMENT_BYTES 262144
 #define MOST_MESSAGES 1024
 #endif
 
-/* KEPT_BYTES are kept of a message that goes on: enough for its headers. Its length is known beyond that. */
+/* KEPT_BYTES are kept of a message that goes on: enough for its headers. Its length is known beyond that. What completes
+ * it is a frame of SEGMENT_BYTES at most: segmentation offload makes segments that are longer than IP can say. */
 enum { MAX_CALLS = 4096 };
 #define NO_BLOCK 0U
 
@@ -136,7 +137,7 @@ static inline bytes_view assemble(application_engine *e, const message_state *s,
     }
     /* Behind a hole in what was kept nothing is where it was. */
     const int whole = s->kept == s->have - s->start;
-    const uint32_t length = whole ? more.length : 0;
+    const uint32_t most = whole ? SEGMENT_BYTES : 0, length = more.length < most ? more.length : most;
     if (length) {
         memcpy(to + s->kept, more.data, length);
     }
