@@ -167,7 +167,8 @@ static inline uint32_t annotate_batch(application_engine *e, packet_row *rows, c
         const bytes_view buffer =
             row->payload_buffer < in->buffer_count ? in->buffers[row->payload_buffer] : (bytes_view){NULL, 0};
         uint8_t carried = NAME_NONE;
-        finding f = {e->set, e->stacks, &e->messages, 0, n, row->payload_buffer, buffer.data, 0, &carried, row};
+        finding f = {e->set, e->stacks, &e->messages, 0, n, e->messages.count + MOST_MESSAGES, row->payload_buffer,
+                     buffer.data, 0, &carried, row};
         if (LIKELY(row->flags & PACKET_HAS_TRANSPORT)) {
             if (row->ip_protocol == IP_TCP && row->transport_length >= 20) {
                 annotate_tcp(e, &f, row, &streams[n], in);

@@ -10,11 +10,12 @@
 #ifndef BLOCK_BYTES /* fewer make chains long soon: for fuzzing */
 #define BLOCK_BYTES 1020
 #define KEPT_BYTES (16 * 1024)
-#define SEGMENT_BYTES 65536
+#define SEGMENT_BYTES 262144
 #define MOST_MESSAGES 1024
 #endif
 
-/* KEPT_BYTES are kept of a message that goes on: enough for its headers. Its length is known beyond that. */
+/* KEPT_BYTES are kept of a message that goes on: enough for its headers. Its length is known beyond that. What completes
+ * it is a frame of SEGMENT_BYTES at most: segmentation offload makes segments that are longer than IP can say. */
 enum { MAX_CALLS = 4096 };
 #define NO_BLOCK 0U
 
@@ -118,6 +119,7 @@ static inline void keep_bytes(block_pool *pool, message_state *s, bytes_view byt
         }
         uint32_t take = BLOCK_BYTES - used;
         take = take < bytes.length - at ? take : bytes.length - at;
+        take = take < KEPT_BYTES - s->kept ? take : KEPT_BYTES - s->kept;
         view_copy(bytes, at, pool->blocks[s->block].bytes + used, take);
         s->kept += take;
         at += take;
@@ -135,7 +137,7 @@ static inline bytes_view assemble(application_engine *e, const message_state *s,
     }
     /* Behind a hole in what was kept nothing is where it was. */
     const int whole = s->kept == s->have - s->start;
-    const uint32_t length = whole ? more.length : 0;
+    const uint32_t most = whole ? SEGMENT_BYTES : 0, length = more.length < most ? more.length : most;
     if (length) {
         memcpy(to + s->kept, more.data, length);
     }
@@ -277,7 +279,8 @@ static inline void show(application_engine *e, finding *f, application_stream *s
         find_in_message(f, name, m);
     }
     hear(e, f, name, m.bytes);
-    if (becomes != NO_PROGRAM && program_run(&e->set->program, becomes, &m, &other) == OUTCOME_VALUE && other > 0) {
+    if (becomes != NO_PROGRAM && program_run(&e->set->program, becomes, &m, &other) == OUTCOME_VALUE && other > 0 &&
+        other < e->set->count) {
         stream->application = (uint8_t)other;
     }
     if (application_at(e->set, name)->wraps != NO_PROGRAM &&

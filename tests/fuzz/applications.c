@@ -8,7 +8,7 @@
 #define ANNOUNCED_ENDS 32
 #define BLOCK_BYTES 28
 #define KEPT_BYTES 128
-#define SEGMENT_BYTES 400 /* less than some frames have */
+#define SEGMENT_BYTES 90 /* less than many frames have */
 #define MOST_MESSAGES 24
 
 #include "annotate.h"

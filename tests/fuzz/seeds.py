@@ -308,6 +308,35 @@ def message_lists() -> Iterator[bytes]:
                 yield frame_list((1, record) for record in records([*parts, last]))
 
 
+HTTP_RESPONSE = b"HTTP/1.1 200 OK\r\n"
+SDP = b"v=0\r\nc=IN IP4 10.0.0.1\r\nm=audio 40000 RTP/AVP 0\r\na=rtcp:40001\r\nm=video 5000 RTP/AVP 9\r\nc=IN IP6 fe80::1\r\n"
+CONVERSATIONS = (  # port, what is said by (whether it comes from the server, bytes)
+    (80, ((1, HTTP_RESPONSE + b"Content-Length: 900\r\n"), (1, b"\r\n" + b"a" * 300), (1, b"b" * 600), (1, HTTP_RESPONSE))),
+    (80, ((1, HTTP_RESPONSE + b"Transfer-Encoding: chunked\r\n\r\n9\r\n"), (1, b"123456789\r\n"), (1, b"0\r\n\r\n"))),
+    (80, ((0, b"GET / HTTP/1.0\r\n\r\n"), (1, HTTP_RESPONSE + b"\r\n"), (1, b"until the end" * 50))),
+    (80, ((0, b"CONNECT a:443 HTTP/1.1\r\n\r\n"), (1, HTTP_RESPONSE + b"\r\n"), (0, b"\x16\3\1\0\5\1\0\0\1\0"))),
+    (80, ((1, HTTP_RESPONSE + b"Transfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nA: b\r\n\r\n"), (0, b"HEAD / HTTP/1.1\r\n\r\n"))),
+    (21, ((0, b"PORT 10,0,0,1,4,5\r\n"), (1, b"227 Passive (10,0,0,2,4,5)\r\n"), (0, b"EPRT |2|fe80::1|1029|\r\n"))),
+    (21, ((1, b"229 Extended (|||1029|)\r\n"),)),
+    (554, ((1, b"RTSP/1.0 200 OK\r\nTransport: RTP/AVP;client_port=8000-8001;server_port=9000-9001\r\n\r\n"),)),
+    (554, ((1, b"RTSP/1.0 200 OK\r\nContent-Type: application/sdp\r\nContent-Length: 150\r\n\r\n" + SDP),)),
+)  # fmt: skip
+
+
+def conversation_lists() -> Iterator[bytes]:
+    """Lists of frames: bodies of every kind in several segments, what is announced, a tunnel; each ends with a FIN."""
+    for port, said in CONVERSATIONS:
+        frames, seq = [], [1, 1]
+        for back, octets in (*said, (0, b""), (1, b"")):
+            flags = "PA" if octets else "FA"
+            frames.append(message_packet("tcp", octets, port=port, seq=seq[back], back=bool(back), flags=flags))
+            seq[back] += len(octets)
+        yield frame_list((1, record) for record in records(frames))
+    sip = b"INVITE sip:a@b SIP/2.0\r\nContent-Type: application/sdp\r\n\r\n" + SDP
+    rtp = message_packet("udp", b"\x80\0\0\1" + bytes(20), port=40000, client_port=40000, back=True)
+    yield frame_list((1, record) for record in records([message_packet("udp", sip, port=5060), rtp]))
+
+
 def own_tables() -> Iterator[bytes]:
     """Before messages, a frame that is taken for programs, and one that is taken for protocols (applications.c)."""
     for n in range(12):
@@ -315,6 +344,9 @@ def own_tables() -> Iterator[bytes]:
         protocols = bytes(octet * (n + 5) % 241 for octet in range(1, 200 + 30 * n))
         frames = [Record(START, raw(part)) for part in (programs, protocols)]
         yield frame_list([(1, record) for record in frames + records(MESSAGES[n * 5].frames() * 3)])
+    read_eight_octets = bytes([1, 0, 0, 0, 6, 8, 0, 0, 0, 0, 0, 0])
+    frames = [Record(START, raw(read_eight_octets)), Record(START, raw(bytes(200)))]
+    yield frame_list([(1, record) for record in frames + records([message_packet("tcp", b"\xff" * 40, port=80)])])
 
 
 def own(target: str) -> list[bytes]:
@@ -331,7 +363,7 @@ def own(target: str) -> list[bytes]:
     else:
         bodies = [*crafted_lists(), *(frame_list((1, record) for record in pcap_records(data)) for data in traffic())]
     if target in MESSAGE_TARGETS:
-        bodies += message_lists()
+        bodies += [*message_lists(), *conversation_lists()]
     found = [body + steering for body in bodies for steering in STEERINGS]
     if target == "applications":
         found += [body + bytes([1, *steering[1:]]) for body in own_tables() for steering in STEERINGS]
