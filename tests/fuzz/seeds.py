@@ -308,14 +308,17 @@ def message_lists() -> Iterator[bytes]:
                 yield frame_list((1, record) for record in records([*parts, last]))
 
 
-HTTP_RESPONSE = b"HTTP/1.1 200 OK\r\n"
-SDP = b"v=0\r\nc=IN IP4 10.0.0.1\r\nm=audio 40000 RTP/AVP 0\r\na=rtcp:40001\r\nm=video 5000 RTP/AVP 9\r\nc=IN IP6 fe80::1\r\n"
+_OK = b"HTTP/1.1 200 OK\r\n"
+SDP = (
+    b"v=0\r\nc=IN IP4 10.0.0.1\r\nm=audio 40000 RTP/AVP 0\r\na=rtcp:40001\r\n"
+    b"m=video 5000 RTP/AVP 9\r\nc=IN IP6 fe80::1\r\n"
+)
 CONVERSATIONS = (  # port, what is said by (whether it comes from the server, bytes)
-    (80, ((1, HTTP_RESPONSE + b"Content-Length: 900\r\n"), (1, b"\r\n" + b"a" * 300), (1, b"b" * 600), (1, HTTP_RESPONSE))),
-    (80, ((1, HTTP_RESPONSE + b"Transfer-Encoding: chunked\r\n\r\n9\r\n"), (1, b"123456789\r\n"), (1, b"0\r\n\r\n"))),
-    (80, ((0, b"GET / HTTP/1.0\r\n\r\n"), (1, HTTP_RESPONSE + b"\r\n"), (1, b"until the end" * 50))),
-    (80, ((0, b"CONNECT a:443 HTTP/1.1\r\n\r\n"), (1, HTTP_RESPONSE + b"\r\n"), (0, b"\x16\3\1\0\5\1\0\0\1\0"))),
-    (80, ((1, HTTP_RESPONSE + b"Transfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nA: b\r\n\r\n"), (0, b"HEAD / HTTP/1.1\r\n\r\n"))),
+    (80, ((1, _OK + b"Content-Length: 900\r\n"), (1, b"\r\n" + b"a" * 300), (1, b"b" * 600), (1, _OK))),
+    (80, ((1, _OK + b"Transfer-Encoding: chunked\r\n\r\n9\r\n"), (1, b"123456789\r\n"), (1, b"0\r\n\r\n"))),
+    (80, ((0, b"GET / HTTP/1.0\r\n\r\n"), (1, _OK + b"\r\n"), (1, b"until the end" * 50))),
+    (80, ((0, b"CONNECT a:443 HTTP/1.1\r\n\r\n"), (1, _OK + b"\r\n"), (0, b"\x16\3\1\0\5\1\0\0\1\0"))),
+    (80, ((1, _OK + b"Transfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nA: b\r\n\r\n"), (0, b"HEAD / HTTP/1.1\r\n\r\n"))),
     (21, ((0, b"PORT 10,0,0,1,4,5\r\n"), (1, b"227 Passive (10,0,0,2,4,5)\r\n"), (0, b"EPRT |2|fe80::1|1029|\r\n"))),
     (21, ((1, b"229 Extended (|||1029|)\r\n"),)),
     (554, ((1, b"RTSP/1.0 200 OK\r\nTransport: RTP/AVP;client_port=8000-8001;server_port=9000-9001\r\n\r\n"),)),
