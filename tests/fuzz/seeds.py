@@ -41,9 +41,9 @@ from tests.craft import (
     udp,
     vlan,
 )
+from tests.craft_fields import MESSAGES
 from tests.craft_files import START, Pcapng, Record, pcap, pcap_header, records
 from tests.craft_fragments import piece, pieces
-from tests.craft_messages import MESSAGES
 from tests.craft_tunnels import erspan2, geneve, gre, gtp_u, mpls, pppoe, vxlan
 
 FOLDER = Path(__file__).resolve().parent

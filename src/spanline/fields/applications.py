@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from spanline import _application_fields
 from spanline.batch import IP_PROTOCOLS, PROTOCOLS, Batch
@@ -19,7 +20,8 @@ _READERS = (
     "tls-name", "http-method", "http-uri", "http-code", "http-header", "telnet-data",
 )  # fmt: skip
 _OVER_TCP, _CUT = 1, 2
-_ASSEMBLED = 2  # the buffer of messages that came in several segments
+_ASSEMBLED = 2  # the buffer of messages that came in several segments,
+_KEPT = 16 * 1024  # and how much is kept of one that goes on, as in ext/messages.h
 _METHODS = b"".join(METHODS)
 _WIDTHS = {Kind.IPV4: 4, Kind.IPV6: 16}
 _NEEDS = frozenset({"application", "messages"})
@@ -41,10 +43,10 @@ class InMessages:
         if rows is not None:
             wanted &= rows[messages["packet"]]
         messages = messages[wanted]
-        packets = batch.packets[messages["packet"]]
-        flags = np.where(packets["ip_protocol"] == IP_PROTOCOLS["tcp"], _OVER_TCP, 0).astype(np.uint8)
-        flags[packets["captured_length"] < packets["wire_length"]] |= _CUT
-        flags[messages["buffer"] == _ASSEMBLED] |= _CUT
+        packets, row = batch.packets, messages["packet"]
+        flags = np.where(packets["ip_protocol"][row] == IP_PROTOCOLS["tcp"], _OVER_TCP, 0).astype(np.uint8)
+        flags[packets["captured_length"][row] < packets["wire_length"][row]] |= _CUT
+        flags[(messages["buffer"] == _ASSEMBLED) & (messages["length"] >= _KEPT)] |= _CUT
         message, numbers, octets, offsets = _application_fields.read(
             _READERS.index(self.reader), messages.view(np.uint8), flags, batch.buffers, _METHODS, self.header
         )
@@ -59,11 +61,10 @@ class InMessages:
         return Occurrences(packet, ordinal, Octets(octets, offsets))
 
 
-def _ordinals(packet: np.ndarray[tuple[int], np.dtype[np.uint32]]) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+def _ordinals(packet: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
     """Which message of its packet each is, from 1; `packet` ascends."""
-    place = np.arange(len(packet))
     first = np.searchsorted(packet, packet)
-    ordinals: np.ndarray[tuple[int], np.dtype[np.uint8]] = np.minimum(place - first + 1, 255).astype(np.uint8)
+    ordinals: npt.NDArray[np.uint8] = np.minimum(np.arange(len(packet)) - first + 1, 255).astype(np.uint8)
     return ordinals
 
 

@@ -47,7 +47,7 @@ PROTOCOLS = (
         framing="http",
         length=_BEGINS,
         wraps=starts(b"CONNECT "),
-        data=~_BEGINS | (captured > _BODY),
+        data=~_BEGINS | ((_BODY > 3) & (captured > _BODY)),
         data_at=_BEGINS * _BODY,
         becomes=(
             ("websocket", _SWITCHES & starts_any_case(b"websocket", header(b"upgrade"))),
