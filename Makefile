@@ -64,7 +64,7 @@ $(DEMO)/azure.cap: $(wildcard benchmarks/*.py) | $(VENV)/installed.stamp
 
 $(DEMO)/policy.toml: Makefile
 	mkdir -p $(DEMO)
-	printf '[unwanted]\nbittorrent = "no file sharing"\ntelnet = "passwords in the clear"\n' > $@
+	printf '[unwanted]\nbittorrent = "file sharing"\ntelnet = "clear text"\n' > $@
 
 # Exit code 1 says that the policy found something, as it should.
 demo: $(DEMO)/demo.pcap $(DEMO)/azure.cap $(DEMO)/policy.toml $(VENV)/installed.stamp
