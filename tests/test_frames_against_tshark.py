@@ -76,7 +76,10 @@ OTHER_FIELDS: dict[str, tuple[tuple[str, ...], str]] = {
         ("tcp",),
         "tshark stops at a malformed IP option; spanline does not read IP options",
     ),
-    "ip/v4opt__PcapFlowLab__17_ipv4_options_missing_length_byte_malformed.pcap": (("ip.dsfield", "ip.len"), BOGUS_LENGTH),
+    "ip/v4opt__PcapFlowLab__17_ipv4_options_missing_length_byte_malformed.pcap": (
+        ("ip.dsfield", "ip.len"),
+        BOGUS_LENGTH,
+    ),
     "malformed/bro__bro__ipv4-truncated-broken-header.pcap": (("ip.dsfield", "ip.len"), BOGUS_LENGTH),
     "ip/v6ext__PcapFlowLab__25_vxlan_outer_ipv6_fragmentation.pcap": (
         ("vxlan",),
