@@ -15,6 +15,10 @@ _SOURCE = address("eth.src", Kind.ETHER, "eth", 6, "Source")
 _DESTINATION = address("eth.dst", Kind.ETHER, "eth", 0, "Destination")
 _OF_MACS = When(0, 6, range(0x000108000604, 0x000108000605))
 
+_SLL_SOURCE = At("sll", 6, 6, octets=True, when=When(4, 2, range(6, 7)))
+_SLL2_SOURCE = At("sll2", 12, 6, octets=True, when=When(11, 1, range(6, 7)))
+_SLL_TYPE, _SLL2_TYPE = At("sll", 14, 2, when=When(14, 2, _TYPES)), At("sll2", 0, 2, when=When(0, 2, _TYPES))
+
 
 def _cooked(name: str, first: tuple[int, int], second: tuple[int, int], description: str, *,
             texts: Mapping[int, str] = NO_TEXTS) -> Field:  # fmt: skip
@@ -45,30 +49,8 @@ FIELDS = (
     _cooked("sll.hatype", (2, 2), (8, 2), "Link-layer address type"),
     _cooked("sll.halen", (4, 2), (11, 1), "Link-layer address length"),
     number("sll.ifindex", "sll2", 4, 4, "Interface index"),
-    Field(
-        "sll.src.eth",
-        Kind.ETHER,
-        "Source",
-        Variants(
-            (
-                At("sll", 6, 6, octets=True, when=When(4, 2, range(6, 7))),
-                At("sll2", 12, 6, octets=True, when=When(11, 1, range(6, 7))),
-            )
-        ),
-    ),
-    Field(
-        "sll.etype",
-        Kind.UNSIGNED,
-        "Protocol",
-        Variants(
-            (
-                At("sll", 14, 2, when=When(14, 2, _TYPES)),
-                At("sll2", 0, 2, when=When(0, 2, _TYPES)),
-            )
-        ),
-        4,
-        ETHER_TYPES,
-    ),
+    Field("sll.src.eth", Kind.ETHER, "Source", Variants((_SLL_SOURCE, _SLL2_SOURCE))),
+    Field("sll.etype", Kind.UNSIGNED, "Protocol", Variants((_SLL_TYPE, _SLL2_TYPE)), 4, ETHER_TYPES),
     number("arp.hw.type", "arp", 0, 2, "Hardware type"),
     number("arp.proto.type", "arp", 2, 2, "Protocol type", digits=4, texts=ETHER_TYPES),
     number("arp.hw.size", "arp", 4, 1, "Hardware size"),
