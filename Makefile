@@ -119,9 +119,12 @@ FUZZ_PROGRAM := fuzz$(patsubst %,-%,$(subst $(comma),-,$(FUZZ_SANITIZE)))
 FUZZ_FLAGS := $(filter-out -fsyntax-only -x c,$(C_FLAGS)) -g -O1 -fno-omit-frame-pointer \
 	-fsanitize=fuzzer$(FUZZ_SANITIZE:%=$(comma)%) -fno-sanitize-recover=all
 
-build/fuzz/%/$(FUZZ_PROGRAM): tests/fuzz/%.c $(wildcard tests/fuzz/*.h ext/*.h)
+build/fuzz/%/$(FUZZ_PROGRAM): tests/fuzz/%.c $(wildcard tests/fuzz/*.h ext/*.h) build/fuzz/application_tables.h
 	mkdir -p $(@D)/corpus $(@D)/found
-	clang $(FUZZ_FLAGS) $< -o $@
+	clang $(FUZZ_FLAGS) -Ibuild/fuzz $< -o $@
+
+build/fuzz/application_tables.h: tests/fuzz/application_tables.py $(wildcard src/spanline/protocols/*.py) | $(VENV)/dev.stamp
+	$(BIN)/python -m tests.fuzz.application_tables $@
 
 build/fuzz/seeds.stamp: $(wildcard tests/fuzz/*.py tests/fuzz/*.[ch] tests/craft*.py benchmarks/traffic*.py) | $(VENV)/dev.stamp
 	PYTHONPATH=benchmarks $(BIN)/python -m tests.fuzz.seeds build/fuzz --captures $(FUZZ_CAPTURES)
@@ -138,7 +141,7 @@ $(FUZZ_TARGETS:%=fuzz-%): fuzz-%: build/fuzz/%/$(FUZZ_PROGRAM) build/fuzz/seeds.
 fuzz: $(FUZZ_TARGETS:%=fuzz-%)
 
 fuzz-short:
-	@if command -v clang >/dev/null; then $(MAKE) --no-print-directory fuzz FUZZ_SECONDS=10; \
+	@if command -v clang >/dev/null; then $(MAKE) --no-print-directory fuzz FUZZ_SECONDS=5; \
 	else echo "no clang: nothing is fuzzed"; test -z "$(CI)"; fi
 
 # --- how much work the core does, counted and not timed

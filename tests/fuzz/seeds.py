@@ -63,6 +63,8 @@ assert _LIST is not None
 LINK_TYPES = tuple(int(number) for number in _LIST[1].split(","))
 
 STEERINGS = (bytes(8), bytes([1, 0, 1, 1, 2, 3, 5, 8]), bytes([255, 1, 0, 3, 129, 60, 7, 200]))
+# Of tally.c: each kind of ends, with little room.
+TALLY_STEERINGS = tuple(bytes([3, 5, 2, 0, 9, 5, 3, kind]) for kind in range(5))
 # Of reassembly.c: frames in one batch and in several, in large and small tables; fragments in all sizes of table.
 FRAME_STEERINGS = (bytes([0, 0, 0, 1, 0, 1, 0, 0]), bytes([6, 31, 8, 3, 0, 2, 2, 1]), bytes([60, 20, 5, 0, 0, 0, 1, 3]))
 DIRECT_STEERINGS = (
@@ -308,6 +310,7 @@ def message_lists() -> Iterator[bytes]:
                 yield frame_list((1, record) for record in records([*parts, last]))
 
 
+<<<<<<< HEAD
 _OK = b"HTTP/1.1 200 OK\r\n"
 SDP = (
     b"v=0\r\nc=IN IP4 10.0.0.1\r\nm=audio 40000 RTP/AVP 0\r\na=rtcp:40001\r\n"
@@ -318,7 +321,19 @@ CONVERSATIONS = (  # port, what is said by (whether it comes from the server, by
     (80, ((1, _OK + b"Transfer-Encoding: chunked\r\n\r\n9\r\n"), (1, b"123456789\r\n"), (1, b"0\r\n\r\n"))),
     (80, ((0, b"GET / HTTP/1.0\r\n\r\n"), (1, _OK + b"\r\n"), (1, b"until the end" * 50))),
     (80, ((0, b"CONNECT a:443 HTTP/1.1\r\n\r\n"), (1, _OK + b"\r\n"), (0, b"\x16\3\1\0\5\1\0\0\1\0"))),
-    (80, ((1, _OK + b"Transfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nA: b\r\n\r\n"), (0, b"HEAD / HTTP/1.1\r\n\r\n"))),
+    (80, ((1, _OK + b"Transfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nA: b\r\n\r\n"), (0, b"HEAD /\r\n\r\n"))),
+=======
+HTTP_RESPONSE = b"HTTP/1.1 200 OK\r\n"
+HTTP_CHUNKED = HTTP_RESPONSE + b"Transfer-Encoding: chunked\r\n\r\n"
+SDP = b"v=0\r\nc=IN IP4 10.0.0.1\r\nm=audio 40000 RTP/AVP 0\r\na=rtcp:40001\r\n"
+SDP += b"m=video 5000 RTP/AVP 9\r\nc=IN IP6 fe80::1\r\n"
+CONVERSATIONS = (  # port, what is said by (whether it comes from the server, bytes)
+    (80, ((1, HTTP_RESPONSE + b"Content-Length: 900\r\n"), (1, b"\r\n" + b"a" * 300), (1, b"b" * 600))),
+    (80, ((1, HTTP_CHUNKED + b"9\r\n"), (1, b"123456789\r\n"), (1, b"0\r\n\r\n"))),
+    (80, ((0, b"GET / HTTP/1.0\r\n\r\n"), (1, HTTP_RESPONSE + b"\r\n"), (1, b"until the end" * 50))),
+    (80, ((0, b"CONNECT a:443 HTTP/1.1\r\n\r\n"), (1, HTTP_RESPONSE + b"\r\n"), (0, b"\x16\3\1\0\5\1\0\0\1\0"))),
+    (80, ((1, HTTP_CHUNKED + b"3;x\r\nabc\r\n0\r\nA: b\r\n\r\n"), (0, b"HEAD / HTTP/1.1\r\n\r\n"))),
+>>>>>>> fuzz4
     (21, ((0, b"PORT 10,0,0,1,4,5\r\n"), (1, b"227 Passive (10,0,0,2,4,5)\r\n"), (0, b"EPRT |2|fe80::1|1029|\r\n"))),
     (21, ((1, b"229 Extended (|||1029|)\r\n"),)),
     (554, ((1, b"RTSP/1.0 200 OK\r\nTransport: RTP/AVP;client_port=8000-8001;server_port=9000-9001\r\n\r\n"),)),
@@ -367,7 +382,7 @@ def own(target: str) -> list[bytes]:
         bodies = [*crafted_lists(), *(frame_list((1, record) for record in pcap_records(data)) for data in traffic())]
     if target in MESSAGE_TARGETS:
         bodies += [*message_lists(), *conversation_lists()]
-    found = [body + steering for body in bodies for steering in STEERINGS]
+    found = [body + steering for body in bodies for steering in (TALLY_STEERINGS if target == "tally" else STEERINGS)]
     if target == "applications":
         found += [body + bytes([1, *steering[1:]]) for body in own_tables() for steering in STEERINGS]
         found += [body + bytes([2, 0, 1, n % 256, 8, n * 3 % 256, 7, n % 5]) for n, body in enumerate(message_lists())]

@@ -1,10 +1,10 @@
 /* The input is a list of frames, some of which are overwritten by rows with whatever values they like; a mask for each
  * path says which of a row's layers count. Tallies of one kind of ends, and trees of counters:
  *
- * in small groups, divided among tables by flow, and put together again, a tally has the entries that one table for all
- * has; and with little room, in entries and others together, its packets and bytes. Its ends sent what its entries did.
+ * in small groups, divided among tables by flow and by time, and put together again, a tally has the entries that one
+ * table for all has; and with little room, in entries and others together, its packets and bytes. Its ends sent what its entries did.
  * Saved and loaded in the middle, trees are those that were not, and two trees of parts count what one of all counts. */
-#define TALLY_SLAB_BITS 3 /* slabs are full soon */
+#define TALLY_SLAB_BITS 2 /* slabs are full soon */
 
 #include "decode.h"
 #include "input.h"
@@ -143,10 +143,11 @@ static void more_entries(tally_table *t, uint32_t slab_limit) {
     t->capacity += TALLY_SLAB_ENTRIES;
 }
 
-static void count_rows(tally_table *t, const traffic *all, uint32_t group, uint32_t slab_limit, int tell_streams) {
-    for (uint32_t from = 0, size; from < all->count; from += size) {
+static void count_rows(tally_table *t, const traffic *all, uint32_t from, uint32_t to, uint32_t group,
+                       uint32_t slab_limit, int tell_streams) {
+    for (uint32_t size; from < to; from += size) {
         some_rows some;
-        size = group < all->count - from ? group : all->count - from;
+        size = group < to - from ? group : to - from;
         take_rows(all, from, size, &some);
         const tally_batch b = {some.rows, some.numbers, some.tunnels, tell_streams ? some.streams : NULL, all->masks, size,
                                some.tunnel_count, MASKS, {all->buffers[0], all->buffers[1]}};
@@ -217,22 +218,24 @@ static void set_masks(traffic *all, const uint8_t steering[STEERING], uint32_t k
 
 static void check_tallies(const traffic *all, const uint8_t steering[STEERING], uint32_t kind) {
     const uint32_t group = 1 + steering[1] % 80U, shards = 1 + steering[2] % MOST_SHARDS, few = 1 + steering[3] % 4U;
+    const uint32_t cut = all->count ? steering[4] % all->count : 0;
     const int tell_streams = steering[0] & 1;
-    tally_table whole, joined, parts[MOST_SHARDS], small, ends;
+    tally_table whole, joined, part, small, ends;
     start_tally(&whole, &all->seed, kind, 0, 1);
-    count_rows(&whole, all, all->count, UINT32_MAX, tell_streams);
+    count_rows(&whole, all, 0, all->count, all->count, UINT32_MAX, tell_streams);
     const totals expected = totals_of(&whole);
     start_tally(&joined, &all->seed, kind, 0, 1);
-    for (uint32_t n = 0; n < shards; n++) {
-        start_tally(&parts[n], &all->seed, kind, n, shards);
-        count_rows(&parts[n], all, group, UINT32_MAX, tell_streams);
-        add_table(&joined, &parts[n], 0, UINT32_MAX);
-        free_tally(&parts[n]);
+    for (uint32_t n = 0; n < 2 * shards; n++) { /* what came later first, or in order */
+        const int earlier = (n ^ n / 2) & 1;
+        start_tally(&part, &all->seed, kind, n / 2, shards);
+        count_rows(&part, all, earlier ? 0 : cut, earlier ? cut : all->count, group, UINT32_MAX, tell_streams);
+        add_table(&joined, &part, 0, UINT32_MAX);
+        free_tally(&part);
     }
     totals_of(&joined);
     check_equal(&whole, &joined);
     start_tally(&small, &all->seed, kind, 0, 1);
-    count_rows(&small, all, group, few, tell_streams);
+    count_rows(&small, all, 0, all->count, group, few, tell_streams);
     const totals found = totals_of(&small);
     CHECK(found.packets == expected.packets && found.bytes == expected.bytes);
     start_tally(&ends, &all->seed, kind, 0, 1);
