@@ -1,8 +1,8 @@
 """Write the inputs that fuzzing starts from: `python -m tests.fuzz.seeds build/fuzz`, below it `<target>/seeds`.
 
 They come from crafted frames and files, a little of the benchmarks' traffic, and the shared captures where those are.
-`framing` and `writing` read capture files, `bpf` a program and a frame, `application_fields` a message, every other
-target a list of frames, which input.h draws; `reassembly` also fragments as such. PYTHONPATH must hold benchmarks.
+`framing` and `writing` read capture files, `bpf` a program and a frame, every other target a list of frames, which
+input.h draws; `reassembly` also fragments as such. PYTHONPATH must hold benchmarks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import re
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator
-from functools import partial
 from pathlib import Path
 
 from traffic import generate
@@ -43,7 +42,6 @@ from tests.craft import (
     udp,
     vlan,
 )
-from tests.craft_fields import MESSAGES as FIELD_MESSAGES
 from tests.craft_files import START, Pcapng, Record, pcap, pcap_header, records
 from tests.craft_fragments import piece, pieces
 from tests.craft_messages import MESSAGES
@@ -302,27 +300,15 @@ def message_lists() -> Iterator[bytes]:
         yield frame_list((1, record) for record in records(message.frames()))
         if message.transport == "tcp":
             for most in (len(message.octets) // 2 + 1, 11):
-                segment = partial(message_packet, "tcp", port=message.port, client_port=message.client_port)
+                ends = {"port": message.port, "client_port": message.client_port}
                 parts = [
-                    segment(message.octets[at : at + most], seq=1 + at) for at in range(0, len(message.octets), most)
+                    message_packet("tcp", message.octets[at : at + most], seq=1 + at, **ends)
+                    for at in range(0, len(message.octets), most)
                 ]
-                last = segment(b"", seq=1 + len(message.octets), flags="FA")
+                last = message_packet("tcp", b"", seq=1 + len(message.octets), flags="FA", **ends)
                 yield frame_list((1, record) for record in records([*parts, last]))
 
 
-<<<<<<< HEAD
-_OK = b"HTTP/1.1 200 OK\r\n"
-SDP = (
-    b"v=0\r\nc=IN IP4 10.0.0.1\r\nm=audio 40000 RTP/AVP 0\r\na=rtcp:40001\r\n"
-    b"m=video 5000 RTP/AVP 9\r\nc=IN IP6 fe80::1\r\n"
-)
-CONVERSATIONS = (  # port, what is said by (whether it comes from the server, bytes)
-    (80, ((1, _OK + b"Content-Length: 900\r\n"), (1, b"\r\n" + b"a" * 300), (1, b"b" * 600), (1, _OK))),
-    (80, ((1, _OK + b"Transfer-Encoding: chunked\r\n\r\n9\r\n"), (1, b"123456789\r\n"), (1, b"0\r\n\r\n"))),
-    (80, ((0, b"GET / HTTP/1.0\r\n\r\n"), (1, _OK + b"\r\n"), (1, b"until the end" * 50))),
-    (80, ((0, b"CONNECT a:443 HTTP/1.1\r\n\r\n"), (1, _OK + b"\r\n"), (0, b"\x16\3\1\0\5\1\0\0\1\0"))),
-    (80, ((1, _OK + b"Transfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nA: b\r\n\r\n"), (0, b"HEAD /\r\n\r\n"))),
-=======
 HTTP_RESPONSE = b"HTTP/1.1 200 OK\r\n"
 HTTP_CHUNKED = HTTP_RESPONSE + b"Transfer-Encoding: chunked\r\n\r\n"
 SDP = b"v=0\r\nc=IN IP4 10.0.0.1\r\nm=audio 40000 RTP/AVP 0\r\na=rtcp:40001\r\n"
@@ -333,7 +319,6 @@ CONVERSATIONS = (  # port, what is said by (whether it comes from the server, by
     (80, ((0, b"GET / HTTP/1.0\r\n\r\n"), (1, HTTP_RESPONSE + b"\r\n"), (1, b"until the end" * 50))),
     (80, ((0, b"CONNECT a:443 HTTP/1.1\r\n\r\n"), (1, HTTP_RESPONSE + b"\r\n"), (0, b"\x16\3\1\0\5\1\0\0\1\0"))),
     (80, ((1, HTTP_CHUNKED + b"3;x\r\nabc\r\n0\r\nA: b\r\n\r\n"), (0, b"HEAD / HTTP/1.1\r\n\r\n"))),
->>>>>>> fuzz4
     (21, ((0, b"PORT 10,0,0,1,4,5\r\n"), (1, b"227 Passive (10,0,0,2,4,5)\r\n"), (0, b"EPRT |2|fe80::1|1029|\r\n"))),
     (21, ((1, b"229 Extended (|||1029|)\r\n"),)),
     (554, ((1, b"RTSP/1.0 200 OK\r\nTransport: RTP/AVP;client_port=8000-8001;server_port=9000-9001\r\n\r\n"),)),
@@ -374,8 +359,6 @@ def own(target: str) -> list[bytes]:
         return frames + [body + steering for body in fragments_as_such() for steering in DIRECT_STEERINGS]
     if target == "bpf":
         return [body + steering for body in programs() for steering in STEERINGS]
-    if target == "application_fields":
-        return [body + steering for body in FIELD_MESSAGES.values() for steering in STEERINGS]
     if target in FILE_TARGETS:
         bodies = [*crafted_files(), *(data[: LARGEST - 8] for data in traffic())]
     else:
