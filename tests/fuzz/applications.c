@@ -148,8 +148,11 @@ static void make_tables(own_tables *own, bytes_view programs, bytes_view protoco
         own->carried[n] = (carried_rule){next_of(&s), next_of(&s), next_of(&s) % set->count};
         own->heuristics[n] = (heuristic){next_of(&s), next_of(&s) % set->count};
     }
-    for (uint32_t n = 0; n < ALL_NUMBERS; n++) {
-        numbers[n] = n < 16 ? (uint8_t)(next_of(&s) % set->count) : numbers[n - 16];
+    for (uint32_t n = 0; n < 16; n++) {
+        numbers[n] = (uint8_t)(next_of(&s) % set->count);
+    }
+    for (uint32_t n = 16; n < ALL_NUMBERS; n++) {
+        numbers[n] = numbers[n & 15];
     }
     for (uint32_t n = 0; n < ANNOUNCED_KINDS; n++) {
         set->announced[n] = (uint8_t)(next_of(&s) % set->count);
