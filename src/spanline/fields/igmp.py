@@ -32,7 +32,8 @@ def _groups(batch: Batch, rows: Rows | None) -> Occurrences:
     records = messages[np.isin(messages["packet"], packet)]
     size = np.full(len(records), _RECORD, np.int64)
     while len(records):
-        records, size, left = (one[left > 0] for one in (records, size, left))
+        there = left > 0
+        records, size, left = records[there], size[there], left[there]
         size = np.minimum(size, records["length"])
         records["offset"] += size.astype(np.uint32)
         records["length"] -= size.astype(np.uint32)
