@@ -25,7 +25,11 @@ FRAMES: list[Frame] = [
     # Four bytes of zeros: a number there would say how much is quoted (RFC 4884), to which tshark adds the IP header.
     ethernet() / ipv4() / icmp(3, 1, bytes(4)) / ipv4() / udp(7, 8),
     ethernet() / ipv4() / icmp(3, 1, bytes(4)) / ipv4(protocol=6, total_length=40) / bytes(tcp(7, 8, seq=9))[:8],
-    ethernet() / ipv6() / icmpv6(1, 0, bytes(4)) / ipv6(next_header=6) / bytes(tcp(7, 8, seq=9, ack=5))[:16],
+    ethernet()
+    / ipv6()
+    / icmpv6(1, 0, bytes(4))
+    / ipv6(next_header=6)
+    / bytes(tcp(7, 8, seq=9, ack=5, flags="SA"))[:16],
     ethernet() / arp(),
 ]
 NAMES = (

@@ -32,8 +32,8 @@ def _groups(batch: Batch, rows: Rows | None) -> Occurrences:
     records = messages[np.isin(messages["packet"], packet)]
     size = np.full(len(records), _RECORD, np.int64)
     while len(records):
-        more = left > 0
-        records, size, left = records[more], size[more], left[more]
+        there = left > 0
+        records, size, left = records[there], size[there], left[there]
         size = np.minimum(size, records["length"])
         records["offset"] += size.astype(np.uint32)
         records["length"] -= size.astype(np.uint32)
