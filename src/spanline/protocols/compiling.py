@@ -168,7 +168,9 @@ def compile_set(protocols: Iterable[Application]) -> _applications.ApplicationSe
     for transport in ("tcp", "udp"):
         rules = [(rule, one) for one in protocols for rule in (one.content, getattr(one, f"{transport}_content"))]
         found = [
-            (compiler.program(rule), number[one.name], *_words(first_bytes(rule))) for rule, one in rules if rule is not None
+            (compiler.program(rule), number[one.name], *_words(first_bytes(rule)))
+            for rule, one in rules
+            if rule is not None
         ]
         heuristics.append(np.array(found, np.uint32).reshape(-1, 10))
     tables = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from collections.abc import Callable
 
 from spanline.protocols.language import Among, Constant, Expression, Operation, Text
 

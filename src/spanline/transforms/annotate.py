@@ -53,7 +53,9 @@ class Annotate:
     reorder frames.
 
     feed() gives the batch it got, with its `streams` and `other_streams`, and with `analysis` when `details` are
-    wanted. `steps` are its two halves. Numbers and analysis are those of Wireshark 4.0 reading the same capture once, with default preferences: a
+    wanted; `steps` are its two halves.
+
+    Numbers and analysis are those of Wireshark 4.0 reading the same capture once, with default preferences: a
     stream is what two ends (address and port) say to one another, whatever the tunnel, the VLAN or the time, until a
     SYN comes with another initial sequence number. What is said of a frame depends only on those before it, and not on
     how frames are cut into batches.
@@ -85,11 +87,12 @@ class Annotate:
         if applications or messages:
             self._want_applications()
 
-    def _want_applications(self) -> None:
+    def _want_applications(self) -> Applications:
         if self._applications is None:
             from spanline.protocols.compiling import application_set  # takes longer to make than many a capture
 
             self._applications = Applications(application_set(), self._pending)
+        return self._applications
 
     @property
     def counters(self) -> AnnotateCounters:
@@ -167,7 +170,6 @@ class Annotate:
                 state["records"].view(np.uint8), state["segments"].view(np.uint8), tuple(asdict(counters).values())
             )
             if state["applications"] is not None:
-                self._want_applications()
-                self._applications.load(*state["applications"])
+                self._want_applications().load(*state["applications"])
         except ValueError as error:
             raise UsageError(str(error)) from error
