@@ -63,10 +63,18 @@ $(DEMO)/azure.cap: $(wildcard benchmarks/*.py) | $(VENV)/installed.stamp
 	mkdir -p $(DEMO)
 	$(BIN)/python benchmarks/demo_azure.py $@
 
-demo: $(DEMO)/demo.pcap $(DEMO)/azure.cap $(VENV)/installed.stamp
-	$(BIN)/spanline flows $< -n 20
-	$(BIN)/spanline rtt $<
-	$(BIN)/spanline crunch $< -o $(DEMO)/flows.parquet
+$(DEMO)/policy.toml: Makefile
+	mkdir -p $(DEMO)
+	printf '[unwanted]\nbittorrent = "file sharing"\ntelnet = "clear text"\n' > $@
+
+# Exit code 1 says that the policy found something, as it should.
+demo: $(DEMO)/demo.pcap $(DEMO)/azure.cap $(DEMO)/policy.toml $(VENV)/installed.stamp
+	$(BIN)/spanline flows $(DEMO)/demo.pcap -n 8
+	$(BIN)/spanline rtt $(DEMO)/azure.cap
+	$(BIN)/spanline stats hierarchy $(DEMO)/azure.cap --policy $(DEMO)/policy.toml || test $$? -eq 1
+	$(BIN)/spanline stats destinations $(DEMO)/azure.cap -n 8
+	$(BIN)/spanline packets $(DEMO)/azure.cap -Y rdp
+	$(BIN)/spanline crunch $(DEMO)/demo.pcap -o $(DEMO)/flows.parquet
 
 # --- test it
 
@@ -112,9 +120,12 @@ FUZZ_PROGRAM := fuzz$(patsubst %,-%,$(subst $(comma),-,$(FUZZ_SANITIZE)))
 FUZZ_FLAGS := $(filter-out -fsyntax-only -x c,$(C_FLAGS)) -g -O1 -fno-omit-frame-pointer \
 	-fsanitize=fuzzer$(FUZZ_SANITIZE:%=$(comma)%) -fno-sanitize-recover=all
 
-build/fuzz/%/$(FUZZ_PROGRAM): tests/fuzz/%.c $(wildcard tests/fuzz/*.h ext/*.h)
+build/fuzz/%/$(FUZZ_PROGRAM): tests/fuzz/%.c $(wildcard tests/fuzz/*.h ext/*.h) build/fuzz/application_tables.h
 	mkdir -p $(@D)/corpus $(@D)/found
-	clang $(FUZZ_FLAGS) $< -o $@
+	clang $(FUZZ_FLAGS) -Ibuild/fuzz $< -o $@
+
+build/fuzz/application_tables.h: tests/fuzz/application_tables.py $(wildcard src/spanline/protocols/*.py) | $(VENV)/dev.stamp
+	$(BIN)/python -m tests.fuzz.application_tables $@
 
 build/fuzz/seeds.stamp: $(wildcard tests/fuzz/*.py tests/fuzz/*.[ch] tests/craft*.py benchmarks/traffic*.py) | $(VENV)/dev.stamp
 	PYTHONPATH=benchmarks $(BIN)/python -m tests.fuzz.seeds build/fuzz --captures $(FUZZ_CAPTURES)
@@ -131,7 +142,7 @@ $(FUZZ_TARGETS:%=fuzz-%): fuzz-%: build/fuzz/%/$(FUZZ_PROGRAM) build/fuzz/seeds.
 fuzz: $(FUZZ_TARGETS:%=fuzz-%)
 
 fuzz-short:
-	@if command -v clang >/dev/null; then $(MAKE) --no-print-directory fuzz FUZZ_SECONDS=10; \
+	@if command -v clang >/dev/null; then $(MAKE) --no-print-directory fuzz FUZZ_SECONDS=5; \
 	else echo "no clang: nothing is fuzzed"; test -z "$(CI)"; fi
 
 # --- how much work the core does, counted and not timed

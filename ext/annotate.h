@@ -167,7 +167,8 @@ static inline uint32_t annotate_batch(application_engine *e, packet_row *rows, c
         const bytes_view buffer =
             row->payload_buffer < in->buffer_count ? in->buffers[row->payload_buffer] : (bytes_view){NULL, 0};
         uint8_t carried = NAME_NONE;
-        finding f = {e->set, e->stacks, &e->messages, 0, n, row->payload_buffer, buffer.data, 0, &carried, row};
+        finding f = {e->set, e->stacks, &e->messages, 0, n, e->messages.count + MOST_MESSAGES, row->payload_buffer,
+                     buffer.data, 0, &carried, row};
         if (LIKELY(row->flags & PACKET_HAS_TRANSPORT)) {
             if (row->ip_protocol == IP_TCP && row->transport_length >= 20) {
                 annotate_tcp(e, &f, row, &streams[n], in);
@@ -176,7 +177,7 @@ static inline uint32_t annotate_batch(application_engine *e, packet_row *rows, c
             } else if (row->ip_protocol == IP_ICMP || row->ip_protocol == IP_ICMPV6) {
                 annotate_icmp(e, &f, row, in);
             }
-        } else if (row->verdict != VERDICT_TRUNCATED && !(row->flags & PACKET_IS_OUTER)) {
+        } else if ((row->verdict == VERDICT_OK || row->verdict == VERDICT_UNSUPPORTED) && !(row->flags & PACKET_IS_OUTER)) {
             const uint32_t last = row->path < in->path_count ? in->last_protocols[row->path] : PROTOCOL_NONE;
             const message m = payload_of(row, in);
             if (last != PROTOCOL_ARP && m.bytes.length) {

@@ -8,7 +8,11 @@
 #include "program.h"
 #include "records.h"
 
-enum { MAX_APPLICATIONS = 256, MAX_STACKS = 65535, MAX_SIBLINGS = 64, MAX_CARRIED = 8 };
+#ifndef MAX_STACKS /* fewer make the ends of a table come soon: for fuzzing */
+#define MAX_STACKS 65535
+#endif
+
+enum { MAX_APPLICATIONS = 256, MAX_SIBLINGS = 64, MAX_CARRIED = 8 };
 
 /* Names that are no protocol's, but that a frame may have. */
 enum { NAME_NONE, NAME_DATA, NAME_SEGMENTS, NAME_SHORT, FIRST_APPLICATION };
@@ -116,16 +120,17 @@ typedef struct {
     message_output *out;
     uint32_t stack;
     uint32_t packet;
-    uint8_t buffer;      /* that messages are in, */
-    const uint8_t *base; /* and where that begins */
-    uint8_t top;         /* the application found first */
-    uint8_t *carried;    /* what was carried last in the conversation */
+    uint32_t messages_end; /* that messages of this frame go up to, however large the output is */
+    uint8_t buffer;        /* that messages are in, */
+    const uint8_t *base;   /* and where that begins */
+    uint8_t top;           /* the application found first */
+    uint8_t *carried;      /* what was carried last in the conversation */
     const packet_row *row;
 } finding;
 
 ALWAYS_INLINE void found(finding *f, uint32_t name, const message *m) {
     f->stack = stack_push(f->stacks, f->stack, name);
-    if (UNLIKELY(f->out->rows != NULL) && f->out->count < f->out->capacity) {
+    if (UNLIKELY(f->out->rows != NULL) && f->out->count < f->messages_end) {
         message_row *row = &f->out->rows[f->out->count++];
         memset(row, 0, sizeof *row);
         row->packet = f->packet;

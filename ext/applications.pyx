@@ -1,6 +1,6 @@
 """spanline._applications: which application protocols frames have, by the tables that spanline.protocols makes."""
 
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
@@ -119,7 +119,7 @@ cdef extern from "annotate.h" nogil:
 
     uint32_t stack_push(stack_table *t, uint32_t stack, uint32_t name) noexcept
     int application_streams_are_whole(const uint8_t *streams, size_t size, const uint8_t *blocks, size_t block_bytes,
-                                      uint32_t free) noexcept
+                                      uint32_t free, uint32_t names, uint8_t *seen) noexcept
     uint32_t annotate_batch(application_engine *e, packet_row *rows, const stream_row *streams, uint32_t start,
                             uint32_t count, const annotate_input *source) noexcept
 
@@ -260,11 +260,13 @@ cdef class Applications:
     def load(self, const uint8_t[::1] streams, const uint8_t[::1] blocks, const uint8_t[::1] announced, stacks, counts):
         """Goes on where another with the same protocols and memory left its save()."""
         cdef application_engine *e = &self.engine
+        cdef uint8_t[::1] seen = np.zeros(blocks.shape[0] // sizeof(message_block) + 1, np.uint8)
         if (streams.shape[0] % sizeof(application_stream) or blocks.shape[0] % sizeof(message_block) or
                 announced.shape[0] != ANNOUNCED_ENDS * sizeof(announced_end) or
                 not 0 < blocks.shape[0] <= <Py_ssize_t>(e.pool.count * sizeof(message_block)) or
                 not application_streams_are_whole(&streams[0] if streams.shape[0] else NULL, streams.shape[0],
-                                                  &blocks[0], blocks.shape[0], counts[0])):
+                                                  &blocks[0], blocks.shape[0], counts[0], self.set.state.count,
+                                                  &seen[0])):
             raise ValueError("the saved messages are not whole")
         self._grow(<uint32_t>(streams.shape[0] // sizeof(application_stream)))
         if streams.shape[0]:

@@ -45,7 +45,7 @@ cdef class Place:
     """Where a field stands in the headers of its protocol: `width` bytes at `offset`.
 
     `when` is None or (offset, width, mask, least, most, among): a header has the field only when the number there is in
-    that range and, unless `among` is 0, one of the bits set in it.
+    that range, or with least > most not between these, and, unless `among` is 0, one of the bits set in it.
     """
 
     cdef field_place place

@@ -10,7 +10,14 @@
 #include "network.h"
 
 /* A head begins with a newline, so that patterns anchored at the beginning of a line find it. */
-enum { HEAD_BYTES = 64, MAX_HEADS = 0x7FFF };
+enum { HEAD_BYTES = 64 };
+
+#ifndef MAX_HEADS /* fewer are full soon: for fuzzing */
+#define MAX_HEADS 0x7FFF
+#endif
+
+/* Protocols inside one another: TPKT, X.224, T.125, RDP. */
+enum { MOST_CARRIED = 4 };
 
 /* flow_record.application: the number of the name, with */
 enum {
@@ -35,6 +42,22 @@ typedef struct {
     uint32_t count;
 } flow_names;
 
+/* Whether messages of `outer` are, or carry, those of `name`: on TPKT's port RDP is expected. */
+static inline int is_expected(const application_set *set, uint32_t outer, uint32_t name, int depth) {
+    const application *a = application_at(set, outer);
+    int found = outer == name;
+    for (uint32_t n = 0; !found && depth && n < a->carried_count && a->first_carried + n < set->carried_count; n++) {
+        const uint32_t carried = set->carried[a->first_carried + n].carried;
+        found = carried != NAME_NONE && is_expected(set, carried, name, depth - 1);
+    }
+    return found;
+}
+
+/* flow_record.application of what its content says, where the port says `port_name`. */
+static inline uint32_t found_by_content(const application_set *set, uint32_t port_name, uint32_t name) {
+    return name | FOUND_BY_CONTENT | (is_expected(set, port_name, name, MOST_CARRIED) ? 0 : FOUND_FOREIGN);
+}
+
 /* What the payload says that a flow begins with, in one direction; there is room for a head. */
 static inline void flow_name(flow_names *names, flow_record *flow, uint32_t number, int way, const packet_row *row,
                              bytes_view buffer) {
@@ -54,7 +77,7 @@ static inline void flow_name(flow_names *names, flow_record *flow, uint32_t numb
     if (port_name == NAME_NONE || confirm == NO_PROGRAM || !program_holds(&set->program, confirm, &m)) {
         name = by_content(set, transport, &m);
     }
-    const uint32_t own = name == NAME_NONE ? 0 : name | FOUND_BY_CONTENT | (name == port_name ? 0 : FOUND_FOREIGN);
+    const uint32_t own = name == NAME_NONE ? 0 : found_by_content(set, port_name, name);
     if (own && !(flow->application & FOUND_WAITS)) {
         flow->application = (uint16_t)own;
         return;
@@ -93,7 +116,7 @@ static inline void flow_settle(const flow_names *names, const uint8_t *patterns,
         if (head->own) {
             application = head->own;
         } else if (pattern != NAME_NONE) {
-            application = pattern | FOUND_BY_CONTENT | (pattern == head->port_name ? 0 : FOUND_FOREIGN);
+            application = found_by_content(names->set, head->port_name, pattern);
         } else if (application == 0) {
             application = head->port_name;
         }

@@ -147,7 +147,7 @@ ALWAYS_INLINE void flow_count(flow_table *t, flow_record *flow, uint32_t number,
         }
         return; /* nothing that it says can be believed */
     }
-    if (UNLIKELY(row->payload_length && !(d->once & ONCE_HEAD) && t->names.set)) {
+    if (UNLIKELY(t->names.set && !(d->once & ONCE_HEAD) && row->payload_length)) {
         flow_name(&t->names, flow, number, way, row, buffer);
     }
     if (LIKELY(row->ip_protocol == IP_TCP)) {
@@ -275,9 +275,6 @@ ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, flow_hint hint
     if (UNLIKELY(t->output_count == t->output_capacity)) {
         return FLOWS_WANT_OUTPUT;
     }
-    if (UNLIKELY(t->names.count == MAX_HEADS)) {
-        return FLOWS_WANT_NAMES;
-    }
     const flow_key_ports ports = flow_ports(row);
     uint32_t number = 0;
     int way = 0;
@@ -358,9 +355,14 @@ static inline int flows_update(flow_table *t, const packet_row *rows, uint32_t c
     flow_hint hints[RING];
     while (*from < count) {
         const packet_row *first = &rows[*from];
-        const uint32_t length = count - *from < BLOCK ? count - *from : BLOCK;
+        const uint32_t room = t->names.set ? MAX_HEADS - t->names.count : BLOCK; /* a row has one head at most */
+        const uint32_t most = room < BLOCK ? room : BLOCK;
+        const uint32_t length = count - *from < most ? count - *from : most;
         int64_t earliest = INT64_MAX, latest = INT64_MIN;
         uint32_t mine = 0;
+        if (UNLIKELY(length == 0)) {
+            return FLOWS_WANT_NAMES;
+        }
         for (uint32_t n = 0; n < length; n++) {
             earliest = first[n].timestamp < earliest ? first[n].timestamp : earliest;
             latest = first[n].timestamp > latest ? first[n].timestamp : latest;

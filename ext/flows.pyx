@@ -115,7 +115,8 @@ cdef class FlowTable:
     cdef Py_ssize_t settled  # of `finished`: the records behind them may wait for a name
 
     def __cinit__(self, *, bytes seed, int64_t idle_timeout, int64_t active_timeout, bint key_vlan, bint key_vni,
-                  bint whole_frames, uint64_t max_flows, uint32_t shard, uint32_t shards, applications=None, patterns=None):
+                  bint whole_frames, uint64_t max_flows, uint32_t shard, uint32_t shards, applications=None,
+                  patterns=None):
         """`applications`: an ApplicationSet, and `patterns`: a function of the heads of flows, uint8[n, 64], that gives
         the number of the name of each, uint8[n], 0 for none."""
         memset(&self.table, 0, sizeof(self.table))

@@ -5,8 +5,8 @@
 #include "records.h"
 
 /* Where a field stands: `width` bytes, `offset` behind the header's first. A header has it only when the number of
- * `when_width` bytes (0: always) at `when_offset`, masked by `when_mask`, is from `least` to `most`, and when its bit is
- * set in `among`, should that not be 0. */
+ * `when_width` bytes (0: always) at `when_offset`, masked by `when_mask`, is from `least` to `most`, or when least > most
+ * not between these, and when its bit is set in `among`, should that not be 0. */
 typedef struct {
     uint32_t offset;
     uint32_t width;
@@ -58,7 +58,8 @@ ALWAYS_INLINE int header_has(const layer_row *layer, const bytes_view buffers[2]
         return 0;
     }
     const uint64_t value = network_number(part) & place->when_mask;
-    return value >= place->least && value <= place->most &&
+    const int is_above = value >= place->least, is_below = value <= place->most;
+    return (place->least <= place->most ? is_above && is_below : is_above || is_below) &&
            (place->among == 0 || (value < 64 && place->among >> value & 1));
 }
 

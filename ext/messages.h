@@ -7,8 +7,16 @@
 #include "http_framing.h"
 #include "stream_row.h"
 
-/* Bytes kept of a message that goes on: enough for its headers. Its length is known beyond that. */
-enum { BLOCK_BYTES = 1020, KEPT_BYTES = 16 * 1024, MAX_CALLS = 4096 };
+#ifndef BLOCK_BYTES /* fewer make chains long soon: for fuzzing */
+#define BLOCK_BYTES 1020
+#define KEPT_BYTES (16 * 1024)
+#define SEGMENT_BYTES 262144
+#define MOST_MESSAGES 1024
+#endif
+
+/* KEPT_BYTES are kept of a message that goes on: enough for its headers. Its length is known beyond that. What completes
+ * it is a frame of SEGMENT_BYTES at most: segmentation offload makes segments that are longer than IP can say. */
+enum { MAX_CALLS = 4096 };
 #define NO_BLOCK 0U
 
 typedef struct {
@@ -71,7 +79,7 @@ typedef struct {
 } application_engine;
 
 /* What one packet may add to `assembled`. */
-enum { MOST_ASSEMBLED = KEPT_BYTES + 65536, MOST_MESSAGES = 1024 };
+enum { MOST_ASSEMBLED = KEPT_BYTES + SEGMENT_BYTES };
 
 static inline void drop_message(block_pool *pool, message_state *s) {
     while (s->block != NO_BLOCK) {
@@ -111,6 +119,7 @@ static inline void keep_bytes(block_pool *pool, message_state *s, bytes_view byt
         }
         uint32_t take = BLOCK_BYTES - used;
         take = take < bytes.length - at ? take : bytes.length - at;
+        take = take < KEPT_BYTES - s->kept ? take : KEPT_BYTES - s->kept;
         view_copy(bytes, at, pool->blocks[s->block].bytes + used, take);
         s->kept += take;
         at += take;
@@ -128,7 +137,7 @@ static inline bytes_view assemble(application_engine *e, const message_state *s,
     }
     /* Behind a hole in what was kept nothing is where it was. */
     const int whole = s->kept == s->have - s->start;
-    const uint32_t length = whole ? more.length : 0;
+    const uint32_t most = whole ? SEGMENT_BYTES : 0, length = more.length < most ? more.length : most;
     if (length) {
         memcpy(to + s->kept, more.data, length);
     }
@@ -270,7 +279,8 @@ static inline void show(application_engine *e, finding *f, application_stream *s
         find_in_message(f, name, m);
     }
     hear(e, f, name, m.bytes);
-    if (becomes != NO_PROGRAM && program_run(&e->set->program, becomes, &m, &other) == OUTCOME_VALUE && other > 0) {
+    if (becomes != NO_PROGRAM && program_run(&e->set->program, becomes, &m, &other) == OUTCOME_VALUE && other > 0 &&
+        other < e->set->count) {
         stream->application = (uint8_t)other;
     }
     if (application_at(e->set, name)->wraps != NO_PROGRAM &&
@@ -358,11 +368,11 @@ static inline void complete(application_engine *e, finding *f, application_strea
         f->buffer = buffer;
         return;
     }
-    f->base = base;
-    f->buffer = buffer;
     if (!at_fin || more->wire) {
         found(f, NAME_SEGMENTS, &whole);
     }
+    f->base = base;
+    f->buffer = buffer;
 }
 
 /* Payload that continues a message; returns how much of it was that message's. */
@@ -420,37 +430,44 @@ static inline void find_in_segment(application_engine *e, finding *f, applicatio
     find_messages(e, f, stream, s, m, seq);
 }
 
-/* Whether saved streams and blocks are what they say: each block is in one chain only, and chains are as long as what they
- * keep. Chains are followed for as many steps as there are blocks. */
-static inline int application_streams_are_whole(const uint8_t *streams, size_t size, const uint8_t *blocks,
-                                                size_t block_bytes, uint32_t free) {
-    const size_t block_count = block_bytes / sizeof(message_block);
-    size_t steps = 0;
+/* Follows a chain of at most `most` blocks, each of them for the first time; gives how many there are, or -1. */
+static inline int64_t chain_length(uint32_t first, uint32_t most, const uint8_t *blocks, size_t count, uint8_t *seen) {
     message_block block;
+    uint32_t length = 0;
+    for (uint32_t next = first; next != NO_BLOCK; next = block.next, length++) {
+        if (next >= count || length == most || seen[next]) {
+            return -1;
+        }
+        seen[next] = 1;
+        memcpy(&block, blocks + next * sizeof block, sizeof block);
+    }
+    return length;
+}
+
+/* Whether saved streams and blocks are what they say: names are those of protocols, each block is in one chain, and chains
+ * are as long as what they keep. `seen` is a zero for each block. */
+static inline int application_streams_are_whole(const uint8_t *streams, size_t size, const uint8_t *blocks,
+                                                size_t block_bytes, uint32_t free, uint32_t names, uint8_t *seen) {
+    const size_t block_count = block_bytes / sizeof(message_block);
+    size_t used = 1; /* block 0 never is */
     for (size_t at = 0; at + sizeof(application_stream) <= size; at += sizeof(application_stream)) {
         application_stream stream;
         memcpy(&stream, streams + at, sizeof stream);
-        for (int way = 0; way < 2; way++) {
-            const message_state *s = &stream.way[way];
-            size_t blocks_wanted = (s->kept + BLOCK_BYTES - 1) / BLOCK_BYTES;
-            for (uint32_t next = s->block; next != NO_BLOCK; next = block.next, blocks_wanted--, steps++) {
-                if (next >= block_count || blocks_wanted == 0 || steps > block_count) {
-                    return 0;
-                }
-                memcpy(&block, blocks + next * sizeof block, sizeof block);
-            }
-            if (blocks_wanted) {
-                return 0;
-            }
-        }
-    }
-    for (uint32_t next = free; next != NO_BLOCK; next = block.next, steps++) {
-        if (next >= block_count || steps > block_count) {
+        if (stream.application >= names || stream.wrapped_in >= names || stream.carried >= names) {
             return 0;
         }
-        memcpy(&block, blocks + next * sizeof block, sizeof block);
+        for (int way = 0; way < 2; way++) {
+            const message_state *s = &stream.way[way];
+            const uint32_t wanted = s->kept / BLOCK_BYTES + (s->kept % BLOCK_BYTES != 0);
+            if (s->kept > KEPT_BYTES || (s->kept && s->waiting == WAITING_NONE) ||
+                chain_length(s->block, wanted, blocks, block_count, seen) != wanted) {
+                return 0;
+            }
+            used += wanted;
+        }
     }
-    return 1;
+    const int64_t unused = chain_length(free, UINT32_MAX, blocks, block_count, seen);
+    return unused >= 0 && used + (size_t)unused == block_count;
 }
 
 #endif

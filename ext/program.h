@@ -205,10 +205,11 @@ static inline enum outcome read_number(bytes_view bytes, int64_t at, uint32_t wi
     if (at < 0 || at + width > bytes.length) {
         return OUTCOME_SHORT;
     }
-    *value = 0;
+    uint64_t number = 0;
     for (uint32_t n = 0; n < width; n++) {
-        *value = *value << 8 | view_u8(bytes, (uint32_t)at + (little ? width - 1 - n : n));
+        number = number << 8 | view_u8(bytes, (uint32_t)at + (little ? width - 1 - n : n));
     }
+    *value = (int64_t)number;
     return OUTCOME_VALUE;
 }
 

@@ -35,6 +35,7 @@
     X(TCP_MSS, "tcp.options.mss")                                                                                      \
     X(TCP_WINDOW_SCALE, "tcp.options.wscale")                                                                          \
     X(TCP_SACK_PERMITTED, "tcp.options.sack_perm")                                                                     \
+    X(TCP_SACK, "tcp.options.sack")                                                                                    \
     X(TCP_TIMESTAMPS, "tcp.options.timestamp")
 
 enum protocol {

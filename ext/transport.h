@@ -69,7 +69,7 @@ ALWAYS_INLINE void check_checksum(frame *f, uint32_t protocol) {
     }
 }
 
-/* specification: RFC 9293 section 3.2, RFC 7323 (window scale, timestamps), RFC 2018 (SACK permitted)
+/* specification: RFC 9293 section 3.2, RFC 7323 (window scale, timestamps), RFC 2018 (SACK)
  *
  *  |kind 1|length 1|value|, except kinds 0 (end) and 1 (nothing), which are one byte
  */
@@ -101,8 +101,11 @@ static inline void list_tcp_options(frame *f, uint32_t start, uint32_t end) {
         case 8 << 8 | 10:
             protocol = PROTOCOL_TCP_TIMESTAMPS;
             break;
-        default:
-            continue;
+        default: /* SACK's length goes by the number of its blocks */
+            if (kind != 5) {
+                continue;
+            }
+            protocol = PROTOCOL_TCP_SACK;
         }
         frame_part(f, protocol, at, length);
     }

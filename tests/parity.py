@@ -10,13 +10,31 @@ import spanline
 from tests import tshark
 from tests.conftest import REPOSITORY, shared_folder
 from tests.hierarchy import EXCEPTED as HIERARCHY_EXCEPTED
-from tests.hierarchy import LISTED, Comparison, compare, covered
+from tests.hierarchy import EXCEPTED_APPLICATIONS, LISTED, Comparison, compare, covered
 from tests.statistics_trees import EXCEPTED as TREES_EXCEPTED
 from tests.statistics_trees import VIEWS, oracle_text, our_texts
+from tests.test_stats_against_tshark import OTHER_LINES, lines_of, read
 
 
 def share(equal: int, lines: int) -> str:
     return f"{lines:,} | {equal:,} | {100 * equal / lines:.2f} %" if lines else "0 | 0 | "
+
+
+def ends(captures: Path, oracle: Path) -> dict[str, tuple[int, int, int]]:
+    """Captures, lines and equal lines of conversations and endpoints, by type."""
+    totals: dict[str, tuple[int, int, int]] = {}
+    for capture in tshark.manifest(captures):
+        if not covered(oracle, capture):
+            continue
+        try:
+            conversations = read(captures / capture)
+        except spanline.CaptureError:
+            continue
+        for title, theirs in tshark.statistics(oracle, capture).items():
+            equal = sum(a == b for a, b in zip(theirs, lines_of(conversations, title), strict=False))
+            seen, lines, same = totals.get(title, (0, 0, 0))
+            totals[title] = seen + 1, lines + len(theirs), same + equal
+    return totals
 
 
 def trees(captures: Path, oracle: Path) -> dict[str, tuple[int, int, int]]:
@@ -44,24 +62,29 @@ def page(hierarchy: Comparison, totals: dict[str, tuple[int, int, int]]) -> Iter
     yield from ("# Parity with tshark 4.0.17", "")
     yield "Made by `python -m tests.parity` from those shared captures of which spanline decodes all encapsulations."
     yield "A line is equal when all its characters are; a line of the hierarchy, when its way, frames and bytes are."
-    yield from ("", "| view | captures | lines | equal | share |", "|---|---:|---:|---:|---:|")
-    lines, equal = hierarchy.total(["transport"])
-    yield f"| `io,phs` through the transport layer | {hierarchy.captures:,} | {share(equal, lines)} |"
-    lines, equal = hierarchy.applications()
-    yield f"| `io,phs`, listed application protocols | {hierarchy.captures:,} | {share(equal, lines)} |"
+    yield "Lines are tshark's; those that only spanline has are counted apart."
+    yield from ("", "| view | captures | lines | equal | share | only spanline's |", "|---|---:|---:|---:|---:|---:|")
+    for title, groups in (("through the transport layer", ["transport"]), ("listed application protocols", LISTED)):
+        lines, equal, extra = hierarchy.total(groups)
+        yield f"| `io,phs`, {title} | {hierarchy.captures:,} | {share(equal, lines)} | {extra} |"
     for view, (seen, lines, equal) in totals.items():
-        yield f"| `{view}` | {seen:,} | {share(equal, lines)} |"
+        yield f"| `{view}` | {seen:,} | {share(equal, lines)} | |"
     yield from (
         "",
         "## Application protocols in `io,phs`",
         "",
-        "| protocol | lines | equal | share |",
-        "|---|---:|---:|---:|",
+        "| protocol | lines | equal | share | only spanline's |",
+        "|---|---:|---:|---:|---:|",
     )
     for name in sorted(LISTED & hierarchy.lines.keys()):
-        yield f"| {name} | {share(hierarchy.equal[name], hierarchy.lines[name])} |"
+        yield f"| {name} | {share(hierarchy.equal[name], hierarchy.lines[name])} | {hierarchy.extra[name] or ''} |"
     yield from ("", "## What differs, and why", "", "| capture | view | reason |", "|---|---|---|")
-    for view, excepted in (("hierarchy", HIERARCHY_EXCEPTED), ("destinations, hosts", TREES_EXCEPTED)):
+    for view, excepted in (
+        ("hierarchy", HIERARCHY_EXCEPTED),
+        ("hierarchy, applications", EXCEPTED_APPLICATIONS),
+        ("destinations, hosts", TREES_EXCEPTED),
+        ("conversations, endpoints", OTHER_LINES),
+    ):
         reason = ""
         for capture, told in excepted.items():
             reason = reason if told == "the same" else told.removeprefix("the same: ")
@@ -70,7 +93,7 @@ def page(hierarchy: Comparison, totals: dict[str, tuple[int, int, int]]) -> Iter
 
 def main() -> None:
     captures, oracle = shared_folder("captures"), shared_folder("oracle")
-    lines = page(compare(captures, oracle), trees(captures, oracle))
+    lines = page(compare(captures, oracle), trees(captures, oracle) | ends(captures, oracle))
     (REPOSITORY / "docs/parity.md").write_text("".join(f"{line}\n" for line in lines))
 
 

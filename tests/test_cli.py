@@ -80,9 +80,9 @@ def test_choices_and_defaults_are_those_of_the_stages() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["flows"], "Missing argument 'PATH...'"),
-        (["nonsense"], "No such command"),
-        (["crunch", "a.pcap"], "Missing option '-o'"),
+        (["flows"], "missing argument 'PATH...'"),
+        (["nonsense"], "spanline: no such command 'nonsense' (see spanline --help)"),
+        (["crunch", "a.pcap"], "missing option '-o'"),
         (["crunch", "a.pcap", "-o", "a.xlsx"], "use .parquet, .csv, .json, or --format"),
         (["crunch", "a.pcap", "-o", "a"], "use .parquet, .csv, .json, or --format"),
         (["flows", "a.pcap", "--idle-timeout", "0"], "neither a number of seconds above 0 nor 'off'"),
@@ -97,7 +97,9 @@ def test_choices_and_defaults_are_those_of_the_stages() -> None:
     ],
 )
 def test_wrong_usage_says_what_is_right(arguments: list[str], message: str) -> None:
-    assert message in " ".join(run(*arguments, code=2).stderr.split())
+    [line] = run(*arguments, code=2).stderr.splitlines()
+    assert line.startswith("spanline: ")
+    assert message in line
 
 
 @pytest.mark.parametrize(

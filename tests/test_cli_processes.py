@@ -115,7 +115,7 @@ def test_a_terminal_sets_the_width(capture: Path) -> None:
 def test_parquet_is_not_for_terminals(capture: Path) -> None:
     code, shown = on_a_terminal("flows", capture, "--format", "parquet")
     assert code == 2
-    assert "Error: Parquet is not for terminals; write it to a file with -o flows.parquet" in shown
+    assert "spanline: terminals cannot show Parquet; write it to a file with -o flows.parquet" in shown
 
 
 def test_a_terminal_is_not_a_capture() -> None:

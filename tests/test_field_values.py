@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from spanline.cli.field_view import _for_terminal
-from tests.commands import run
-from tests.craft import Frame, arp, ethernet, icmp, ipv4, ipv6, tcp, udp, vlan
+from tests.commands import PROGRAM, run
+from tests.craft import Frame, arp, ethernet, icmp, icmpv6, ipv4, ipv6, tcp, udp, vlan
 from tests.craft_files import START, Pcapng, Record, pcap
 from tests.craft_tunnels import gre, vxlan
 
@@ -22,6 +22,10 @@ FRAMES: list[Frame] = [
     ethernet() / ipv4() / udp(9, 4789) / vxlan(7) / ethernet() / ipv4("10.9.8.7", "10.9.8.6") / tcp(1, 2, flags="R"),
     ethernet() / ipv4() / gre(key=8, sequence=4) / ipv4() / udp(7, 9998),
     ethernet() / ipv4() / icmp(8, 0) / b"ping",
+    # Four bytes of zeros: a number there would say how much is quoted (RFC 4884), to which tshark adds the IP header.
+    ethernet() / ipv4() / icmp(3, 1, bytes(4)) / ipv4() / udp(7, 8),
+    ethernet() / ipv4() / icmp(3, 1, bytes(4)) / ipv4(protocol=6, total_length=40) / bytes(tcp(7, 8, seq=9))[:8],
+    ethernet() / ipv6() / icmpv6(1, 0, bytes(4)) / ipv6(next_header=6) / bytes(tcp(7, 8, seq=9, ack=5))[:16],
     ethernet() / arp(),
 ]
 NAMES = (
@@ -30,7 +34,7 @@ NAMES = (
     *("eth.addr", "eth.type", "vlan.id", "vlan.etype", "arp.opcode", "arp.src.proto_ipv4", "arp.dst.hw_mac"),
     *("ip.version", "ip.hdr_len", "ip.addr", "ip.dsfield", "ip.dsfield.dscp", "ip.len", "ip.id", "ip.flags"),
     *("ip.flags.df", "ip.checksum", "ip.proto", "ip.frag_offset", "ipv6.tclass", "ipv6.flow", "ipv6.addr", "ipv6.nxt"),
-    *("icmp.type", "icmp.code", "icmp.ident", "icmp.seq", "icmp.checksum"),
+    *("icmp.type", "icmp.code", "icmp.ident", "icmp.seq", "icmp.checksum", "icmpv6.type", "tcp.seq_raw", "tcp.ack_raw"),
     *("tcp.port", "tcp.flags", "tcp.flags.syn", "tcp.flags.reset", "tcp.hdr_len", "tcp.checksum", "tcp.urgent_pointer"),
     *("tcp.options.mss_val", "tcp.options.wscale.shift", "tcp.stream", "tcp.seq", "tcp.ack", "tcp.len", "tcp.nxtseq"),
     *("tcp.window_size", "tcp.window_size_scalefactor", "tcp.time_relative", "udp.port", "udp.length", "udp.checksum"),
@@ -116,3 +120,26 @@ def test_names_from_files_reach_no_terminal_raw(tmp_path: Path) -> None:
     assert parsed["_source"]["layers"]["frame.interface_name"] == [hostile]
     tree = run("packets", path, "-V").stdout
     assert all(line.isprintable() for line in tree.splitlines())
+
+
+@pytest.mark.parametrize("options", [[], ["-V"], ["-T", "fields", "-e", "frame.interface_name"], ["-T", "json"]])
+def test_a_terminal_gets_nothing_raw(tmp_path: Path, options: list[str]) -> None:
+    """Names of files and of what stands in them have what a terminal acts upon: here it is one."""
+    hostile = "a\x1b[31m\u202e\x07\x9b2Jb"
+    made = Pcapng()
+    path = tmp_path / f"{hostile}.pcapng"
+    path.write_bytes(made.section() + made.interface(name=hostile) + made.enhanced(FRAMES[0]))
+    ours, theirs = os.openpty()
+    child = subprocess.Popen([*PROGRAM, "packets", path, *options], stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    try:
+        while some := os.read(ours, 1 << 16):
+            shown += some
+    except OSError:  # the other end is closed
+        pass
+    os.close(ours)
+    assert child.wait(timeout=60) == 0
+    text = shown.decode()
+    assert "10.0.0.1" in text or "x1b" in text or "u001b" in text
+    assert not [c for c in text if c not in "\t\r\n" and not c.isprintable()]

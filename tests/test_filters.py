@@ -18,7 +18,7 @@ from spanline import fields
 from spanline.batch import Batch
 from spanline.filters import FilterError, compile_filter
 from tests.filters.make import ask
-from tests.filters.table import CRAFTED, EDGES, FAMILIES, Table, compact, write_crafted
+from tests.filters.table import CRAFTED, EDGES, FAMILIES, RARE, SELDOM, Table, compact, write_crafted
 
 WAITING = {
     *("dns", "mdns", "http", "tls", "ssl", "dhcp", "bootp", "data", "data.len", "dns.flags.response", "dns.qry.name"),
@@ -47,7 +47,7 @@ def crafted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @cache
 def batches(path: Path) -> list[Batch]:
-    return list(spanline.open(path, requires=("streams", "application", "analysis")))
+    return list(spanline.open(path, requires=("streams", "application", "analysis", "messages")))
 
 
 def selected(path: Path, filter: str) -> str:
@@ -73,6 +73,11 @@ def test_edges(crafted: Path, filter: str) -> None:
     assert [selected(crafted / CRAFTED, filter)] == EDGES.expected[filter]
 
 
+@pytest.mark.parametrize("filter", askable(SELDOM))
+def test_what_is_seldom(crafted: Path, filter: str) -> None:
+    assert [selected(crafted / capture, filter) for capture in RARE] == SELDOM.expected[filter]
+
+
 @pytest.mark.parametrize("filter", askable(FAMILIES))
 def test_families(captures: Path, filter: str) -> None:
     assert [selected(captures / capture, filter) for capture in FAMILIES.captures] == FAMILIES.expected[filter]
@@ -83,7 +88,7 @@ def test_nothing_is_waited_for_that_is_there() -> None:
 
 
 def test_every_filter_was_asked() -> None:
-    for table in EDGES, FAMILIES:
+    for table in EDGES, FAMILIES, SELDOM:
         assert list(table.expected) == table.filters
 
 

@@ -1,5 +1,6 @@
 """The application protocol of flows. Truth: what each crafted conversation begins with (RFC 4253 section 4.2, RFC 9112
-section 2.1, RFC 5321 section 4.2, BEP 3, RFC 1035), and ports as IANA and Wireshark assign them."""
+section 2.1, RFC 5321 section 4.2, BEP 3, [MS-RDPBCGR] section 2.2.1.1, RFC 1035), and ports as IANA and Wireshark
+assign them."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ SSH, HTTP = b"SSH-2.0-OpenSSH_9.2\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 TLS = bytes.fromhex("16030100050100000100")
 DNS = bytes.fromhex("1234010000010000000000000161000001 0001")
 NOTHING = bytes(range(200, 240))
+RDP = bytes.fromhex("0300001f1ae00000000000") + b"Cookie: mstshash=a\r\n"
 BITTORRENT = b"\x13BitTorrent protocol" + bytes(48)
 
 
@@ -52,6 +54,8 @@ def found(path: Path, records: list[Record]) -> tuple[str | None, bool | None]:
         (443, [("c", HTTP)], ("http", True)),
         (6881, [("c", BITTORRENT)], ("bittorrent", False)),
         (51413, [("c", BITTORRENT)], ("bittorrent", True)),
+        (3389, [("c", RDP)], ("rdp", False)),
+        (3390, [("c", RDP)], ("rdp", True)),
         # Nothing tells what it is but the port.
         (443, [("c", NOTHING)], ("tls", False)),
         (40000, [("c", NOTHING)], (None, None)),

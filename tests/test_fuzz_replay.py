@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fuzz.application_tables import write_header
 from tests.fuzz.seeds import FOLDER, TARGETS, own, write
 
 # One is enough: where clang is, `make fuzz-short` compiles the same targets with it.
@@ -27,7 +28,9 @@ FLAGS += [
 
 
 def build(source: Path, program: Path) -> Path:
-    subprocess.run([COMPILER, *FLAGS, source, FOLDER / "replay.c", "-o", program], check=True, timeout=300)
+    write_header(program.parent / "application_tables.h")
+    include = f"-I{program.parent}"
+    subprocess.run([COMPILER, *FLAGS, include, source, FOLDER / "replay.c", "-o", program], check=True, timeout=300)
     return program
 
 

@@ -15,7 +15,7 @@ from spanline.stages.hierarchy import Count, Hierarchy
 from tests.craft import arp, ethernet, ipv4, ipv6, tcp, udp, vlan
 from tests.craft_files import START, Record, pcap
 from tests.craft_tunnels import vxlan
-from tests.hierarchy import EXCEPTED, compare, our_lines
+from tests.hierarchy import EXCEPTED, EXCEPTED_APPLICATIONS, LISTED, compare, our_lines
 from tests.rows import decode, decode_all
 from tests.test_dividing import cut
 
@@ -119,6 +119,15 @@ def test_through_the_transport_layer_it_is_tsharks(captures: Path, oracle: Path)
     assert compared.captures > 900
     assert compared.lines["transport"] > 3400
     assert set(compared.differing["transport"]) == set(EXCEPTED)
+
+
+def test_listed_protocols_are_tsharks_on_nearly_all_lines(captures: Path, oracle: Path) -> None:
+    compared = compare(captures, oracle)
+    lines, equal, extra = compared.applications()
+    assert lines > 1350
+    assert equal >= 0.95 * lines
+    assert extra < 0.025 * lines
+    assert {capture for name in LISTED for capture in compared.differing[name]} == set(EXCEPTED_APPLICATIONS)
 
 
 def test_counts_add_up() -> None:

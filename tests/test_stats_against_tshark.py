@@ -5,14 +5,16 @@ Oracle: what tshark printed of every shared capture, and tshark itself on captur
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 import spanline
-from spanline.cli.stats_tshark import NAMES, conversation_lines, endpoint_lines
+from spanline.cli.stats_tshark import NAMES, conversation_lines, endpoint_lines, io_lines
 from spanline.stages.conversations import Conversations
+from spanline.stages.io_statistics import IoStatistics
 from spanline.transforms.annotate import Annotate
 from tests import tshark
 from tests.craft import (

@@ -29,7 +29,7 @@ def stats(*arguments: str) -> Result:
     [
         (
             "hierarchy",
-            ["eth            2  100.0   86 B  100.0          0", "    udp        1   50.0   44 B   51.2          1"],
+            ["eth             2  100.0   86 B  100.0          0", "      dns       1   50.0   44 B   51.2          1"],
         ),
         ("destinations", ["10.0.0.2", "53"]),
         ("hosts", ["10.0.0.1", "10.0.0.2"]),

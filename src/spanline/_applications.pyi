@@ -44,6 +44,10 @@ class Applications:
         streams: npt.NDArray[np.uint8],
         slots: int,
         buffers: Sequence[npt.NDArray[np.uint8]],
-        last_protocols: npt.NDArray[np.uint8],
+        last_protocols: memoryview,
         want_messages: bool,
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None: ...
+    def save(self) -> tuple[bytes, bytes, bytes, list[tuple[int, int]], tuple[int, ...]]: ...
+    def load(
+        self, streams: bytes, blocks: bytes, announced: bytes, stacks: list[tuple[int, int]], counts: tuple[int, ...]
+    ) -> None: ...

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,14 @@ IP_PROTOCOLS = {"tcp": 6, "udp": 17}
 IS_FRAGMENT = 1 << PACKET_FLAGS.index("is-fragment")
 
 
+class Stacks(Protocol):
+    """Distinct stacks of names by number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> tuple[str, ...]: ...
+
+
 class Batch:
     """The frames of a chunk as rows.
 
@@ -69,7 +77,7 @@ class Batch:
         self.buffers: list[Bytes] = [chunk.buffer]
         self.datagrams = np.empty(0, DATAGRAM_DTYPE)
         self.fragments = fragments
-        self.applications: Sequence[tuple[str, ...]] = ((),)
+        self.applications: Stacks = ((),)
         self._listed: dict[int, npt.NDArray[np.void]] = {}
         self.begun = begun
         self._before = before

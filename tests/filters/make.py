@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.conftest import shared_folder
-from tests.filters.table import EDGES, FAMILIES, Table, compact, write_crafted
+from tests.filters.table import EDGES, FAMILIES, SELDOM, Table, compact, write_crafted
 
 
 def ask(capture: Path, filter: str) -> str:
@@ -36,7 +36,8 @@ def make(table: Table, folder: Path, everything: bool) -> None:
 def main(everything: bool) -> None:
     with TemporaryDirectory() as folder:
         write_crafted(Path(folder))
-        make(EDGES, Path(folder), everything)
+        for table in EDGES, SELDOM:
+            make(table, Path(folder), everything)
     make(FAMILIES, shared_folder("captures"), everything)
 
 

@@ -7,12 +7,13 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
-from tests.craft import arp, ethernet, icmp, ipv4, ipv6, tcp, udp
-from tests.craft_files import START, Record, pcap
+from tests.craft import Frame, arp, ethernet, icmp, ipv4, ipv6, option, raw, sll, sll2, tcp, udp, vlan
+from tests.craft_files import START, Pcapng, Record, pcap
 from tests.craft_tunnels import gre, vxlan
 
 HERE = Path(__file__).parent
 CRAFTED = "crafted.pcap"
+RARE = "rare.pcap", "cooked.pcapng"
 SHARED = (
     "tcp/syn-retx__maltrail__mixed_soup.pcap",
     "ip/v6ext__ipfixprobe__mixed.pcap",
@@ -54,7 +55,17 @@ EDGES = Table("edges", (CRAFTED,))
 """What is easy to get wrong, on a few frames of our own."""
 
 
+SELDOM = Table("seldom", RARE)
+"""What few captures have: TCP options, IGMP, lengths in place of types, cooked captures."""
+
+
 def write_crafted(folder: Path) -> None:
+    """CRAFTED and RARE."""
+    _write_crafted(folder)
+    _write_rare(folder)
+
+
+def _write_crafted(folder: Path) -> None:
     """A few frames with tunnels, quoted headers, both versions of IP, odd bytes and no IP at all, 0.1 s apart."""
     frames = [
         ethernet() / arp(),
@@ -67,6 +78,46 @@ def write_crafted(folder: Path) -> None:
         ethernet() / ipv4("10.0.0.1", "200.0.0.9") / gre(key=8) / ipv4("1.2.3.4", "250.0.0.3") / tcp(5, 6, flags="S"),
     ]  # fmt: skip
     (folder / CRAFTED).write_bytes(pcap([Record(START + n * 10**8, frame) for n, frame in enumerate(frames)]))
+
+
+def _write_rare(folder: Path) -> None:
+    """TCP options, IGMP, odd numbers where an Ethernet type stands; and both versions of Linux cooked captures."""
+
+    def blocks(*edges: int) -> bytes:
+        return b"\1\1" + option(5, b"".join(edge.to_bytes(4) for edge in edges))
+
+    def igmp(message: bytes) -> Frame:
+        return ethernet() / ipv4("10.0.0.1", "224.0.0.22", protocol=2, ttl=1) / message
+
+    forth, back = ethernet() / ipv4(), ethernet() / ipv4("10.0.0.2", "10.0.0.1")
+    report = bytes([0x22, 0, 0, 0, 0, 0, 0, 2, 4, 0, 0, 1, 224, 1, 1, 1, 9, 9, 9, 9, 4, 0, 0, 0, 224, 1, 1, 2])
+    frames = [
+        forth / tcp(1000, 80, seq=100, flags="S", options=option(2, b"\5\xb4") + option(4) + b"\1\1"),
+        back / tcp(80, 1000, seq=5000, ack=101, flags="SA", options=option(2, b"\5\xb4") + option(4) + b"\1\1"),
+        forth / tcp(1000, 80, seq=101, ack=5001, options=blocks(5101, 5201)),
+        forth / tcp(1000, 80, seq=101, ack=5001, options=blocks(5301, 5401, 5101, 5201)),
+        back / tcp(80, 1000, seq=5001, ack=101, options=blocks(201, 301, 401, 501, 601, 701)),
+        igmp(b"\x11\x64\0\0\0\0\0\0"),
+        igmp(b"\x16\0\0\0\xe0\0\0\x05"),
+        igmp(b"\x17\0\0\0\xe0\1\1\1"),
+        igmp(b"\x16\0\0\0"),
+        igmp(report),
+        igmp(report[:-4]),
+        ethernet(ether_type=0) / bytes(46),
+        ethernet(ether_type=1500) / bytes(46),
+        ethernet(ether_type=1535) / bytes(46),
+        ethernet(ether_type=0x600) / bytes(46),
+        ethernet() / vlan(1, ether_type=0) / bytes(46),
+        ethernet() / vlan(1, ether_type=1501) / bytes(46),
+    ]
+    (folder / RARE[0]).write_bytes(pcap([Record(START + n * 10**8, frame) for n, frame in enumerate(frames)]))
+    cooked, made = ipv4() / udp(1, 2), Pcapng()
+    several = made.section() + made.interface(113) + made.interface(276)
+    for interface, layer in enumerate((sll, sll2)):
+        linked = [layer() / cooked, layer(4) / ipv6() / udp(1, 2), layer(1) / arp(), layer(3, hardware=772) / cooked,
+                  layer() / raw(bytes(40), ether_type=0x0004)]  # fmt: skip
+        several += b"".join(made.enhanced(frame, interface=interface) for frame in linked)
+    (folder / RARE[1]).write_bytes(several)
 
 
 def compact(numbers: list[int]) -> str:

@@ -1,8 +1,9 @@
 /* The input is a list of frames, some of which are overwritten by rows with whatever values they like. In small groups,
  * with an output of few records and small slabs, in several tables that share the flows, and with all live flows handed
  * over to other tables on the way, nothing may be lost or counted twice; and unless flows were evicted, the records are
- * those, byte for byte, of one table with room for all. */
+ * those, byte for byte, of one table with room for all, with the same applications. */
 #include "decode.h"
+#include "protocols.h"
 #include "table.h"
 
 /* The bytes of a frame of the undeclared interface: a row that no decoder would make. Few addresses and ports, so that
@@ -71,6 +72,7 @@ static plan reference_plan(const uint8_t steering[STEERING], uint32_t count) {
     t->key_vlan = steering[0] >> 1 & 1;
     t->key_vni = steering[0] >> 2 & 1;
     t->whole_frames = steering[0] >> 3 & 1;
+    t->names.set = steering[2] >> 6 & 1 ? NULL : all_protocols();
     t->idle_timeout = timeouts[steering[1] & 7];
     t->active_timeout = timeouts[steering[1] >> 3 & 7];
     t->next_sweep = t->sweep_floor = t->previous_timestamp = INT64_MIN;

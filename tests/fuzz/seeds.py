@@ -32,6 +32,7 @@ from tests.craft import (
     llc,
     null,
     option,
+    raw,
     sctp,
     sctp_chunk,
     sll,
@@ -43,11 +44,14 @@ from tests.craft import (
 )
 from tests.craft_files import START, Pcapng, Record, pcap, pcap_header, records
 from tests.craft_fragments import piece, pieces
+from tests.craft_messages import MESSAGES
+from tests.craft_messages import packet as message_packet
 from tests.craft_tunnels import erspan2, geneve, gre, gtp_u, mpls, pppoe, vxlan
 
 FOLDER = Path(__file__).resolve().parent
 TARGETS = sorted({path.stem for path in FOLDER.glob("*.c")} - {"replay"})
 FILE_TARGETS = {"framing", "writing"}
+MESSAGE_TARGETS = {"applications", "flows"}
 LARGEST = 4096
 """Bytes of an input: the targets are slower with more, and find no more."""
 SUFFIXES = {".pcap", ".pcapng", ".cap"}
@@ -57,6 +61,8 @@ assert _LIST is not None
 LINK_TYPES = tuple(int(number) for number in _LIST[1].split(","))
 
 STEERINGS = (bytes(8), bytes([1, 0, 1, 1, 2, 3, 5, 8]), bytes([255, 1, 0, 3, 129, 60, 7, 200]))
+# Of tally.c: each kind of ends, with little room.
+TALLY_STEERINGS = tuple(bytes([3, 5, 2, 0, 9, 5, 3, kind]) for kind in range(5))
 # Of reassembly.c: frames in one batch and in several, in large and small tables; fragments in all sizes of table.
 FRAME_STEERINGS = (bytes([0, 0, 0, 1, 0, 1, 0, 0]), bytes([6, 31, 8, 3, 0, 2, 2, 1]), bytes([60, 20, 5, 0, 0, 0, 1, 3]))
 DIRECT_STEERINGS = (
@@ -288,6 +294,64 @@ def shared_lists(folder: Path, *, fragments_only: bool = False) -> Iterator[byte
             yield frame_list(found)
 
 
+def message_lists() -> Iterator[bytes]:
+    """Lists of frames: a message of each application protocol, and those of TCP in two and in many segments."""
+    for message in MESSAGES:
+        yield frame_list((1, record) for record in records(message.frames()))
+        if message.transport == "tcp":
+            for most in (len(message.octets) // 2 + 1, 11):
+                ends = {"port": message.port, "client_port": message.client_port}
+                parts = [
+                    message_packet("tcp", message.octets[at : at + most], seq=1 + at, **ends)
+                    for at in range(0, len(message.octets), most)
+                ]
+                last = message_packet("tcp", b"", seq=1 + len(message.octets), flags="FA", **ends)
+                yield frame_list((1, record) for record in records([*parts, last]))
+
+
+HTTP_RESPONSE = b"HTTP/1.1 200 OK\r\n"
+HTTP_CHUNKED = HTTP_RESPONSE + b"Transfer-Encoding: chunked\r\n\r\n"
+SDP = b"v=0\r\nc=IN IP4 10.0.0.1\r\nm=audio 40000 RTP/AVP 0\r\na=rtcp:40001\r\n"
+SDP += b"m=video 5000 RTP/AVP 9\r\nc=IN IP6 fe80::1\r\n"
+CONVERSATIONS = (  # port, what is said by (whether it comes from the server, bytes)
+    (80, ((1, HTTP_RESPONSE + b"Content-Length: 900\r\n"), (1, b"\r\n" + b"a" * 300), (1, b"b" * 600))),
+    (80, ((1, HTTP_CHUNKED + b"9\r\n"), (1, b"123456789\r\n"), (1, b"0\r\n\r\n"))),
+    (80, ((0, b"GET / HTTP/1.0\r\n\r\n"), (1, HTTP_RESPONSE + b"\r\n"), (1, b"until the end" * 50))),
+    (80, ((0, b"CONNECT a:443 HTTP/1.1\r\n\r\n"), (1, HTTP_RESPONSE + b"\r\n"), (0, b"\x16\3\1\0\5\1\0\0\1\0"))),
+    (80, ((1, HTTP_CHUNKED + b"3;x\r\nabc\r\n0\r\nA: b\r\n\r\n"), (0, b"HEAD / HTTP/1.1\r\n\r\n"))),
+    (21, ((0, b"PORT 10,0,0,1,4,5\r\n"), (1, b"227 Passive (10,0,0,2,4,5)\r\n"), (0, b"EPRT |2|fe80::1|1029|\r\n"))),
+    (21, ((1, b"229 Extended (|||1029|)\r\n"),)),
+    (554, ((1, b"RTSP/1.0 200 OK\r\nTransport: RTP/AVP;client_port=8000-8001;server_port=9000-9001\r\n\r\n"),)),
+    (554, ((1, b"RTSP/1.0 200 OK\r\nContent-Type: application/sdp\r\nContent-Length: 150\r\n\r\n" + SDP),)),
+)  # fmt: skip
+
+
+def conversation_lists() -> Iterator[bytes]:
+    """Lists of frames: bodies of every kind in several segments, what is announced, a tunnel; each ends with a FIN."""
+    for port, said in CONVERSATIONS:
+        frames, seq = [], [1, 1]
+        for back, octets in (*said, (0, b""), (1, b"")):
+            flags = "PA" if octets else "FA"
+            frames.append(message_packet("tcp", octets, port=port, seq=seq[back], back=bool(back), flags=flags))
+            seq[back] += len(octets)
+        yield frame_list((1, record) for record in records(frames))
+    sip = b"INVITE sip:a@b SIP/2.0\r\nContent-Type: application/sdp\r\n\r\n" + SDP
+    rtp = message_packet("udp", b"\x80\0\0\1" + bytes(20), port=40000, client_port=40000, back=True)
+    yield frame_list((1, record) for record in records([message_packet("udp", sip, port=5060), rtp]))
+
+
+def own_tables() -> Iterator[bytes]:
+    """Before messages, a frame that is taken for programs, and one that is taken for protocols (applications.c)."""
+    for n in range(12):
+        programs = bytes(octet * (n + 3) % 251 for octet in range(16 + 40 * n))
+        protocols = bytes(octet * (n + 5) % 241 for octet in range(1, 200 + 30 * n))
+        frames = [Record(START, raw(part)) for part in (programs, protocols)]
+        yield frame_list([(1, record) for record in frames + records(MESSAGES[n * 5].frames() * 3)])
+    read_eight_octets = bytes([1, 0, 0, 0, 6, 8, 0, 0, 0, 0, 0, 0])
+    frames = [Record(START, raw(read_eight_octets)), Record(START, raw(bytes(200)))]
+    yield frame_list([(1, record) for record in frames + records([message_packet("tcp", b"\xff" * 40, port=80)])])
+
+
 def own(target: str) -> list[bytes]:
     """The inputs that need nothing but this repository."""
     if target == "reassembly":
@@ -299,7 +363,13 @@ def own(target: str) -> list[bytes]:
         bodies = [*crafted_files(), *(data[: LARGEST - 8] for data in traffic())]
     else:
         bodies = [*crafted_lists(), *(frame_list((1, record) for record in pcap_records(data)) for data in traffic())]
-    return [body + steering for body in bodies for steering in STEERINGS]
+    if target in MESSAGE_TARGETS:
+        bodies += [*message_lists(), *conversation_lists()]
+    found = [body + steering for body in bodies for steering in (TALLY_STEERINGS if target == "tally" else STEERINGS)]
+    if target == "applications":
+        found += [body + bytes([1, *steering[1:]]) for body in own_tables() for steering in STEERINGS]
+        found += [body + bytes([2, 0, 1, n % 256, 8, n * 3 % 256, 7, n % 5]) for n, body in enumerate(message_lists())]
+    return found
 
 
 def write(folder: Path, inputs: Iterable[bytes]) -> int:

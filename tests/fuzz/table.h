@@ -3,6 +3,7 @@
 #define SPANLINE_FUZZ_TABLE_H
 
 #define FLOW_SLAB_BITS 4 /* slabs are full soon */
+#define MAX_HEADS 5      /* and heads */
 
 #include "conn_state.h"
 #include "flows.h"
@@ -25,6 +26,8 @@ static const totals NOTHING = {0, 0, 0, 0, 0, INT64_MAX, INT64_MIN};
 
 typedef struct {
     flow_table table;
+    flow_head heads[MAX_HEADS];
+    uint8_t head_bytes[MAX_HEADS * HEAD_BYTES];
     flow_record *slabs[MOST_SLABS];
     uint32_t slab_limit;
     uint32_t stride; /* records looked at before flows_end() pauses */
@@ -77,6 +80,9 @@ static inline void start_table(tracked *k, const flow_table *like, uint32_t outp
     *t = *like;
     t->slab_count = t->free_first = t->record_count = t->live = t->output_count = 0;
     t->index = NULL;
+    t->names.heads = k->heads;
+    t->names.bytes = k->head_bytes;
+    t->names.count = 0;
     t->output = room(t->output_capacity = output_capacity, sizeof *t->output);
     grow_index(t, 2 * SLAB_RECORDS);
     k->sweep_from = 0;
@@ -88,6 +94,28 @@ static inline void free_table(tracked *k) {
     }
     free(k->table.index);
     free(k->table.output);
+}
+
+/* Looks for patterns in heads, each a name or 0: all that matters of it is that equal heads have equal names. */
+static inline void settle(tracked *k) {
+    flow_table *t = &k->table;
+    uint8_t patterns[MAX_HEADS];
+    CHECK(t->names.count <= MAX_HEADS);
+    for (uint32_t n = 0; n < t->names.count; n++) {
+        const uint8_t *bytes = k->head_bytes + n * HEAD_BYTES;
+        CHECK(bytes[0] == '\n' && t->names.heads[n].flow < t->record_count && t->names.heads[n].port_name < t->names.set->count);
+        patterns[n] = (uint8_t)(bytes[1] % 3 ? NAME_NONE : bytes[2] % t->names.set->count);
+    }
+    flows_settle(t, patterns);
+    records_settle(&t->names, patterns, t->output, t->output_count);
+    t->names.count = 0;
+}
+
+/* A name with what is known of how it was found. */
+UNCOVERED static void check_name(const flow_table *t, const flow_record *flow) {
+    const uint32_t name = flow->application & 0xFF, how = flow->application & ~0xFFU;
+    CHECK(t->names.set ? name < t->names.set->count : flow->application == 0);
+    CHECK(how == 0 || how == FOUND_BY_CONTENT || how == (FOUND_BY_CONTENT | FOUND_FOREIGN));
 }
 
 /* What everybody may rely on of a record that ended. */
@@ -119,8 +147,10 @@ UNCOVERED static void check_record(const flow_record *flow) {
 static inline void drain(tracked *k) {
     flow_table *t = &k->table;
     CHECK(t->output_count <= t->output_capacity);
+    settle(k);
     for (uint32_t n = 0; n < t->output_count; n++) {
         check_record(&t->output[n]);
+        check_name(t, &t->output[n]);
         add_totals(k->ended, &t->output[n]);
         k->ended->digest += digest_of(&t->output[n]);
     }
@@ -170,10 +200,14 @@ static inline void add_rows(tracked *k, const packet_row *rows, uint32_t count, 
         if (wants == FLOWS_WANT_OUTPUT) {
             CHECK(k->table.output_count == k->table.output_capacity);
             drain(k);
+        } else if (wants == FLOWS_WANT_NAMES) {
+            CHECK(k->table.names.count == MAX_HEADS);
+            settle(k);
         } else {
             make_room(k);
         }
     }
+    settle(k);
     CHECK(from == count && k->sweep_from == 0);
 }
 
@@ -185,6 +219,7 @@ UNCOVERED static void check_table(const tracked *k, totals *sum) {
         if (t->index[n]) {
             const uint32_t tag = (uint32_t)(t->index[n] >> 32), number = (uint32_t)t->index[n] - 1;
             CHECK(number < t->record_count && (flow_at(t, number)->flags & FLOW_LIVE));
+            check_name(t, flow_at(t, number));
             for (uint32_t at = tag & t->index_mask; at != n; at = (at + 1) & t->index_mask) {
                 CHECK(t->index[at] != 0);
             }

@@ -17,7 +17,8 @@ from spanline.cli.text import UNKNOWN, date, duration, quantity, size, time_of_d
 
 _COLUMNS = (
     "first_seen", "source", "destination", "source_port", "destination_port", "protocol", "vni", "source_packets",
-    "destination_packets", "source_bytes", "destination_bytes", "handshake_rtt", "conn_state", "application", "foreign_port",
+    "destination_packets", "source_bytes", "destination_bytes", "handshake_rtt", "conn_state",
+    "application", "foreign_port",
 )  # fmt: skip
 _RIGHT = frozenset(("VNI", "Packets", "Pkts", "Bytes", "RTT"))
 
@@ -139,14 +140,16 @@ def _with_ports_below(lines: Sequence[tuple[list[str], str]], width: int) -> lis
     return made
 
 
-def title_of(flows: pa.Table) -> str:
+def titles(flows: pa.Table) -> list[str]:
     """The days that the table is about, and what its columns leave unsaid."""
     times = flows.column("first_seen").cast(pa.int64()).to_pylist()
     days = sorted({date(time) for time in (min(times), max(times))}) if times else []
     if not days:
-        return ""
-    star = " *: on a port where nobody expects it." if pc.any(flows.column("foreign_port")).as_py() else ""
-    return f"{' to '.join(days)} UTC. RTT: the handshake's, from client to server and back.{star}"
+        return []
+    made = [f"{' to '.join(days)} UTC. RTT: the handshake's, from client to server and back."]
+    if pc.any(flows.column("foreign_port")).as_py():
+        made.append("*: found by its content, on a port where nobody expects it.")
+    return made
 
 
 def print_flows(flows: pa.Table, total: int, target: Console) -> None:
@@ -154,7 +157,7 @@ def print_flows(flows: pa.Table, total: int, target: Console) -> None:
     if not flows.num_rows:
         draw_lines(target, [Line("no flows")])
         return
-    lines = [Line(title_of(flows), "dim"), *flow_lines(flows, target.width)]
+    lines = [*(Line(title, "dim") for title in titles(flows)), *flow_lines(flows, target.width)]
     if total > flows.num_rows:
         lines.append(Line(f"{flows.num_rows:,} of {total:,} flows; -n 0 shows all, -o FILE writes them", "dim"))
     draw_lines(target, lines)

@@ -19,7 +19,11 @@ from spanline.cli.options import Inputs, Output, makes_flows, reads_captures, wr
     help="Largest first; by first_seen earliest first.",
 )
 @click.option(
-    "-n", "--limit", type=click.IntRange(0), help="This many flows; 0 is all. Default: 40 in a table, else all."
+    "-n",
+    "--limit",
+    type=click.IntRange(0),
+    metavar="N",
+    help="This many flows; 0 is all. Default: 40 in a table, else all.",
 )
 @writes("table", "json", "csv", "parquet")
 @makes_flows

@@ -16,7 +16,7 @@ import click
 from spanline.cli.text import printable
 from spanline.errors import SpanlineError
 
-COMMANDS = ("crunch", "flows", "rtt", "packets", "info", "stats", "completion")
+COMMANDS = ("crunch", "flows", "rtt", "stats", "packets", "info", "completion")
 """Each is the variable `command` of the module of its name, which is imported when it is needed."""
 
 UNWANTED = 1
@@ -66,6 +66,11 @@ def _told() -> Iterator[None]:
         yield
     except KeyboardInterrupt:  # of callers that do without cli/signals.py
         raise click.exceptions.Exit(INTERRUPTED) from None
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        complain(_usage(error))
+        raise click.exceptions.Exit(FAILED) from error
     except SpanlineError as error:
         complain(str(error))
         for line in error.excerpt():
@@ -77,6 +82,13 @@ def _told() -> Iterator[None]:
             raise click.exceptions.Exit(BROKEN_PIPE) from error
         complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
         raise click.exceptions.Exit(FAILED) from error
+
+
+def _usage(error: click.UsageError) -> str:
+    """What click finds wrong, as our own errors say it, and where to read how it is right."""
+    what = " ".join(error.format_message().split()).removesuffix(".")
+    command = error.ctx.command_path if error.ctx is not None else "spanline"
+    return f"{what[:1].lower()}{what[1:]} (see {command} --help)"
 
 
 def complain(what: str) -> None:
@@ -95,7 +107,7 @@ def _forget_output() -> None:
 @click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="spanline", message="%(prog)s %(version)s")
 def spanline() -> None:
-    """Mirrored network traffic in, flows and round-trip times out.
+    """Mirrored network traffic in; flows, round-trip times, statistics and frames out.
 
     A PATH is a capture file (pcap or pcapng, plain or compressed), a folder, a pattern in quotes, or - for standard
     input. Files that overlap in time are merged.

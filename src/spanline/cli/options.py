@@ -126,21 +126,7 @@ def reads_captures(function: Decorated) -> Decorated:
 
     return _together(
         click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(allow_dash=True)),
-        click.option(
-            "--vxlan-port",
-            type=click.IntRange(1, 65535),
-            default=4789,
-            show_default=True,
-            help="UDP destination port that carries VXLAN.",
-        ),
         click.option("-Y", "--display-filter", metavar="FILTER", help="Only frames that `tshark -Y FILTER` shows."),
-        click.option(
-            "-d",
-            "decode_as",
-            multiple=True,
-            metavar="udp.port==N,vxlan",
-            help="UDP destination ports that carry VXLAN too: N, N-M or N:COUNT, as tshark has it. Can be repeated.",
-        ),
         click.option(
             "-f", "--capture-filter", metavar="FILTER", help="Only frames that `tcpdump -r FILE FILTER` selects."
         ),
@@ -148,6 +134,21 @@ def reads_captures(function: Decorated) -> Decorated:
             "--inner-filter",
             metavar="FILTER",
             help="The same language for the innermost frame of each packet, after decapsulation.",
+        ),
+        click.option(
+            "--vxlan-port",
+            type=click.IntRange(1, 65535),
+            default=4789,
+            show_default=True,
+            metavar="PORT",
+            help="UDP destination port that carries VXLAN.",
+        ),
+        click.option(
+            "-d",
+            "decode_as",
+            multiple=True,
+            metavar="udp.port==N,vxlan",
+            help="UDP destination ports that carry VXLAN too: N, N-M or N:COUNT, as tshark has it. Can be repeated.",
         ),
         click.option("--checksums", "verify_checksums", is_flag=True, help="Verify TCP, UDP and ICMP checksums."),
         click.option(
@@ -223,7 +224,7 @@ def _chosen(path: str | None, format: str | None, formats: tuple[str, ...]) -> O
             raise click.UsageError(f"{path}: no format has this suffix; use {suffixes}, or --format")
     format = format or formats[0]
     if format == "parquet" and path is None and sys.stdout.isatty():
-        raise click.UsageError("Parquet is not for terminals; write it to a file with -o flows.parquet")
+        raise click.UsageError("terminals cannot show Parquet; write it to a file with -o flows.parquet")
     return Output(path, format)
 
 

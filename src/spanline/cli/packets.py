@@ -14,7 +14,7 @@ _ANALYSES = ("streams", "analysis")
 
 
 @click.command("packets")
-@click.option("-n", "--count", type=click.IntRange(0), help="Stop after this many frames; 0 is all.")
+@click.option("-n", "--count", type=click.IntRange(0), metavar="N", help="Stop after this many frames; 0 is all.")
 @click.option("-V", "trees", is_flag=True, help="Print each frame as a tree: where each field stands, and its value.")
 @click.option("-T", "shape", type=click.Choice(["fields", "json"]), help="Print fields as tshark does.")
 @click.option("-e", "names", multiple=True, metavar="FIELD", help="With -T, a field to print: ip.src. Can be repeated.")

@@ -24,6 +24,7 @@ _ROWS = 40
     "-n",
     "--limit",
     type=click.IntRange(0),
+    metavar="N",
     help="This many servers, or frames with --follow; 0 is all. Default: 40 in a table, 8 in a plot (40 at most), "
     "else all.",
 )

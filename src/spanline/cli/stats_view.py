@@ -110,19 +110,17 @@ class Stages:
 
 
 def views_named(text: str) -> tuple[str, ...]:
-    """The views of "io,verdicts" or of "all", each once. Raises UsageError for what is none."""
+    """The views of "io,verdicts", each once, or of "all". Raises UsageError for what is none."""
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    if names == ("all",):
-        return tuple(VIEWS)
     for name in names:
-        if name not in VIEWS:
+        if name not in VIEWS and name != "all":
             raise UsageError(f"there is no view {name!r}", hint=_suggestion(name, VIEWS))
-    return names
+    return tuple(VIEWS) if "all" in names else names
 
 
 def _suggestion(name: str, names: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]}?" if near else f"views are {', '.join(names)}, or all for all of them"
+    return f"did you mean {near[0]}?" if near else f"views are {', '.join(names)}, and all"
 
 
 def make_views(names: Sequence[str], options: ViewOptions) -> tuple[list[View], Stages]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from spanline.cli.screen import Line, aligned, column_widths, draw_lines
 from spanline.cli.stats_view import Stages, View, ViewOptions
 from spanline.cli.text import plural, printable, size
 from spanline.stages.hierarchy import Hierarchy
@@ -14,6 +16,11 @@ from spanline.stages.hierarchy import Hierarchy
 if TYPE_CHECKING:
     from rich.console import Console
 
+_HEADINGS = ("Protocol", "Frames", "%", "Bytes", "%", "Ends here")
+_RIGHT = (False, True, True, True, True, True)
+_GAP, _INDENT = 2, 2
+# Columns that a policy's reason has at least.
+_NARROWEST = 16
 _RULE = "=" * 67
 # tshark's buffer for a name and what is before it: 80 bytes, and points from this depth on.
 _DEEPEST, _NAME_WIDTH = 16, 79
@@ -51,26 +58,34 @@ class HierarchyView(View):
         yield _RULE
 
     def draw(self, target: Console) -> None:
-        from rich.text import Text
-
-        from spanline.cli.screen import cell, draw, table
-
         rows = self.table().to_pylist()
         frames, octets = (sum(row[name] for row in rows if not row["level"]) for name in ("frames", "bytes"))
         marked = any(row["unwanted"] is not None for row in rows)
-        columns = [("Protocol", "left"), ("Frames", "right"), ("%", "right"), ("Bytes", "right"), ("%", "right")]
-        columns.append(("Ends here", "right"))
-        made = table(columns + [("Unwanted", "left")] * marked)
-        for row in rows[: self._limit]:
-            style = "bold red" if row["unwanted"] is not None else ""
-            name = Text("  " * row["level"] + printable(row["protocol"]), style)
-            cells = [f"{row['frames']:,}", _share(row["frames"], frames)]
-            cells += [size(row["bytes"]), _share(row["bytes"], octets), f"{row['frames_here']:,}"]
-            reason = [cell(row["unwanted"] or "unwanted", style) if style else ""] * marked
-            made.add_row(name, *cells, *reason)
-        draw(target, made)
-        if self._limit is not None and len(rows) > self._limit:
-            draw(target, cell(f"{plural(len(rows) - self._limit, 'more protocol')}; --limit 0 shows all", "dim"))
+        shown = rows[: self._limit]
+        texts: list[tuple[str, ...]] = [_HEADINGS]
+        for row in shown:
+            name = " " * _INDENT * row["level"] + printable(row["protocol"])
+            counts = (
+                f"{row['frames']:,}",
+                _share(row["frames"], frames),
+                size(row["bytes"]),
+                _share(row["bytes"], octets),
+            )
+            texts.append((name, *counts, f"{row['frames_here']:,}"))
+        widths = column_widths(texts)
+        heading, *lines = (aligned(text, widths, _RIGHT, _GAP) for text in texts)
+        drawn = [Line(heading + " " * _GAP + "Unwanted" if marked else heading, "bold")]
+        for row, line in zip(shown, lines, strict=True):
+            if row["unwanted"] is None:
+                drawn.append(Line(line))
+                continue
+            room = max(target.width - len(line) - _GAP, _NARROWEST)
+            first, *others = textwrap.wrap(printable(row["unwanted"]), room) or ["unwanted"]
+            drawn.append(Line(line + " " * _GAP + first, "bold red"))
+            drawn += [Line(" " * (len(line) + _GAP) + other, "bold red") for other in others]
+        if len(shown) < len(rows):
+            drawn.append(Line(f"{len(shown):,} of {plural(len(rows), 'row')}; -n 0 shows all", "dim"))
+        draw_lines(target, drawn)
 
 
 def _share(part: int, whole: int) -> str:

@@ -77,7 +77,7 @@ class _TreeView(View):
             made.add_row(*map(cell, self.cells(row)), f"{row['packets']:,}", f"{row['percent']:.1f}", rate, *burst)
         draw(target, made)
         if len(shown) < rows.num_rows:
-            draw(target, cell(f"{rows.num_rows - len(shown):,} more rows; --limit 0 shows all", "dim"))
+            draw(target, cell(f"{len(shown):,} of {rows.num_rows:,} rows; -n 0 shows all", "dim"))
 
 
 def _names(tree: Tree, heading: str) -> list[str]:

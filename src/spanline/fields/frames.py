@@ -109,11 +109,19 @@ def _named(path: Sequence[str], applications: Sequence[str]) -> str:
         named.append("sll" if name == "sll2" else name)
         if name in _WITH_ETHER_TYPE and n + 1 < len(path) and path[n + 1] != "llc":
             named.append("ethertype")
-    return ":".join(named + [name for name in applications if name != "tcp.segments"])
+    for name in applications:
+        if name.startswith("_ws.") or name == "tcp.segments":
+            continue
+        # A dissector that goes from message to message by itself is named once; that of TLS is called again.
+        if name != named[-1] or name == "tls":
+            named.append(name)
+        if name == "igmp":
+            named.append(name)  # what is common to its versions, and the one of the message
+    return ":".join(named)
 
 
 def _add_quoted(batch: Batch, names: list[str], number: npt.NDArray[np.int64]) -> None:
-    """Gives rows whose ICMP errors quote headers a name of their own, with what is quoted."""
+    """Gives rows of ICMP a name of their own, with the headers that errors quote, and the data of echoes."""
     icmp = np.array([bool(_ICMP.intersection(name.split(":"))) for name in names], bool)
     rows = icmp[number]
     if not rows.any():
@@ -122,22 +130,32 @@ def _add_quoted(batch: Batch, names: list[str], number: npt.NDArray[np.int64]) -
     headers = headers[~np.isin(headers["protocol"], _PARTS)]
     packet, start = np.unique(headers["packet"], return_index=True)
     count = np.diff([*start, len(headers)])
-    # Of few different stacks: each as a line of numbers, filled up with zeros, and its application.
-    lines = np.zeros((len(packet), int(count.max()) + 2), np.uint8)
+    # Of few different stacks: each as a line of numbers, filled up with zeros, whether it has data, its application.
+    lines = np.zeros((len(packet), int(count.max()) + 3), np.uint8)
     places = np.repeat(np.arange(len(packet)), count), np.arange(len(headers)) - np.repeat(start, count)
     lines[places] = headers["protocol"]
+    lines[:, -3] = _has_echoed(batch.packets[packet])
     lines[:, -2:] = np.ascontiguousarray(batch.packets["application"][packet]).view(np.uint8).reshape(-1, 2)
     distinct, which = np.unique(lines, axis=0, return_inverse=True)
     first = len(names)
     for line in distinct:
-        application = int(line[-2:].copy().view(np.uint16)[0])
-        names.append(
-            _named([PROTOCOLS[protocol] for protocol in line[:-2] if protocol], batch.applications[application])
-        )
+        applications = batch.applications[int(line[-2:].copy().view(np.uint16)[0])]
+        path = [PROTOCOLS[protocol] for protocol in line[:-3] if protocol]
+        names.append(_named(path, (*applications, "data") if line[-3] else applications))
     number[packet] = first + which.ravel()
 
 
+def _has_echoed(packets: npt.NDArray[np.void]) -> Rows:
+    """Whether these packets of ICMP are echoes with something behind their header."""
+    ipv6 = packets["ip_version"] == 6
+    kind = np.where(ipv6[:, None], _ECHOES_V6, _ECHOES)
+    has: Rows = (packets["source_port"][:, None] == kind).any(axis=1) & (packets["payload_length"] > 0)
+    return has & np.isin(packets["ip_protocol"], (1, 58))
+
+
 _ICMP = {"icmp", "icmpv6"}
+# Types of requests and replies.
+_ECHOES, _ECHOES_V6 = (8, 0), (128, 129)
 _PARTS = [n for n, name in enumerate(PROTOCOLS) if name.startswith(("gre.", "tcp.options."))]
 # Their headers have an EtherType, which tshark has a dissector for.
 _WITH_ETHER_TYPE = {"eth", "sll", "sll2", "vlan", "ieee8021ad"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,19 +13,24 @@ from spanline.fields.model import Field, Kind, Occurrences, Octets, Rows
 from spanline.fields.value_names import SET
 
 NO_TEXTS: Mapping[int, str] = {}
+# tshark has one name for both.
+VERSIONS: Mapping[str, str] = {"sll": "sll2"}
 _WIDTHS = {Kind.IPV4: 4, Kind.IPV6: 16, Kind.ETHER: 6}
 
 
 @dataclass(frozen=True, slots=True)
 class When:
     """A header has the field only when the number of `width` bytes at `offset` is one of `values`: a range without
-    steps, or numbers below 64."""
+    steps, or numbers below 64; with `unless`, when it is none of the range."""
 
     offset: int
     width: int
     values: range | frozenset[int]
+    unless: bool = False
 
     def limits(self) -> tuple[int, int, int, int, int, int]:
+        if self.unless:
+            return self.offset, self.width, (1 << 8 * self.width) - 1, max(self.values) + 1, min(self.values) - 1, 0
         among = 0 if isinstance(self.values, range) else sum(1 << value for value in self.values)
         return self.offset, self.width, (1 << 8 * self.width) - 1, min(self.values), max(self.values), among
 
@@ -79,14 +84,39 @@ class Either:
 
 
 @dataclass(frozen=True, slots=True)
+class Variants:
+    """What stands in headers of several protocols, of which a frame has one."""
+
+    places: tuple[At, ...]
+
+    def __call__(self, batch: Batch, rows: Rows | None) -> Occurrences:
+        return in_order([place(batch, rows) for place in self.places])
+
+
+def in_order(parts: Sequence[Occurrences]) -> Occurrences:
+    """Occurrences of one field, found apart, in the order of frames; of one frame in that of the parts."""
+    packet = np.concatenate([part.packet for part in parts])
+    order = np.argsort(packet, kind="stable")
+    layer = np.concatenate([part.layer for part in parts])
+    return Occurrences(packet[order], layer[order], np.concatenate([part.values for part in parts])[order])
+
+
+@dataclass(frozen=True, slots=True)
 class Headers:
-    """The bytes of each `protocol` header, or with `whole` those up to the end of its layer."""
+    """The bytes of each header of `protocol`, or with `whole` those up to the end of its layer.
+
+    A protocol with two versions has `other` headers, too; a frame has one of them.
+    """
 
     protocol: str
     whole: bool = False
+    other: str = ""
 
     def __call__(self, batch: Batch, rows: Rows | None) -> Occurrences:
         headers = batch.headers(self.protocol, rows)
+        if self.other:
+            headers = np.concatenate([headers, batch.headers(self.other, rows)])
+            headers = headers[np.argsort(headers["packet"], kind="stable")]
         data, offsets = _fields.spans(
             batch.buffers[0],
             batch.reassembled,
@@ -121,4 +151,6 @@ def either(name: str, first: Field, second: Field, description: str) -> Field:
 
 
 def protocol(name: str, description: str) -> Field:
-    return Field(name, Kind.PROTOCOL, description, Headers(name), whole=Headers(name, whole=True))
+    other = VERSIONS.get(name, "")
+    whole = Headers(name, whole=True, other=other)
+    return Field(name, Kind.PROTOCOL, description, Headers(name, other=other), whole=whole)

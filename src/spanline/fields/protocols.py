@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from spanline.batch import PROTOCOLS
-from spanline.fields.headers import protocol
+from spanline.fields.headers import Headers, protocol
+from spanline.fields.model import Field, Kind
 
 _PARTS = {"", "frame", "gre.key", "gre.sequence_number"}
 
-FIELDS = tuple(protocol(name, name) for name in PROTOCOLS if name not in _PARTS)
+_OPTIONS = tuple(name for name in PROTOCOLS if name.startswith("tcp.options."))
+
+FIELDS = (
+    *(protocol(name, name) for name in PROTOCOLS if name not in _PARTS.union(_OPTIONS)),
+    *(Field(name, Kind.BYTES, "TCP option", Headers(name)) for name in _OPTIONS),
+)

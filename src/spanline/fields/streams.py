@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from spanline.batch import Batch
-from spanline.fields.model import Field, Kind, Occurrences, Rows
+from spanline.fields.headers import At, When, in_order
+from spanline.fields.model import Field, Kind, Occurrences, Octets, Rows
 from spanline.schema import ANALYSIS_FLAGS, ANALYSIS_PRESENT, NO_TIME
 
-_TCP = 6
+_TCP, _ICMP, _ICMPV6 = 6, 1, 58
 _STREAMS, _ANALYSIS = frozenset({"streams"}), frozenset({"streams", "analysis"})
 
 
@@ -59,6 +60,43 @@ class Analysed:
         return _once(has, values.astype(self.dtype), rows)
 
 
+@dataclass(frozen=True, slots=True)
+class OrQuoted:
+    """What is known of rows, and of TCP headers that ICMP and ICMPv6 quote the number that stands there: nothing is
+    known of those."""
+
+    known: Analysed
+    by_icmp: At
+    by_icmpv6: At
+
+    def __call__(self, batch: Batch, rows: Rows | None) -> Occurrences:
+        parts = [self.known(batch, rows)]
+        for protocol, place in (_ICMP, self.by_icmp), (_ICMPV6, self.by_icmpv6):
+            quoting = batch.packets["ip_protocol"] == protocol
+            quoting = quoting if rows is None else quoting & rows
+            if quoting.any():
+                parts.append(place(batch, quoting))
+        return parts[0] if len(parts) == 1 else in_order(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """Edges of the blocks of SACK options, from `offset` on in each, relative to what is acknowledged as tcp.ack is."""
+
+    offset: int
+
+    def __call__(self, batch: Batch, rows: Rows | None) -> Occurrences:
+        # RFC 9293 section 3.1: 40 bytes of options have room for four blocks of 8.
+        parts = [At("tcp.options.sack", 2 + 8 * n + self.offset, 4)(batch, rows) for n in range(4)]
+        found = in_order(parts)
+        packet = found.packet
+        assert not isinstance(found.values, Octets)
+        is_known = batch.packets["ip_protocol"][packet] == _TCP
+        start = batch.packets["tcp_ack"][packet] - batch.analysis["ack"][packet].astype(np.uint32)
+        edges = (found.values.astype(np.uint32) - start).astype(np.uint64)
+        return Occurrences(packet[is_known], found.layer[is_known], edges[is_known])
+
+
 def _once(has: Rows, values: npt.NDArray[np.generic], rows: Rows | None) -> Occurrences:
     has = has if rows is None else has & rows
     packet = np.flatnonzero(has).astype(np.uint32)
@@ -76,20 +114,31 @@ def _number(name: str, column: str, present: str, description: str, absent: int 
     return Field(name, Kind.UNSIGNED, description, Analysed(column, present, "u8", absent), requires=_ANALYSIS)
 
 
+def _or_quoted(name: str, column: str, description: str, by_icmp: At, by_icmpv6: At) -> Field:
+    extract = OrQuoted(Analysed(column, "stream", "u8"), by_icmp, by_icmpv6)
+    return Field(name, Kind.UNSIGNED, description, extract, requires=_ANALYSIS)
+
+
 def _time(name: str, column: str, present: str, description: str) -> Field:
     extract = Analysed(column, present, "i8", NO_TIME)
     return Field(name, Kind.RELATIVE_TIME, description, extract, requires=_ANALYSIS)
 
+
+# tshark reads 16 bytes of a TCP header before it shows more than its ports; but of one that ICMP quotes the first 8.
+_READ = When(14, 2, range(1 << 16))
+_ACK, _WINDOW = At("tcp", 8, 4, when=_READ), At("tcp", 14, 2, when=_READ)
 
 FIELDS = (
     Field("tcp.stream", Kind.UNSIGNED, "Stream index", StreamNumber("tcp"), requires=_STREAMS),
     Field("udp.stream", Kind.UNSIGNED, "Stream index", StreamNumber("udp"), requires=_STREAMS),
     _number("tcp.completeness", "completeness", "stream", "Conversation completeness"),
     _number("tcp.len", "length", "length", "TCP Segment Len"),
-    _number("tcp.seq", "seq", "stream", "Sequence Number"),
+    _or_quoted("tcp.seq", "seq", "Sequence Number", At("tcp", 4, 4), At("tcp", 4, 4, when=_READ)),
     _number("tcp.nxtseq", "next_seq", "length", "Next Sequence Number"),
-    _number("tcp.ack", "ack", "stream", "Acknowledgment Number"),
-    _number("tcp.window_size", "window", "stream", "Calculated window size"),
+    _or_quoted("tcp.ack", "ack", "Acknowledgment Number", _ACK, _ACK),
+    Field("tcp.options.sack_le", Kind.UNSIGNED, "TCP SACK Left Edge", Selected(0), requires=_ANALYSIS),
+    Field("tcp.options.sack_re", Kind.UNSIGNED, "TCP SACK Right Edge", Selected(4), requires=_ANALYSIS),
+    _or_quoted("tcp.window_size", "window", "Calculated window size", _WINDOW, _WINDOW),
     Field(
         "tcp.window_size_scalefactor",
         Kind.SIGNED,

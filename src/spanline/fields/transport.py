@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from spanline.fields.headers import either, flag, number
+from dataclasses import dataclass
+
+from spanline.batch import Batch
+from spanline.fields.headers import At, When, either, flag, number
+from spanline.fields.model import Field, Kind, Occurrences, Octets, Rows
+
+_ICMP = 1
 
 _FLAGS = (
     ("res", 0x0E00, "Reserved"),
@@ -20,14 +26,29 @@ _TCP = number("tcp.srcport", "tcp", 0, 2, "Source Port"), number("tcp.dstport", 
 _UDP = number("udp.srcport", "udp", 0, 2, "Source Port"), number("udp.dstport", "udp", 2, 2, "Destination Port")
 _SCTP = number("sctp.srcport", "sctp", 0, 2, "Source port"), number("sctp.dstport", "sctp", 2, 2, "Destination port")
 
+# tshark reads 16 bytes of a TCP header before it shows more than its ports.
+_READ = When(14, 2, range(1 << 16))
+
+
+@dataclass(frozen=True, slots=True)
+class _NotQuotedByIcmp(At):
+    """Of headers that ICMP quotes, but not ICMPv6, tshark shows no raw sequence number: tcp.seq is that."""
+
+    def __call__(self, batch: Batch, rows: Rows | None) -> Occurrences:
+        found = At.__call__(self, batch, rows)
+        assert not isinstance(found.values, Octets)
+        shown = batch.packets["ip_protocol"][found.packet] != _ICMP
+        return found if shown.all() else Occurrences(found.packet[shown], found.layer[shown], found.values[shown])
+
+
 FIELDS = (
     *_TCP,
     either("tcp.port", *_TCP, "Source or Destination Port"),
-    number("tcp.seq_raw", "tcp", 4, 4, "Sequence Number (raw)"),
-    number("tcp.ack_raw", "tcp", 8, 4, "Acknowledgment number (raw)"),
-    number("tcp.hdr_len", "tcp", 12, 1, "Header Length", mask=0xF0, factor=4),
-    number("tcp.flags", "tcp", 12, 2, "Flags", mask=0x0FFF, digits=4),
-    *(flag(f"tcp.flags.{name}", "tcp", 12, 2, mask, description) for name, mask, description in _FLAGS),
+    Field("tcp.seq_raw", Kind.UNSIGNED, "Sequence Number (raw)", _NotQuotedByIcmp("tcp", 4, 4, when=_READ)),
+    number("tcp.ack_raw", "tcp", 8, 4, "Acknowledgment number (raw)", when=_READ),
+    number("tcp.hdr_len", "tcp", 12, 1, "Header Length", mask=0xF0, factor=4, when=_READ),
+    number("tcp.flags", "tcp", 12, 2, "Flags", mask=0x0FFF, digits=4, when=_READ),
+    *(flag(f"tcp.flags.{name}", "tcp", 12, 2, mask, description, when=_READ) for name, mask, description in _FLAGS),
     number("tcp.window_size_value", "tcp", 14, 2, "Window"),
     number("tcp.checksum", "tcp", 16, 2, "Checksum", digits=4),
     number("tcp.urgent_pointer", "tcp", 18, 2, "Urgent Pointer"),

@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from spanline.batch import PROTOCOLS, Batch
-from spanline.fields import every, occurrences
-from spanline.fields.headers import At
-from spanline.fields.model import Field, Kind
+from spanline.fields import every
+from spanline.fields.headers import At, Variants
+from spanline.fields.model import Extract, Field, Kind
 from spanline.fields.text import texts
 
 # Layers of these names are parts of the header that they follow.
@@ -47,19 +47,25 @@ def layers_of(batch: Batch) -> Iterator[list[Layer]]:
     for known in every():
         if known.kind == Kind.PROTOCOL or not known.requires <= there:
             continue
-        found = occurrences(batch, known)
-        letters, offsets = texts(known, found, for_json=True)
-        place = range(known.extract.offset, known.extract.offset + known.extract.width) if isinstance(
-            known.extract, At) else None  # fmt: skip
-        owner = known.extract.protocol if isinstance(known.extract, At) else known.name.split(".")[0]
-        text = letters.tobytes()
-        spans = pairwise(offsets.tolist())
-        for packet, ordinal, (start, end) in zip(found.packet.tolist(), found.layer.tolist(), spans, strict=True):
-            layer = frames[packet].get((owner, ordinal))
-            if layer is not None:
-                layer.items.append((known, text[start:end].decode(errors="replace"), place))
+        for extract in known.extract.places if isinstance(known.extract, Variants) else (known.extract,):
+            _add(batch, known, extract, frames)
     for layers in frames:
         yield _joined(layers)
+
+
+def _add(batch: Batch, known: Field, extract: Extract, frames: list[dict[tuple[str, int], Layer]]) -> None:
+    """Gives what `extract` finds of a field to the layers that have it."""
+    found = extract(batch, None)
+    letters, offsets = texts(known, found, for_json=True)
+    owner, place = known.name.split(".")[0], None
+    if isinstance(extract, At):
+        owner, place = extract.protocol, range(extract.offset, extract.offset + extract.width)
+    text = letters.tobytes()
+    spans = pairwise(offsets.tolist())
+    for packet, ordinal, (start, end) in zip(found.packet.tolist(), found.layer.tolist(), spans, strict=True):
+        layer = frames[packet].get((owner, ordinal))
+        if layer is not None:
+            layer.items.append((known, text[start:end].decode(errors="replace"), place))
 
 
 def _empty_layers(batch: Batch) -> list[dict[tuple[str, int], Layer]]:

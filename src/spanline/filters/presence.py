@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spanline import fields
-from spanline._decode import Paths
-from spanline.batch import Batch
+from spanline.batch import Batch, Stacks
 from spanline.fields import Kind
+from spanline.fields.headers import VERSIONS
 from spanline.filters import tree
 from spanline.filters.values import Mask, in_layers, rows_with
 
@@ -34,7 +33,8 @@ def _in_stack(field: fields.Field, batch: Batch, rows: Mask | None) -> Mask:
     if field.name == "frame":
         return np.ones(len(batch), np.bool_) if rows is None else rows.copy()
     path, application = batch.packets["path"], batch.packets["application"]
-    found = _has(batch.paths, path, (field.name,)) | _has(batch.applications, application, (field.name,))
+    names = field.name, VERSIONS.get(field.name, field.name)
+    found = _has(batch.paths, path, names) | _has(batch.applications, application, names)
     # Headers that ICMP quotes are in no stack.
     quoting = ~found & _has(batch.paths, path, _QUOTING)
     if rows is not None:
@@ -45,9 +45,7 @@ def _in_stack(field: fields.Field, batch: Batch, rows: Mask | None) -> Mask:
     return found
 
 
-def _has(
-    stacks: Paths | Sequence[tuple[str, ...]], numbers: npt.NDArray[np.integer[Any]], names: tuple[str, ...]
-) -> Mask:
+def _has(stacks: Stacks, numbers: npt.NDArray[np.integer[Any]], names: tuple[str, ...]) -> Mask:
     """Whether the stack of each of `numbers` has one of `names`."""
     distinct = np.flatnonzero(np.bincount(numbers))
     known = np.zeros(int(distinct[-1]) + 1 if len(distinct) else 1, np.bool_)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -131,6 +132,11 @@ class Compiler:
 
 def compile_set(protocols: Iterable[Application]) -> _applications.ApplicationSet:
     """The tables of `protocols`. Raises ValueError when two claim one port, or one is inside what does not exist."""
+    return _applications.ApplicationSet(*compile_tables(protocols))
+
+
+def compile_tables(protocols: Iterable[Application]) -> tuple[Any, ...]:
+    """What ApplicationSet takes, in its order. Raises ValueError as compile_set() does."""
     protocols = tuple(protocols)
     compiler = Compiler()
     names = (*NAMES, *(protocol.name for protocol in protocols))
@@ -156,7 +162,7 @@ def compile_set(protocols: Iterable[Application]) -> _applications.ApplicationSe
         if protocol.answer is not None:
             inner.append((Inside(protocol.name, 0, protocol.answer), ""))
         if protocol.data is not None:
-            inner.append((Inside(protocol.name, 0, protocol.data), "data"))
+            inner.append((Inside(protocol.name, protocol.data_at, protocol.data), "data"))
         row["first_carried"], row["carried_count"] = len(carried), len(inner)
         for rule, name in inner:
             at = rule.at if isinstance(rule.at, Expression) else Constant(rule.at)
@@ -180,7 +186,7 @@ def compile_set(protocols: Iterable[Application]) -> _applications.ApplicationSe
             ("llc_services", 256), ("snap_protocols", 65536),
         )
     }  # fmt: skip
-    return _applications.ApplicationSet(
+    return (
         names,
         *compiler.tables(),
         rows.view(np.uint8),

@@ -12,13 +12,13 @@ from spanline.protocols.language import (
     starts_any_case,
 )
 
-_METHODS = (
+METHODS = (
     b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"OPTIONS ", b"CONNECT ", b"TRACE ", b"PATCH ", b"PROPFIND ",
     b"NOTIFY ", b"M-SEARCH ", b"SUBSCRIBE ", b"UNSUBSCRIBE ", b"REPORT ", b"MKCOL ", b"COPY ", b"MOVE ", b"LOCK ",
     b"UNLOCK ", b"PROPPATCH ", b"SEARCH ", b"BPROPFIND ", b"RPC_IN_DATA ", b"RPC_OUT_DATA ", b"SOURCE ", b"POLL ",
     b"BCOPY ", b"BMOVE ", b"BDELETE ", b"BPROPPATCH ", b"LABEL ", b"MERGE ", b"CCM_POST ",
 )  # fmt: skip
-_BEGINS = one_of(b"HTTP/", *_METHODS)
+_BEGINS = one_of(b"HTTP/", *METHODS)
 _BODY = find(b"\r\n\r\n") + 4
 
 
@@ -47,7 +47,8 @@ PROTOCOLS = (
         framing="http",
         length=_BEGINS,
         wraps=starts(b"CONNECT "),
-        data=~_BEGINS | (captured > _BODY),
+        data=~_BEGINS | ((_BODY > 3) & (captured > _BODY)),
+        data_at=_BEGINS * _BODY,
         becomes=(
             ("websocket", _SWITCHES & starts_any_case(b"websocket", header(b"upgrade"))),
             ("http2", _SWITCHES & starts_any_case(b"h2c", header(b"upgrade"))),

@@ -243,6 +243,7 @@ class Application:
     announces   conversations that its messages tell of: "sdp" RTP and RTCP · "transport" the same, also in the words of
                 RTSP · "ftp" FTP's data connections · "itself" the port that it came from
     data        when what it carries is shown as data, if nothing better is known of it
+    data_at     where that begins
     foreign     patterns (regular expressions over the first bytes that one side sends) by which it is found on ports
                 where tshark does not expect it
     """
@@ -269,4 +270,5 @@ class Application:
     answer: Expression | None = None
     announces: Announcement = ""
     data: Expression | None = None
+    data_at: Expression | int = 0
     foreign: tuple[bytes, ...] = field(default=())

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spanline import _decode
 from spanline.arrow import fixed_binary, labels, table_of
-from spanline.batch import PROTOCOLS, Batch
+from spanline.batch import PROTOCOLS, Batch, Stacks
 from spanline.schema import NO_TUNNEL_ID, NO_VLAN, PACKET, VERDICTS, Column
 
 TCP, TCP_HEADER = 6, 20
@@ -78,7 +75,7 @@ def _octets(values: npt.NDArray[np.uint8], missing: npt.NDArray[np.bool_] | None
     return octets if missing is None else pc.if_else(pa.array(missing), None, octets)
 
 
-def _stacks(stacks: _decode.Paths | Sequence[tuple[str, ...]], numbers: npt.NDArray[np.uint16]) -> pa.Array:
+def _stacks(stacks: Stacks, numbers: npt.NDArray[np.uint16]) -> pa.Array:
     distinct, which = np.unique(numbers, return_inverse=True)
     texts = pa.array([":".join(stacks[int(number)]) for number in distinct], pa.string())
     return texts.take(pa.array(which))

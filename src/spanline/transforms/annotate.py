@@ -53,12 +53,10 @@ class Annotate:
     reorder frames.
 
     feed() gives the batch it got, with its `streams` and `other_streams`, and with `analysis` when `details` are
-    wanted; `steps` are its two halves.
-
-    Numbers and analysis are those of Wireshark 4.0 reading the same capture once, with default preferences: a
-    stream is what two ends (address and port) say to one another, whatever the tunnel, the VLAN or the time, until a
-    SYN comes with another initial sequence number. What is said of a frame depends only on those before it, and not on
-    how frames are cut into batches.
+    wanted. `steps` are its two halves. Numbers and analysis are those of Wireshark 4.0 reading the same capture once,
+    with default preferences: a stream is what two ends (address and port) say to one another, whatever the tunnel, the
+    VLAN or the time, until a SYN comes with another initial sequence number. What is said of a frame depends only on
+    those before it, and not on how frames are cut into batches.
 
     A packet's `application` says what Wireshark finds behind its transport header: a message that TCP splits is the
     segment's that completes it.
