@@ -95,12 +95,14 @@ def text(results: dict[str, Result], load: Sequence[float]) -> str:
     commands = [(pair.name, *(f"`{_shown(tool)}`" for tool in (pair.ours, pair.theirs))) for pair in PAIRS]
     parts = (
         "# Views and fields, beside tshark\n",
-        f"{whole.traffic.packets:,} packets of an internet mix, {whole.size / 1e6:.0f} MB. Whole processes on {len(CORES)} cores, wall-clock: the median of {ROUNDS} runs, one "
+        f"{whole.traffic.packets:,} packets of an internet mix, {whole.size / 1e6:.0f} MB. "
+        f"Whole processes on {len(CORES)} cores, wall-clock: the median of {ROUNDS} runs, one "
         "of what takes long. Written by `make compare-views`.\n",
         _table(heads, rows(results)),
         together,
         _table(("what", "command", "tshark"), commands),
-        f"{platform.system()} {platform.release()} on {platform.machine()}, Python {platform.python_version()}. Load average of one minute: {load[0]:.2f} before, {load[1]:.2f} after.\n",
+        f"{platform.system()} {platform.release()} on {platform.machine()}, Python {platform.python_version()}. "
+        f"Load average of one minute: {load[0]:.2f} before, {load[1]:.2f} after.\n",
     )
     return "\n".join(part for part in parts if part)
 
