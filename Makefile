@@ -6,6 +6,7 @@
 # make instructions-accept  what they take today is what is expected from now on
 # make bench     the benchmarks
 # make compare   spanline beside other programs: writes benchmarks/RESULTS.md; a small look with COMPARE_ARGS=--quick
+# make compare-views  views and fields beside tshark: writes benchmarks/VIEWS.md; VIEWS_ARGS="--packets 100000" is a small look
 # make clean     away with everything that make made
 
 PYTHON ?= python3
@@ -22,7 +23,7 @@ C_FLAGS := -std=c11 -Wall -Wextra -Wconversion -Werror -Iext -fsyntax-only -x c
 BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 WHEEL = $$(ls build/wheel/spanline-*.whl)
 
-.PHONY: demo test lint types headers pytest sanitize fuzz fuzz-short instructions instructions-accept bench compare clean
+.PHONY: demo test lint types headers pytest sanitize fuzz fuzz-short instructions instructions-accept bench compare compare-views clean
 .DELETE_ON_ERROR:
 
 test: lint types headers pytest fuzz-short instructions
@@ -156,6 +157,9 @@ bench: $(VENV)/dev.stamp
 
 compare: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/compare.py $(COMPARE_ARGS)
+
+compare-views: $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/views.py $(VIEWS_ARGS)
 
 clean:
 	rm -rf $(VENV) build dist ext/*.c src/*.egg-info src/spanline/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
