@@ -81,6 +81,7 @@ OTHER_FIELDS: dict[str, tuple[tuple[str, ...], str]] = {
         BOGUS_LENGTH,
     ),
     "malformed/bro__bro__ipv4-truncated-broken-header.pcap": (("ip.dsfield", "ip.len"), BOGUS_LENGTH),
+    "malformed/nDPI__nDPI__kerberos_fuzz.pcapng": (("tcp.seq_raw",), "a TCP header that says it has 8 bytes"),
     "ip/v6ext__PcapFlowLab__25_vxlan_outer_ipv6_fragmentation.pcap": (
         ("vxlan",),
         "an atomic fragment with a UDP length beyond its end; tshark reads on, spanline stops there",

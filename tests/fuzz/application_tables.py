@@ -16,7 +16,7 @@ from spanline.protocols.compiling import APPLICATION, INSTRUCTION, compile_table
 
 
 def _row(values: Iterable[Any]) -> str:
-    return "{" + ", ".join(f"{int(value)}U" for value in values) + "}"
+    return "{" + ", ".join(_row(value) if isinstance(value, list) else f"{int(value)}U" for value in values) + "}"
 
 
 def _rows(kind: str, name: str, rows: Iterable[Iterable[Any]]) -> str:
@@ -32,6 +32,11 @@ def _numbers(name: str, table: npt.NDArray[np.uint8]) -> str:
     return _rows("number_name", name, [(0, table[0]), *((n, table[n]) for n in np.flatnonzero(table))])
 
 
+def _heuristics(table: npt.NDArray[np.uint32]) -> list[list[Any]]:
+    """(program, name, set of first bytes)."""
+    return [[*row[:2], row[2:]] for row in table.tolist()]
+
+
 def header(tables: tuple[Any, ...]) -> str:
     """The text of application_tables.h; `tables` as compile_tables() gives them."""
     names, code, texts, text_ends, sets, rows, carried, heuristics, ports, ip, ether, llc, snap, announced = tables
@@ -44,8 +49,8 @@ def header(tables: tuple[Any, ...]) -> str:
             _array("uint64_t", "table_sets", sets),
             _rows("application", "table_applications", rows.view(APPLICATION).tolist()),
             _rows("carried_rule", "table_carried", carried.tolist()),
-            _rows("heuristic", "table_tcp_heuristics", heuristics[0].tolist()),
-            _rows("heuristic", "table_udp_heuristics", heuristics[1].tolist()),
+            _rows("heuristic", "table_tcp_heuristics", _heuristics(heuristics[0])),
+            _rows("heuristic", "table_udp_heuristics", _heuristics(heuristics[1])),
             _numbers("table_tcp_ports", ports[0]),
             _numbers("table_udp_ports", ports[1]),
             _numbers("table_ip_protocols", ip),

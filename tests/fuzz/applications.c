@@ -146,7 +146,9 @@ static void make_tables(own_tables *own, bytes_view programs, bytes_view protoco
     own->heuristics = room(MOST_RULES, sizeof *own->heuristics);
     for (uint32_t n = 0; n < MOST_RULES; n++) {
         own->carried[n] = (carried_rule){next_of(&s), next_of(&s), next_of(&s) % set->count};
-        own->heuristics[n] = (heuristic){next_of(&s), next_of(&s) % set->count};
+        const uint32_t when = next_of(&s), name = next_of(&s) % set->count;
+        own->heuristics[n] = (heuristic){.when = when, .application = name};
+        memset(own->heuristics[n].first_bytes, n % 2 ? 0xFF : 0x5A, sizeof own->heuristics[n].first_bytes);
     }
     for (uint32_t n = 0; n < 16; n++) {
         numbers[n] = (uint8_t)(next_of(&s) % set->count);
