@@ -13,6 +13,7 @@ import re
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from traffic import generate
@@ -300,12 +301,11 @@ def message_lists() -> Iterator[bytes]:
         yield frame_list((1, record) for record in records(message.frames()))
         if message.transport == "tcp":
             for most in (len(message.octets) // 2 + 1, 11):
-                ends = {"port": message.port, "client_port": message.client_port}
+                segment = partial(message_packet, "tcp", port=message.port, client_port=message.client_port)
                 parts = [
-                    message_packet("tcp", message.octets[at : at + most], seq=1 + at, **ends)
-                    for at in range(0, len(message.octets), most)
+                    segment(message.octets[at : at + most], seq=1 + at) for at in range(0, len(message.octets), most)
                 ]
-                last = message_packet("tcp", b"", seq=1 + len(message.octets), flags="FA", **ends)
+                last = segment(b"", seq=1 + len(message.octets), flags="FA")
                 yield frame_list((1, record) for record in records([*parts, last]))
 
 
