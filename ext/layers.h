@@ -28,8 +28,8 @@ ALWAYS_INLINE int list_plain(frame *f, const plain_paths *plain, const packet_ro
     const uint32_t network = row->frame_offset + 14, transport = row->payload_offset - row->transport_length;
     const uint32_t captured = row->frame_offset + row->captured_length, end = row->payload_offset + row->payload_length;
     /* A stack that found no room among the paths is told by its first layers only. */
-    if (UNLIKELY(path == 0 || row->path != path || row->tunnel_count != 0 || row->verdict != VERDICT_OK || row->payload_buffer != 0 ||
-                 row->payload_offset > captured || transport < network + 20)) {
+    if (UNLIKELY(path == 0 || row->path != path || row->tunnel_count != 0 || row->verdict != VERDICT_OK ||
+                 row->payload_buffer != 0 || row->payload_offset > captured || transport < network + 20)) {
         return 0;
     }
     cursor ip = {f->c.data, network, captured};
