@@ -34,7 +34,7 @@ else:
 
 NG = Pcapng()
 MIB = 1 << 20
-MOST_MEMORY = 212 * MIB
+MOST_MEMORY = 200 * MIB
 """Of a process, Python and its libraries included, which alone take some 80 MiB."""
 MOST_SECONDS = 30
 FREE_BESIDES = 64 * MIB
