@@ -1,0 +1,196 @@
+"""A client, a server, the switch between them, and what the switch mirrors: as an OCI VTAP does, or a SPAN port.
+
+client 10.0.0.5 ── switch ── 10.0.1.2 server
+                      │
+                      ├── 10.0.1.3 target   VXLAN frames, taken by a VXLAN device
+                      ├── 10.0.1.4 deaf     VXLAN frames that nobody takes: answered by ICMP port unreachable
+                      └── probe             plain copies, as from a SPAN port
+"""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tests.lab.hosts import PATIENCE, Host, missing, wait_for
+
+CLIENT = "10.0.0.5"
+SERVER = "10.0.1.2"
+MIRROR_SOURCE = "10.0.1.254"
+TARGETS = {"target": "10.0.1.3", "deaf": "10.0.1.4"}
+VXLAN_PORT = 4789
+FIRST_VNI = 4096
+
+Direction = Literal["both", "client", "doubled"]
+Target = Literal["target", "deaf", "probe"]
+# Where the switch copies frames: egress of the server's port is what goes to the server.
+_HOOKS: dict[Direction, list[tuple[str, str]]] = {
+    "both": [("to-server", "egress"), ("to-server", "ingress")],
+    "client": [("to-server", "egress")],
+    "doubled": [(port, way) for port in ("to-client", "to-server") for way in ("egress", "ingress")],
+}
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A capture file, and the VXLAN network identifier of the mirror; None of a plain one."""
+
+    path: Path
+    vni: int | None
+
+
+class Lab:
+    """The machines of the lab, as a context. Needs root, and the programs that `missing` of this module names.
+
+    Nothing of it is outside its own namespaces. They end with the context, or with the process that made it.
+    """
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._mirrors = 0
+
+    def __enter__(self) -> Lab:
+        with ExitStack() as stack:
+            self.switch = stack.enter_context(_closing("switch"))
+            self.client = stack.enter_context(_closing("client"))
+            self.server = stack.enter_context(_closing("server"))
+            self.target = stack.enter_context(_closing("target"))
+            self.deaf = stack.enter_context(_closing("deaf"))
+            self._connect()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _connect(self) -> None:
+        self.switch.ip("link", "add", "bridge", "type", "bridge")
+        self.switch.ip("link", "set", "bridge", "up")
+        for host, address in ((self.client, CLIENT), (self.server, SERVER)):
+            port = f"to-{host.name}"
+            self._cable(port, host, "eth0")
+            self.switch.ip("link", "set", port, "master", "bridge")
+            self.switch.run("tc", "qdisc", "add", "dev", port, "clsact")
+            host.ip("address", "add", f"{address}/16", "dev", "eth0")
+        # Targets have cables of their own, so that no copy is ever seen, and copied, by the bridge.
+        for host in (self.target, self.deaf):
+            port = f"to-{host.name}"
+            self._cable(port, host, "eth0")
+            self.switch.ip("address", "add", MIRROR_SOURCE, "peer", TARGETS[host.name], "dev", port)
+            host.ip("address", "add", TARGETS[host.name], "peer", MIRROR_SOURCE, "dev", "eth0")
+        self._cable("to-probe", self.target, "probe")
+        self.target.ip("link", "add", "listener", "type", "vxlan", "id", "1", "dstport", str(VXLAN_PORT))
+        self.target.ip("link", "set", "listener", "up")
+        # Every frame without a listener is to be answered, not one in a second.
+        self.deaf.run("bash", "-c", "echo 0 >/proc/sys/net/ipv4/icmp_ratelimit")
+
+    def _cable(self, port: str, host: Host, interface: str) -> None:
+        # Room for the outer headers, as in a cloud's network.
+        self.switch.ip(
+            *("link", "add", port, "mtu", "9000", "type", "veth"),
+            *("peer", "name", interface, "netns", str(host.process), "mtu", "9000"),
+        )
+        self.switch.ip("link", "set", port, "up")
+        host.ip("link", "set", interface, "up")
+        if host.name in ("client", "server"):
+            host.ip("link", "set", interface, "mtu", "1500")
+
+    @contextmanager
+    def mirror(self, direction: Direction = "both", to: Target = "target") -> Generator[int | None, None, None]:
+        """Copies the server's frames, while the context lasts: by VXLAN, or plain to the probe.
+
+        direction  both ways; only what the client sends, as an ingress-only VTAP; or both ways, each frame twice,
+                   as when ports of both sides are mirrored
+        gives      the VXLAN network identifier; None to the probe
+        """
+        self._mirrors += 1
+        priority = str(self._mirrors)
+        vni = None if to == "probe" else FIRST_VNI + self._mirrors - 1
+        device = f"to-{to}" if vni is None else f"vxlan{vni}"
+        if vni is not None:
+            self.switch.ip(
+                *("link", "add", device, "type", "vxlan", "id", str(vni), "dstport", str(VXLAN_PORT)),
+                *("local", MIRROR_SOURCE, "remote", TARGETS[to], "nolearning"),
+            )
+            self.switch.ip("link", "set", device, "up")
+        for port, way in _HOOKS[direction]:
+            self.switch.run(
+                *("tc", "filter", "add", "dev", port, way, "prio", priority, "protocol", "all"),
+                *("u32", "match", "u32", "0", "0", "action", "mirred", "egress", "mirror", "dev", device, "continue"),
+            )
+        try:
+            yield vni
+        finally:
+            for port, way in _HOOKS[direction]:
+                self.switch.run("tc", "filter", "del", "dev", port, way, "prio", priority)
+            if vni is not None:
+                self.switch.ip("link", "del", device)
+
+    @contextmanager
+    def record(
+        self, path: Path, direction: Direction = "both", to: Target = "target"
+    ) -> Generator[Recording, None, None]:
+        """Mirrors, and writes to a capture file what comes to the target, while the context lasts. It is whole afterwards.
+
+        What comes to `deaf` is recorded on its cable, with what it answers.
+        """
+        with self.mirror(direction, to) as vni, _tcpdump(self, path, to, vni):
+            yield Recording(path, vni)
+            self._pass_a_marker(path)
+
+    def _pass_a_marker(self, path: Path) -> None:
+        """Sends a datagram after everything else, until the capture has it."""
+        marker = secrets.token_hex(16)
+
+        def arrived() -> bool:
+            self.client.run("bash", "-c", f"printf {marker} >/dev/udp/{SERVER}/9")
+            return marker.encode() in path.read_bytes()
+
+        wait_for(f"a marker in {path.name}", arrived)
+
+
+@contextmanager
+def _closing(name: str) -> Generator[Host, None, None]:
+    host = Host(name)
+    try:
+        yield host
+    finally:
+        host.close()
+
+
+@contextmanager
+def _tcpdump(lab: Lab, path: Path, to: Target, vni: int | None) -> Generator[None, None, None]:
+    host, interface = {
+        "target": (lab.target, "eth0"),
+        "deaf": (lab.switch, "to-deaf"),
+        "probe": (lab.target, "probe"),
+    }[to]
+    wanted = f"icmp or (udp port {VXLAN_PORT} and udp[12:4] >> 8 = {vni})" if vni is not None else "ip"
+    process = host.start(
+        *("tcpdump", "-i", interface, "-U", "--immediate-mode", "-B", "16384", "-s", "0", "-Z", "root"),
+        *("-w", path, wanted),
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    said = b""
+    while b"listening on" not in said:
+        line = process.stderr.readline()
+        assert line, f"tcpdump: {said.decode(errors='replace')}"
+        said += line
+    try:
+        yield
+    finally:
+        host.stop(process)
+        said = process.stderr.read()
+        process.stderr.close()
+        assert b"0 packets dropped by kernel" in said, f"tcpdump: {said.decode(errors='replace')}"
+
+
+def missing_tools() -> list[str]:
+    """The programs that the lab itself needs and this machine has not."""
+    return missing("unshare", "nsenter", "ip", "tc", "tcpdump", "bash")
