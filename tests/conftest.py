@@ -1,5 +1,6 @@
 """Fixtures and rules for every test: where the shared captures stand, and that CI skips nothing."""
 
+import fcntl
 import os
 from collections.abc import Generator
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 
 import spanline
 from tests.commands import cut_capture, whole_capture
+from tests.lab import recordings as recording
+from tests.lab.recordings import Recordings
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -48,6 +51,23 @@ def capture(tmp_path: Path) -> Path:
 def cut(tmp_path: Path) -> Path:
     """The same, cut in the middle of its last record."""
     return cut_capture(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
+    """What the lab recorded: once for all tests, whichever process needs it first. Skips where there can be no lab."""
+    if reason := recording.missing():
+        pytest.skip(reason)
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / "lab"
+    with (shared / "lab.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            unfinished = tmp_path_factory.mktemp("lab")
+            recording.record(unfinished)
+            unfinished.rename(folder)
+    return recording.load(folder)
 
 
 def pytest_report_header() -> str:

@@ -1,6 +1,6 @@
-"""Logs in by IMAP's LOGIN and POP3's USER and PASS, once each: python mail_client.py, with [SERVER, NAME, PASSWORD] as input
+"""Logs in by IMAP's LOGIN and POP3's USER and PASS, once each, which the curl of Debian 12 cannot.
 
-The curl of Debian 12 knows neither.
+Its input is [SERVER, NAME, PASSWORD], in JSON.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tests.lab.hosts import PATIENCE, Host, missing, wait_for
+from tests.lab.hosts import Host, missing, wait_for
 
 CLIENT = "10.0.0.5"
 SERVER = "10.0.1.2"
@@ -135,7 +135,7 @@ class Lab:
     def record(
         self, path: Path, direction: Direction = "both", to: Target = "target"
     ) -> Generator[Recording, None, None]:
-        """Mirrors, and writes to a capture file what comes to the target, while the context lasts. It is whole afterwards.
+        """Mirrors, while the context lasts, and writes what comes to the target to a capture file, whole afterwards.
 
         What comes to `deaf` is recorded on its cable, with what it answers.
         """
@@ -193,4 +193,4 @@ def _tcpdump(lab: Lab, path: Path, to: Target, vni: int | None) -> Generator[Non
 
 def missing_tools() -> list[str]:
     """The programs that the lab itself needs and this machine has not."""
-    return missing("unshare", "nsenter", "ip", "tc", "tcpdump", "bash")
+    return missing("unshare", "nsenter", "hostname", "ip", "tc", "tcpdump", "bash")

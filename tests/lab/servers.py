@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import secrets
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote_plus
 
 from tests.lab.hosts import Host, missing, wait_for
 from tests.lab.network import CLIENT, SERVER
@@ -27,8 +29,8 @@ class Account:
     """`password` is right, `wrong` is refused."""
 
     name: str
-    password: str
-    wrong: str
+    password: str = field(repr=False)
+    wrong: str = field(repr=False)
 
 
 def _account(name: str, awkward: str = _AWKWARD) -> Account:
@@ -37,7 +39,7 @@ def _account(name: str, awkward: str = _AWKWARD) -> Account:
 
 def missing_servers() -> list[str]:
     """The servers that this machine has not."""
-    return missing(*PROGRAMS)
+    return [*missing(*PROGRAMS), *(["aiosmtpd (of PyPI)"] if find_spec("aiosmtpd") is None else [])]
 
 
 def start(host: Host) -> dict[str, Account]:
@@ -47,9 +49,18 @@ def start(host: Host) -> dict[str, Account]:
     return {server.__name__: server(host) for server in every}
 
 
-def _listening(host: Host, *ports: int, transport: str = "tcp") -> None:
-    for port in ports:
-        wait_for(f"a server at {transport} port {port}", lambda port=port: host.listens(transport, port))
+def _serve(host: Host, *command: str | Path, ports: tuple[int, ...], transport: str = "tcp") -> None:
+    """Starts a server and waits until it listens. Raises OSError with what it said, when it ended instead."""
+    with host.path(f"/run/{Path(command[0]).name}.log").open("w+b") as log:
+        process = host.start(*command, stdout=log, stderr=log)
+        for port in ports:
+            wait_for(
+                f"{command[0]} at {transport} port {port}",
+                lambda port=port: process.poll() is not None or host.listens(transport, port),  # type: ignore[misc]
+            )
+        if process.poll() is not None:
+            log.seek(0)
+            raise OSError(f"{command[0]} ended with {process.returncode}: {log.read().decode(errors='replace')}")
 
 
 def _unix_user(host: Host, name: str) -> Account:
@@ -64,8 +75,7 @@ def telnet(host: Host) -> Account:
     account = _unix_user(host, "marie")
     lines = [f"{port} stream tcp nowait root /usr/sbin/telnetd telnetd\n" for port in (23, 2323)]
     host.write(f"{_FOLDER}/inetd", "".join(lines))
-    host.start("inetutils-inetd", "-d", f"{_FOLDER}/inetd")
-    _listening(host, 23, 2323)
+    _serve(host, "inetutils-inetd", "-d", f"{_FOLDER}/inetd", ports=(23, 2323))
     return account
 
 
@@ -78,8 +88,7 @@ def ftp(host: Host) -> Account:
     }
     host.path("/run/vsftpd/empty").mkdir(parents=True)
     host.write(f"{_FOLDER}/vsftpd", "".join(f"{key}={value}\n" for key, value in options.items()))
-    host.start("vsftpd", f"{_FOLDER}/vsftpd")
-    _listening(host, 21)
+    _serve(host, "vsftpd", f"{_FOLDER}/vsftpd", ports=(21,))
     return _unix_user(host, "paul")
 
 
@@ -117,16 +126,14 @@ def mail(host: Host) -> Account:
     )
     host.path("/run/mail").mkdir()
     host.path("/run/mail").chmod(0o777)
-    host.start("dovecot", "-F", "-c", f"{_FOLDER}/dovecot")
-    _listening(host, 143, 110)
+    _serve(host, "dovecot", "-F", "-c", f"{_FOLDER}/dovecot", ports=(143, 110))
     return account
 
 
 def smtp(host: Host) -> Account:
     account = _account("anna@lab.example")
     host.write(f"{_FOLDER}/smtp", json.dumps([account.name, account.password]))
-    host.start(sys.executable, Path(__file__).parent / "smtp_server.py", SERVER, f"{_FOLDER}/smtp")
-    _listening(host, 25)
+    _serve(host, sys.executable, Path(__file__).parent / "smtp_server.py", SERVER, f"{_FOLDER}/smtp", ports=(25,))
     return account
 
 
@@ -134,6 +141,7 @@ def web(host: Host) -> Account:
     """Pages behind Basic and Digest, and a login form; ports 80 and 8081."""
     account = _account("otto")
     host.write(f"{_FOLDER}/web-accounts", f"{account.name}:{account.password}\n")
+    host.write(f"{_FOLDER}/form", f"password={quote_plus(account.password)}")
     for page in ("basic/index.html", "digest/index.html"):
         host.write(f"/run/web/{page}", "<p>Welcome.</p>\n")
     host.write(
@@ -164,8 +172,7 @@ def web(host: Host) -> Account:
         )
         """,
     )
-    host.start("lighttpd", "-D", "-f", f"{_FOLDER}/lighttpd")
-    _listening(host, 80, 8081)
+    _serve(host, "lighttpd", "-D", "-f", f"{_FOLDER}/lighttpd", ports=(80, 8081))
     return account
 
 
@@ -177,8 +184,7 @@ def ldap(host: Host) -> Account:
         "modulepath /usr/lib/ldap\nmoduleload back_mdb\ninclude /etc/ldap/schema/core.schema\n"
         f'database mdb\nsuffix "dc=lab"\ndirectory /run/ldap\nrootdn "{account.name}"\nrootpw "{account.password}"\n',
     )
-    host.start("slapd", "-d", "0", "-f", f"{_FOLDER}/slapd", "-h", f"ldap://{SERVER}/")
-    _listening(host, 389)
+    _serve(host, "slapd", "-d", "0", "-f", f"{_FOLDER}/slapd", "-h", f"ldap://{SERVER}/", ports=(389,))
     return account
 
 
@@ -186,18 +192,16 @@ def snmp(host: Host) -> Account:
     """A community: an account without a name."""
     account = _account("", awkward="-")
     host.write(f"{_FOLDER}/snmpd", f"rocommunity {account.password}\n")
-    host.start("snmpd", "-f", "-Lo", "-C", "-c", f"{_FOLDER}/snmpd", f"udp:{SERVER}:161")
-    _listening(host, 161, transport="udp")
+    command = ("snmpd", "-f", "-Lo", "-C", "-c", f"{_FOLDER}/snmpd", f"udp:{SERVER}:161")
+    _serve(host, *command, ports=(161,), transport="udp")
     return account
 
 
 def redis(host: Host) -> Account:
     account = _account("lager", awkward="+/%&")
-    host.write(
-        f"{_FOLDER}/redis", f'bind {SERVER}\nsave ""\ndir /run\nuser {account.name} on >{account.password} +@all ~*\n'
-    )
-    host.start("redis-server", f"{_FOLDER}/redis", "--user", "default", "off")
-    _listening(host, 6379)
+    user = f"user {account.name} on >{account.password} +@all ~*"
+    host.write(f"{_FOLDER}/redis", f'bind {SERVER}\nsave ""\ndir /run\nuser default off\n{user}\n')
+    _serve(host, "redis-server", f"{_FOLDER}/redis", ports=(6379,))
     return account
 
 
@@ -205,8 +209,8 @@ def ssh(host: Host) -> Account:
     account = _unix_user(host, "nora")
     host.path("/run/sshd").mkdir()
     host.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{_FOLDER}/ssh")
-    host.start("/usr/sbin/sshd", "-D", "-f", "/dev/null", "-h", f"{_FOLDER}/ssh", "-o", f"ListenAddress={SERVER}")
-    _listening(host, 22)
+    command = ("/usr/sbin/sshd", "-D", "-f", "/dev/null", "-h", f"{_FOLDER}/ssh", "-o", f"ListenAddress={SERVER}")
+    _serve(host, *command, ports=(22,))
     return account
 
 
@@ -217,14 +221,14 @@ def tls(host: Host) -> Account:
         *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
         *("-subj", "/CN=server", "-days", "2", "-keyout", key, "-out", certificate),
     )
-    host.start("openssl", "s_server", "-accept", f"{SERVER}:443", "-www", "-key", key, "-cert", certificate)
-    _listening(host, 443)
+    command = ("openssl", "s_server", "-accept", f"{SERVER}:443", "-www", "-key", key, "-cert", certificate)
+    _serve(host, *command, ports=(443,))
     return _account("otto")
 
 
 def syslog(host: Host) -> Account:
     """Takes datagrams; nobody has an account."""
     host.write(f"{_FOLDER}/syslog", "*.* /run/messages\n")
-    host.start("syslogd", "--no-detach", "--no-klog", "--no-unixaf", "--inet", "-f", f"{_FOLDER}/syslog")
-    _listening(host, 514, transport="udp")
+    command = ("syslogd", "--no-detach", "--no-klog", "--no-unixaf", "--inet", "-f", f"{_FOLDER}/syslog")
+    _serve(host, *command, ports=(514,), transport="udp")
     return Account("", "", "")

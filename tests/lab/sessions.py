@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.lab.hosts import Host, missing
@@ -30,7 +30,7 @@ class Attempt:
     protocol: str
     server_port: int
     account: str
-    secret: str | None
+    secret: str | None = field(repr=False)
     outcome: str
     scheme: str = ""
 
@@ -45,7 +45,7 @@ class Sessions:
 
     attempts: list[Attempt]
     commands: dict[int, list[str]]
-    secrets: list[str]
+    secrets: list[str] = field(repr=False)
 
     def as_json(self) -> dict[str, object]:
         return asdict(self)
@@ -212,18 +212,8 @@ def syslog(client: Host, account: Account) -> list[Attempt]:
 
 def hold(lab: Lab, accounts: dict[str, Account]) -> Sessions:
     """Holds every session, all at once. Raises what any of them raises."""
-    others: tuple[Callable[[Host, Account], list[Attempt]], ...] = (
-        ftp,
-        mail,
-        smtp,
-        web,
-        ldap,
-        snmp,
-        redis,
-        ssh,
-        tls,
-        syslog,
-    )
+    others: list[Callable[[Host, Account], list[Attempt]]]
+    others = [ftp, mail, smtp, web, ldap, snmp, redis, ssh, tls, syslog]
     with ThreadPoolExecutor() as pool:
         typed = {port: pool.submit(telnet, lab.client, accounts["telnet"], port) for port in (23, 2323)}
         sent = [pool.submit(session, lab.client, accounts[session.__name__]) for session in others]
