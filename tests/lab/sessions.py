@@ -170,9 +170,9 @@ def ldap(client: Host, account: Account) -> list[Attempt]:
 
 def snmp(client: Host, account: Account) -> list[Attempt]:
     """Nobody answers a wrong community."""
-    query = ("-m", "", "-t", "2", "-r", "0", SERVER, ".1.3.6.1.2.1.1.5.0")
-    client.run("snmpget", "-v", "2c", "-c", account.wrong, *query, codes=(1,))
-    client.run("snmpget", "-v", "1", "-c", account.password, *query)
+    query = ("-m", "", "-r", "0", SERVER, ".1.3.6.1.2.1.1.5.0")
+    client.run("snmpget", "-v", "2c", "-c", account.wrong, "-t", "1", *query, codes=(1,))
+    client.run("snmpget", "-v", "1", "-c", account.password, "-t", "30", *query)
     return [
         Attempt("snmp", 161, "", account.wrong, "unknown"),
         Attempt("snmp", 161, "", account.password, "accepted"),
