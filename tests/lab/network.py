@@ -98,7 +98,8 @@ class Lab:
         self.switch.ip("link", "set", port, "up")
         host.ip("link", "set", interface, "up")
         if host.name in ("client", "server"):
-            host.ip("link", "set", interface, "mtu", "1500")
+            # Frames as a wire has them: segments are cut before the switch, not by a network card behind it.
+            host.ip("link", "set", interface, "mtu", "1500", "gso_max_segs", "1")
 
     @contextmanager
     def mirror(self, direction: Direction = "both", to: Target = "target") -> Generator[int | None, None, None]:
@@ -172,7 +173,8 @@ def _tcpdump(lab: Lab, path: Path, to: Target, vni: int | None) -> Generator[Non
     }[to]
     wanted = f"icmp or (udp port {VXLAN_PORT} and udp[12:4] >> 8 = {vni})" if vni is not None else "ip"
     process = host.start(
-        *("tcpdump", "-i", interface, "-U", "--immediate-mode", "-B", "16384", "-s", "0", "-Z", "root"),
+        # The kernel keeps room for a whole frame of this length, each; so there is room for more than a thousand.
+        *("tcpdump", "-i", interface, "-U", "--immediate-mode", "-B", "16384", "-s", "9216", "-Z", "root"),
         *("-w", path, wanted),
         stderr=subprocess.PIPE,
     )

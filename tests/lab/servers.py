@@ -72,6 +72,8 @@ def _unix_user(host: Host, name: str) -> Account:
 
 def telnet(host: Host) -> Account:
     """telnetd on ports 23 and 2323."""
+    # In the C locale, bash takes letters beyond ASCII for keys with Meta.
+    host.write("/etc/default/locale", "LANG=C.UTF-8\n")
     account = _unix_user(host, "marie")
     lines = [f"{port} stream tcp nowait root /usr/sbin/telnetd telnetd\n" for port in (23, 2323)]
     host.write(f"{_FOLDER}/inetd", "".join(lines))

@@ -157,7 +157,12 @@ def web(client: Host, account: Account) -> list[Attempt]:
                 *("--data-urlencode", f"user={account.name}"),
                 *("--data-urlencode", f"password={account.wrong if wrong else account.password}"),
             )
-        found += _both("http", port, account, "Basic") + _both("http", port, account, "form")
+        found += _both("http", port, account, "Basic")
+        # The right one is answered by a redirection, as wrong ones are elsewhere.
+        found += [
+            Attempt("http", port, account.name, account.wrong, "refused", "form"),
+            Attempt("http", port, account.name, account.password, "unknown", "form"),
+        ]
         found += _challenges("http", port, account, "Digest")
     return found
 
@@ -183,7 +188,7 @@ def redis(client: Host, account: Account) -> list[Attempt]:
     for secret in (account.wrong, account.password):
         # A refusal is told on the screen, not by the exit code.
         client.run("redis-cli", "-h", SERVER, "--user", account.name, "--pass", secret, "--no-auth-warning", "ping")
-    return _both("redis", 6379, account, "AUTH")
+    return _both("resp", 6379, account, "AUTH")
 
 
 def ssh(client: Host, account: Account) -> list[Attempt]:
