@@ -81,8 +81,8 @@ def test_servers_accept_and_refuse(recordings: Recordings, keep: str, count: int
 
 
 @pytest.mark.parametrize("port", [23, 2323])
-def test_each_key_of_a_password_is_a_packet(recordings: Recordings, port: int) -> None:
-    """Some may share one on a busy machine."""
+def test_keys_come_one_by_one(recordings: Recordings, port: int) -> None:
+    """On a busy machine some of those that are not echoed may share a packet."""
     (wrong,) = (
         one.secret for one in recordings.sessions.attempts if one.server_port == port and one.outcome == "refused"
     )
