@@ -146,7 +146,8 @@ def test_what_is_old_is_removed() -> None:
 
 def found(database: hyperscan.Database, text: bytes) -> list[int]:
     numbers: list[int] = []
-    database.scan(text, match_event_handler=lambda number, *_: numbers.append(number))
+    scratch = hyperscan.Scratch(database)
+    database.scan(text, match_event_handler=lambda number, *_: numbers.append(number), scratch=scratch)
     return numbers
 
 
