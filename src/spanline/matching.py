@@ -10,8 +10,8 @@ from spanline.keeping import kept
 
 
 def compiled(expressions: Sequence[bytes], flags: Sequence[int]) -> hyperscan.Database:
-    """A database for block mode of `expressions`, numbered in their order, with hyperscan's flags of each. scan() needs a
-    hyperscan.Scratch of the caller's: each thread has its own.
+    """A database for block mode of `expressions`, numbered in their order, with hyperscan's flags of each. scan() needs
+    a hyperscan.Scratch of the caller's: each thread has its own.
 
     Raises hyperscan.error for a pattern that hyperscan does not know.
     """
