@@ -98,6 +98,7 @@ cdef extern from "payloads.h" nogil:
         PAYLOADS_MANY_BLOCKS
         PAYLOAD_SLAB_RECORDS
         PAYLOAD_SLAB_BLOCKS
+        PAYLOAD_BLOCK_BYTES
         PAYLOAD_SYNS
 
 cdef extern from "payload_output.h" nogil:
@@ -201,9 +202,6 @@ cdef class Payloads:
         self.slab_limit = <uint32_t>min(max(memory // 4 // slab_bytes, 1), 0xFFFFFFFEU // PAYLOAD_SLAB_RECORDS)
         self.block_slab_limit = <uint32_t>min(
             (memory * 3 // 4 - PAYLOAD_SYNS * sizeof(payload_syn)) // block_bytes, 0xFFFFFFFEU // PAYLOAD_SLAB_BLOCKS)
-        # An eighth is for what comes between the time when conversations are given up and the next heads().
-        self.table.live_limit = <uint32_t>(self.slab_limit * <uint64_t>PAYLOAD_SLAB_RECORDS * 7 // 8)
-        self.table.block_limit = <uint32_t>(self.block_slab_limit * <uint64_t>PAYLOAD_SLAB_BLOCKS * 7 // 8)
         self.slabs = []
         self.block_slabs = []
         self.table.syns = <payload_syn *>calloc(PAYLOAD_SYNS, sizeof(payload_syn))
@@ -290,12 +288,22 @@ cdef class Payloads:
             payload_evict(&self.table, for_blocks, &view[0], age)
         return 0
 
+    cdef void _reserve(self, uint64_t packets, uint64_t octets):
+        """Conversations that are given up keep their memory until their heads were handed out: what a batch may bring is
+        to find room beside them."""
+        cdef uint64_t records = self.slab_limit * <uint64_t>PAYLOAD_SLAB_RECORDS
+        cdef uint64_t blocks = self.block_slab_limit * <uint64_t>PAYLOAD_SLAB_BLOCKS
+        cdef uint64_t wanted = octets // PAYLOAD_BLOCK_BYTES + packets
+        self.table.live_limit = <uint32_t>(records - min(max(packets, records // 8), records // 2))
+        self.table.block_limit = <uint32_t>(blocks - min(max(wanted, blocks // 8), blocks // 2))
+
     def update(self, const uint8_t[::1] packets, const uint64_t[::1] numbers, list buffers):
         """Takes in the rows of a batch: the bytes of its `packets`, its `numbers` and its `buffers`."""
         cdef payloads_work w
         cdef bytes_view views[MAX_BUFFERS]
         cdef const uint8_t[::1] buffer
         cdef int wants
+        cdef uint64_t octets = 0
         memset(&w, 0, sizeof(w))
         w.packet_count = <uint32_t>(packets.shape[0] // <Py_ssize_t>sizeof(packet_row))
         if numbers.shape[0] < w.packet_count:
@@ -312,6 +320,8 @@ cdef class Payloads:
             views[w.buffer_count].data = &buffer[0] if buffer.shape[0] else NULL
             views[w.buffer_count].length = <uint32_t>min(buffer.shape[0], 0xFFFFFFFF)
             w.buffer_count += 1
+            octets += views[w.buffer_count - 1].length
+        self._reserve(w.packet_count, octets)
         while True:
             with nogil:
                 wants = payloads_update(&self.table, &w)
