@@ -1,4 +1,4 @@
-"""Telnet sessions as pieces of their streams: what a server prints, what somebody types, and how the server echoes it."""
+"""Telnet sessions as pieces of their streams: what a server prints, what somebody types, and its echo."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ def prints(text: str | bytes) -> list[Said]:
 def types(text: str | bytes, *, enter: bytes = b"\r\0", answer: bytes = b"\r\n") -> list[Said]:
     """Somebody types a line, key by key, and the server echoes each key."""
     keys = text.encode() if isinstance(text, str) else text
-    said = [(who, keys[n : n + 1]) for n in range(len(keys)) for who in (CLIENT, SERVER)]
+    said: list[Said] = []
+    for n in range(len(keys)):
+        key = keys[n : n + 1]
+        said += [(CLIENT, key), (SERVER, b"\b \b" if key == b"\x7f" else key)]
     return [*said, (CLIENT, enter), (SERVER, answer)]
 
 

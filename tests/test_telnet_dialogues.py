@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from spanline.plaintext.model import Kind, Sender, Severity, Span
-from tests.craft_telnet import CLIENT, SERVER, Said, hides, prints, sends, tell_of, types
+from spanline.plaintext.model import Kind, Severity
+from tests.craft_telnet import CLIENT, Said, hides, prints, sends, tell_of, types
 
 ACCEPTED, REFUSED, UNKNOWN = "accepted", "refused", "unknown"
 WILL_ECHO = b"\xff\xfb\x01"
@@ -19,7 +19,8 @@ Logins = list[tuple[str, str | None, str]]
 DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
     "Debian": (
         [
-            prints("Debian GNU/Linux 12\r\nserver login: "), types("alice"), prints("Password: "), hides("opensesame"),
+            prints("Debian GNU/Linux 12\r\nserver login: "), types("alice"), prints("Password: "),
+            hides("opensesame"),
             prints("Linux server 6.1.0\r\nLast login: Mon Nov 20 10:00:00 UTC 2023 on pts/0\r\nalice@server:~$ "),
             types("ls /"), prints("bin  etc\r\nalice@server:~$ "), types("exit"), prints("logout\r\n"),
         ],
@@ -45,7 +46,8 @@ DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
     ),
     "OpenBSD, one field after another": (
         [
-            prints("\r\nOpenBSD/i386 (oof) (ttyp1)\r\n\r\nlogin: "), types("fake"), prints("Password:"), hides("user"),
+            prints("\r\nOpenBSD/i386 (oof) (ttyp1)\r\n\r\nlogin: "), types("fake"), prints("Password:"),
+            hides("user"),
             prints("Last login: Thu Dec  2 21:32:59 on ttyp1\r\n$ "), types("ls"),
         ],
         [("fake", "user", ACCEPTED)],
@@ -86,7 +88,8 @@ DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
         ["en"],
     ),
     "Cisco Nexus": (
-        [prints("nexus login: "), types("admin"), prints("Password: "), hides("x"), prints("Login incorrect\r\n\r\nnexus login: ")],
+        [prints("nexus login: "), types("admin"), prints("Password: "), hides("x"),
+         prints("Login incorrect\r\n\r\nnexus login: ")],
         [("admin", "x", REFUSED)],
         [],
     ),
@@ -103,7 +106,8 @@ DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
             prints("\r\nLogin authentication\r\n\r\n\r\nUsername:"), types("huawei"), prints("Password:"),
             hides("Admin@1"), prints("Error: Local authentication is rejected\r\n\r\nUsername:"), types("huawei"),
             prints("Password:"), hides("Admin@2"),
-            prints("Info: The max number of VTY users is 10, and the number\r\n      of current VTY users on line is 1.\r\n<Quidway>"),
+            prints("Info: The max number of VTY users is 10, and the number\r\n"
+                   "      of current VTY users on line is 1.\r\n<Quidway>"),
             types("super"), prints("Password:"), hides("sup"), prints("<Quidway>"), types("display version"),
         ],
         [("huawei", "Admin@1", REFUSED), ("huawei", "Admin@2", ACCEPTED), ("super", "sup", ACCEPTED)],
@@ -112,7 +116,8 @@ DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
     "H3C": (
         [
             prints("Login authentication\r\n\r\n\r\nUsername:"), types("h3c"), prints("Password:"), hides("h3c"),
-            prints("<H3C>"), types("system-view"), prints("System View: return to User View with Ctrl+Z.\r\n[H3C]"), types("quit"),
+            prints("<H3C>"), types("system-view"), prints("System View: return to User View with Ctrl+Z.\r\n[H3C]"),
+            types("quit"),
         ],
         [("h3c", "h3c", ACCEPTED)],
         ["system-view", "quit"],
@@ -120,7 +125,8 @@ DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
     "Windows": (
         [
             prints("Welcome to Microsoft Telnet Service \r\n\nlogin: "), types("CORP\\bob"), prints("password: "),
-            hides("Winter1"), prints("\n\r\n\rThe operation completed successfully.\r\n\n\rLogin Failed\n\r\n\rlogin: "),
+            hides("Winter1"),
+            prints("\n\r\n\rThe operation completed successfully.\r\n\n\rLogin Failed\n\r\n\rlogin: "),
             types("CORP\\bob"), prints("password: "), hides("Winter2"),
             prints("\r\n*===============================================================\r\nMicrosoft Telnet Server.\r\n"
                    "*===============================================================\r\nC:\\Users\\bob>"),
@@ -131,9 +137,12 @@ DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
     ),
     "MikroTik": (
         [
-            prints("MikroTik v6.49.6 (stable)\r\nLogin: "), types("admin"), prints("Password: "), hides("tik", shown=b"*"),
-            prints("Login failed, incorrect username or password\r\n\r\nLogin: "), types("admin"), prints("Password: "),
-            hides("tok", shown=b"*"), prints("\r\n  MMM      MMM\r\n\r\n[admin@MikroTik] > "), types("/ip address print"),
+            prints("MikroTik v6.49.6 (stable)\r\nLogin: "), types("admin"), prints("Password: "),
+            hides("tik", shown=b"*"),
+            prints("Login failed, incorrect username or password\r\n\r\nLogin: "), types("admin"),
+            prints("Password: "),
+            hides("tok", shown=b"*"), prints("\r\n  MMM      MMM\r\n\r\n[admin@MikroTik] > "),
+            types("/ip address print"),
         ],
         [("admin", "tik", REFUSED), ("admin", "tok", ACCEPTED)],
         ["/ip address print"],
@@ -149,13 +158,15 @@ DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
     "Zyxel, a password alone": (
         [
             prints("\r\nPassword: "), hides("1234", shown=b"*"),
-            prints("Bad Password!!!\r\nPassword: "), hides("4321", shown=b"*"), prints("\r\nras> "), types("sys version"),
+            prints("Bad Password!!!\r\nPassword: "), hides("4321", shown=b"*"), prints("\r\nras> "),
+            types("sys version"),
         ],
         [("", "1234", REFUSED), ("", "4321", ACCEPTED)],
         ["sys version"],
     ),
     "Fortinet": (
-        [prints("FGT60D login: "), types("admin"), prints("Password: "), hides("forti"), prints("Welcome !\r\n\r\nFGT60D # ")],
+        [prints("FGT60D login: "), types("admin"), prints("Password: "), hides("forti"),
+         prints("Welcome !\r\n\r\nFGT60D # ")],
         [("admin", "forti", ACCEPTED)],
         [],
     ),
@@ -169,12 +180,14 @@ DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
         [],
     ),
     "Alcatel": (
-        [prints("Username : "), types("Administrator"), prints("Password : "), hides("pw", shown=b"*"), prints("{Administrator}=>"), types("help")],
+        [prints("Username : "), types("Administrator"), prints("Password : "), hides("pw", shown=b"*"),
+         prints("{Administrator}=>"), types("help")],
         [("Administrator", "pw", ACCEPTED)],
         ["help"],
     ),
     "APC, a menu": (
-        [prints("User Name : "), types("apc"), prints("Password  : "), hides("apc", shown=b"*"), prints("1- Device Manager\r\n2- Network\r\nYour choice: ")],
+        [prints("User Name : "), types("apc"), prints("Password  : "), hides("apc", shown=b"*"),
+         prints("1- Device Manager\r\n2- Network\r\nYour choice: ")],
         [("apc", "apc", ACCEPTED)],
         [],
     ),
@@ -187,26 +200,30 @@ DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
         [],
     ),
     "VMS": (
-        [prints("\r\nUsername: "), types("SYSTEM"), prints("Password: "), hides("MANAGER"), prints("\r\nUser authorization failure\r\n")],
+        [prints("\r\nUsername: "), types("SYSTEM"), prints("Password: "), hides("MANAGER"),
+         prints("\r\nUser authorization failure\r\n")],
         [("SYSTEM", "MANAGER", REFUSED)],
         [],
     ),
     "Solaris, locked": (
-        [prints("SunOS 5.10\r\n\r\nlogin: "), types("oper"), prints("Password: "), hides("x"), prints("Account is locked, see the administrator\r\n")],
+        [prints("SunOS 5.10\r\n\r\nlogin: "), types("oper"), prints("Password: "), hides("x"),
+         prints("Account is locked, see the administrator\r\n")],
         [("oper", "x", REFUSED)],
         [],
     ),
     "German": (
         [
             prints("Benutzername: "), types("jürgen"), prints("Kennwort: "), hides("geheim"),
-            prints("Anmeldung fehlgeschlagen.\r\nBenutzername: "), types("jürgen"), prints("Passwort: "), hides("offen"),
+            prints("Anmeldung fehlgeschlagen.\r\nBenutzername: "), types("jürgen"), prints("Passwort: "),
+            hides("offen"),
             prints("Willkommen\r\nAuswahl: "),
         ],
         [("jürgen", "geheim", REFUSED), ("jürgen", "offen", ACCEPTED)],
         [],
     ),
     "French": (
-        [prints("Identifiant : "), types("marie"), prints("Mot de passe : "), hides("secret"), prints("Mot de passe incorrect\r\nIdentifiant : ")],
+        [prints("Identifiant : "), types("marie"), prints("Mot de passe : "), hides("secret"),
+         prints("Mot de passe incorrect\r\nIdentifiant : ")],
         [("marie", "secret", REFUSED)],
         [],
     ),
@@ -216,7 +233,8 @@ DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
         [],
     ),
     "Spanish in Latin-1": (
-        [prints("Usuario: "), types("pepe"), prints(b"Contrase\xf1a: "), hides(b"a\xf1o"), prints("Bienvenido\r\n> ")],
+        [prints("Usuario: "), types("pepe"), prints(b"Contrase\xf1a: "), hides(b"a\xf1o"),
+         prints("Bienvenido\r\n> ")],
         [("pepe", "a\ufffdo", ACCEPTED)],
         [],
     ),
@@ -231,23 +249,26 @@ DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
         [],
     ),
     "Chinese": (
-        [prints("请输入用户名:"), types("admin"), prints("请输入密码:"), hides("mima", shown=b"*"), prints("登录失败\r\n请输入用户名:")],
+        [prints("请输入用户名:"), types("admin"), prints("请输入密码:"), hides("mima", shown=b"*"),
+         prints("登录失败\r\n请输入用户名:")],
         [("admin", "mima", REFUSED)],
         [],
     ),
     "Japanese": (
-        [prints("ログイン: "), types("taro"), prints("パスワード: "), hides("himitsu"), prints("前回のログイン: 月曜日\r\n$ "), types("date")],
+        [prints("ログイン: "), types("taro"), prints("パスワード: "), hides("himitsu"),
+         prints("前回のログイン: 月曜日\r\n$ "), types("date")],
         [("taro", "himitsu", ACCEPTED)],
         ["date"],
     ),
     "Russian": (
-        [prints("Введите логин: "), types("иван"), prints("Пароль: "), hides("тайна"), prints("Неверный пароль\r\nВведите логин: ")],
+        [prints("Введите логин: "), types("иван"), prints("Пароль: "), hides("тайна"),
+         prints("Неверный пароль\r\nВведите логин: ")],
         [("иван", "тайна", REFUSED)],
         [],
     ),
     "a language that nobody here knows": (
         [
-            prints(WILL_ECHO + "Jina lako: ".encode()), types("juma"), prints("Neno la siri: "), hides("fungua"),
+            prints(WILL_ECHO + b"Jina lako: "), types("juma"), prints("Neno la siri: "), hides("fungua"),
             prints("Karibu\r\njuma$ "), types("ls"),
         ],
         [("juma", "fungua", ACCEPTED)],
@@ -257,7 +278,8 @@ DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
         [
             prints("login: "), types("bob"), prints("Password: "), hides("one"), prints("Last login: today\r\n$ "),
             types("su -"), prints("Password: "), hides("two"), prints("su: Authentication failure\r\n$ "),
-            types("sudo id"), prints("[sudo] password for bob: "), hides("three"), prints("Sorry, try again.\r\n[sudo] password for bob: "),
+            types("sudo id"), prints("[sudo] password for bob: "), hides("three"),
+            prints("Sorry, try again.\r\n[sudo] password for bob: "),
             hides("one"), prints("uid=0(root)\r\n$ "), types("passwd"), prints("Current password: "), hides("one"),
             prints("New password: "), hides("four"), prints("Retype new password: "), hides("four"),
             prints("passwd: password updated successfully\r\n$ "), types("exit"),
@@ -277,7 +299,8 @@ DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
         ["ssh carol@db", "ls"],
     ),
     "a prompt that is not known, and commands with answers": (
-        [prints("login: "), types("x"), prints("Password: "), hides("y"), prints("cmd= "), types("go"), prints("gone\r\ncmd= ")],
+        [prints("login: "), types("x"), prints("Password: "), hides("y"), prints("cmd= "), types("go"),
+         prints("gone\r\ncmd= ")],
         [("x", "y", ACCEPTED)],
         ["go"],
     ),
@@ -292,7 +315,8 @@ DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
         [],
     ),
     "given up with Ctrl-C": (
-        [prints("login: "), types("x"), prints("Password: "), [(CLIENT, b"yz"), (CLIENT, b"\3")], prints("\r\nlogin: ")],
+        [prints("login: "), types("x"), prints("Password: "), [(CLIENT, b"yz"), (CLIENT, b"\3")],
+         prints("\r\nlogin: ")],
         [("x", "yz", UNKNOWN)],
         [],
     ),
@@ -303,14 +327,16 @@ DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
     ),
     "whole lines": (
         [
-            prints("login: "), sends("alice"), prints("Password: "), sends("pw"), prints("\r\nLogin incorrect\r\nlogin: "),
+            prints("login: "), sends("alice"), prints("Password: "), sends("pw"),
+            prints("\r\nLogin incorrect\r\nlogin: "),
             sends("alice"), prints("Password: "), sends("pw2"), prints("\r\n$ "), sends("ls"), prints("a b\r\n$ "),
         ],
         [("alice", "pw", REFUSED), ("alice", "pw2", ACCEPTED)],
         ["ls"],
     ),
     "all at once, before anything is asked": (
-        [prints("\r\n"), sends("alice\r\npw\r\nls"), prints("login: alice\r\nPassword: \r\nLast login: today\r\n$ ls\r\na b\r\n$ ")],
+        [prints("\r\n"), sends("alice\r\npw\r\nls"),
+         prints("login: alice\r\nPassword: \r\nLast login: today\r\n$ ls\r\na b\r\n$ ")],
         [("alice", "pw", ACCEPTED)],
         ["ls"],
     ),

@@ -276,9 +276,7 @@ class Dialogue:
                     self.attempts.shown(time, frame)
                 elif rest and self.attempts.owner is None:
                     self.attempts.account(rest.split()[0], frame, inferred=True)
-            elif self._waiting and (
-                asked.asked in _SECRETS or not rest or rest == text_of(self._waiting[0].octets)
-            ):
+            elif self._waiting and (asked.asked in _SECRETS or not rest or rest == text_of(self._waiting[0].octets)):
                 self._judge_question(here, frame)
                 self.asked_for_login = True
                 self._answer(here, self._waiting.popleft())
@@ -298,7 +296,8 @@ class Dialogue:
         shown = text[echo.asked.column :].strip()
         typed = self._text(echo.line)
         if echo.attempt is not None:
-            if _is_part(shown, typed):
+            before_enter = text[echo.asked.column : len(text) - len(fresh)]
+            if before_enter.strip(" *•") or _is_part(shown, typed):
                 echo.attempt.spans.append(Span(Sender.SERVER, echo.asked.offset, stop))
                 echo.attempt.details.append("shown on the screen")
         elif not echo.line.certain:
