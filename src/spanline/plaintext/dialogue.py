@@ -24,6 +24,8 @@ MOST_WAITING = 64
 _SECRETS = (Asked.SECRET, Asked.NEW_SECRET)
 # After so many lines, or this time in ns, a server that said nothing was not captured.
 _ENOUGH_LINES, _ENOUGH_TIME = 16, 5 * 10**9
+# Who refuses does not go on for so many lines.
+_ENOUGH_ANSWERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,11 +260,12 @@ class Dialogue:
         pending = self.attempts.pending
         if pending is None:
             return
+        pending.answers += 1
         if is_refusal(text):
             self.attempts.resolve(Outcome.REFUSED, frame)
         elif is_welcome(text):
             self.attempts.resolve(Outcome.ACCEPTED, frame)
-        elif pending.commanded:
+        elif pending.commanded or pending.answers >= _ENOUGH_ANSWERS:
             self.attempts.resolve(Outcome.ACCEPTED, frame, inferred=True)
 
     def _look_within(self, text: str, line: Printed, time: int, frame: int) -> None:
