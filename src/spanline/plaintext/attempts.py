@@ -103,7 +103,7 @@ class Attempts:
             inferred or account.inferred,
         )
         if not line.certain:
-            attempt.details.append("typed with keys whose effect is not known")
+            attempt.details.append("not sure: keys are missing, or what they do is not known")
         self.begin(attempt)
         return attempt
 
