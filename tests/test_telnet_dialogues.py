@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from spanline.plaintext.model import Kind, Severity
-from tests.craft_telnet import CLIENT, Said, hides, prints, sends, tell_of, types
+from tests.craft_telnet import CLIENT, Said, hides, pieces, prints, sends, tell, tell_of, types
 
 ACCEPTED, REFUSED, UNKNOWN = "accepted", "refused", "unknown"
 WILL_ECHO = b"\xff\xfb\x01"
@@ -352,6 +352,8 @@ def test_dialogue(name: str) -> None:
     said, logins, commands = DIALOGUES[name]
     told = tell_of(*said)
     assert told.logins == logins
+    in_bytes = tell(pieces([part for parts in said for part in parts], range(1, 4096)))
+    assert (in_bytes.findings, in_bytes.commands, in_bytes.text) == (told.findings, told.commands, told.text)
     assert told.commands == commands
     assert all(finding.kind is Kind.CREDENTIAL and finding.severity is Severity.HIGH for finding in told.findings)
     for _, secret, _ in logins:
