@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from spanline.plaintext.model import Kind, Severity
-from tests.craft_telnet import CLIENT, Said, hides, pieces, prints, sends, tell, tell_of, types
+from tests.craft_telnet import CLIENT, SERVER, Said, hides, pieces, prints, sends, tell, tell_of, types
 
 ACCEPTED, REFUSED, UNKNOWN = "accepted", "refused", "unknown"
 WILL_ECHO = b"\xff\xfb\x01"
@@ -323,6 +323,37 @@ DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
         [prints("login: "), types(""), prints("login: "), types("x"), prints("Password: "), hides("y"), prints("$ ")],
         [("x", "y", ACCEPTED)],
         [],
+    ),
+    "Windows, drawn by places on the screen": (
+        [
+            prints("Welcome to Microsoft Telnet Service \r\n\nlogin: "), types("bob"), prints("password: "),
+            hides("Winter2"),
+            prints("\x1b[2J\x1b[1;1H*===\x1b[2;1HMicrosoft Telnet Server.\x1b[4;1HC:\\Users\\bob>\x1b[K"),
+            [
+                (CLIENT, b"d"), (SERVER, b"\x1b[4;14Hd"), (CLIENT, b"i"), (SERVER, b"\x1b[4;15Hi"), (CLIENT, b"r"),
+                (SERVER, b"\x1b[4;16Hr"), (CLIENT, b"\r\n"),
+            ],
+            prints("\x1b[5;1H Volume in drive C\x1b[7;1HC:\\Users\\bob>"), sends("exit"),
+        ],
+        [("bob", "Winter2", ACCEPTED)],
+        ["dir", "exit"],
+    ),
+    "stars drawn elsewhere on the screen": (
+        [
+            prints("\x1b[10;5HLogin: "), types("bob", answer=b""), prints("\x1b[12;5HPassword: "),
+            [(CLIENT, b"pw"), (SERVER, b"\x1b[13;20H*"), (CLIENT, b"d\r"), (SERVER, b"\x1b[20;5HAccess denied")],
+        ],
+        [("bob", "pwd", REFUSED)],
+        [],
+    ),
+    "echoes that were captured before their keys": (
+        [
+            prints("login: "), [(SERVER, b"b"), (CLIENT, b"b"), (SERVER, b"o"), (CLIENT, b"o"), (CLIENT, b"\r\0")],
+            prints("\r\nPassword: "), hides("pw"),
+            prints("$ "), [(SERVER, b"l"), (CLIENT, b"l"), (SERVER, b"s"), (CLIENT, b"s\r\0")], prints("\r\na\r\n$ "),
+        ],
+        [("bo", "pw", ACCEPTED)],
+        ["ls"],
     ),
     "whole lines": (
         [
