@@ -24,6 +24,9 @@ REMEDY = "Use IMAP over TLS (port 993 or STARTTLS) and refuse logins without it 
 _LITERAL = re.compile(rb"\{(\d{1,10})(\+?)\}$")
 _ARGUMENT = re.compile(rb'"((?:[^"\\]|\\.)*)"|([^\s"]\S*)')
 _ESCAPE = re.compile(rb"\\(.)")
+_LAST = {"LOGIN", "AUTHENTICATE", "STARTTLS"}
+"""What comes after one of these that is accepted tells no account."""
+
 _MOST_ARGUMENTS = 4
 _MOST_TAGS = 64
 
@@ -90,7 +93,7 @@ class ImapParser(CommandParser):
         if command is self._asked:
             self._refuse_literal()
         accepted = word(line.data, status)[0] == "OK"
-        over = accepted and (command.finding is not None or command.verb == "STARTTLS")
+        over = accepted and command.verb in _LAST
         self.answer(command, Outcome.ACCEPTED if accepted else Outcome.REFUSED, line)
         if over:
             self.end()
