@@ -128,7 +128,7 @@ class HttpParser(Parser):
 
     def _submit(self, body: Body) -> None:
         """Looks for a login in the body of the last request that has one worth keeping."""
-        if not forms.SECRET_NAME.search(body.data):
+        if not forms.may_have_secret(body.data):
             return
         finding = forms.attempt(_FIELDS[self._form](body.data), body, self._form, REMEDY)
         if finding is None:
@@ -141,7 +141,7 @@ class HttpParser(Parser):
     def _in_target(self, head: Head, start: int, end: int) -> list[Finding]:
         """A login in the query of a request's target."""
         query = head.data.find(b"?", start, end)
-        if query >= 0 and forms.SECRET_NAME.search(head.data, query, end):
+        if query >= 0 and forms.may_have_secret(head.data[query:end]):
             finding = forms.attempt(forms.parameters(head.data, query, end), head, "query", REMEDY)
             if finding is not None:
                 return [finding]
