@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote_from_bytes
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spanline.plaintext.model import Kind, Piece, Severity
@@ -23,6 +23,7 @@ from tests.pieces import (
     CLIENT,
     CUTS,
     NOISE,
+    QUICKLY,
     SERVER,
     TCP,
     Dialogue,
@@ -299,7 +300,7 @@ def test_bodies_that_nobody_wants_are_not_kept() -> None:
     assert all(not messages._bytes for messages in parser._messages)
 
 
-@settings(max_examples=40)
+@QUICKLY
 @given(st.binary(max_size=40).filter(bool), st.text(max_size=20).filter(lambda text: ":" not in text), CUTS)
 def test_whatever_the_password_is(password: bytes, account: str, lengths: list[int]) -> None:
     pair = coded(account.encode() + b":" + password)
@@ -314,6 +315,7 @@ def test_whatever_the_password_is(password: bytes, account: str, lengths: list[i
     assert tells(HttpParser, lines, lengths) == expected
 
 
+@QUICKLY
 @given(CUTS)
 def test_any_cut_tells_the_same(lengths: list[int]) -> None:
     lines = [
@@ -326,6 +328,7 @@ def test_any_cut_tells_the_same(lengths: list[int]) -> None:
     assert_same_in_any_cut(HttpParser, lines, lengths)
 
 
+@QUICKLY
 @given(NOISE, CUTS)
 @example([(CLIENT, b'{"":"\\ud800"}')] * 9, [40])
 def test_noise_raises_nothing(noise: Dialogue, lengths: list[int]) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from spanline.plaintext import ntlm
 from spanline.plaintext.lines import LONGEST, Line, Lines
 from spanline.plaintext.model import Piece, Sender, Severity, Span
-from tests.pieces import CLIENT, CUTS, pieces
+from tests.pieces import CLIENT, CUTS, QUICKLY, pieces
 
 
 def lines_of(reader: Lines, parts: list[Piece]) -> list[Line]:
@@ -25,6 +25,7 @@ def lines_of(reader: Lines, parts: list[Piece]) -> list[Line]:
     return found
 
 
+@QUICKLY
 @given(st.lists(st.binary(max_size=30).map(lambda octets: octets.replace(b"\n", b"").rstrip(b"\r"))), CUTS)
 def test_lines_are_those_of_the_whole_and_know_where_they_stand(texts: list[bytes], lengths: list[int]) -> None:
     whole = b"".join(text + b"\r\n" for text in texts)
@@ -49,6 +50,7 @@ def test_a_gap_ends_a_line_and_one_begins_after_it() -> None:
     ]
 
 
+@QUICKLY
 @given(CUTS)
 def test_bodies_are_no_lines(lengths: list[int]) -> None:
     reader, found = Lines(CLIENT), []
@@ -111,6 +113,7 @@ def test_what_is_no_answer_says_nobody(octets: bytes) -> None:
     assert ntlm.authenticate(octets) is None
 
 
+@QUICKLY
 @given(st.integers(0, 110), st.binary(max_size=80))
 def test_hostile_messages_raise_nothing(length: int, noise: bytes) -> None:
     for octets in (message(24)[:length] + noise, ntlm.SIGNATURE + b"\3\0\0\0" + noise):

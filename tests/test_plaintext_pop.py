@@ -18,6 +18,7 @@ from tests.pieces import (
     CLIENT,
     CUTS,
     NOISE,
+    QUICKLY,
     SERVER,
     Dialogue,
     assert_bounded,
@@ -103,11 +104,13 @@ def test_the_client_alone_tells_accounts(lines: Dialogue, expected: list[tuple[s
     assert all(one.inferred and one.outcome == "unknown" for one in found)
 
 
+@QUICKLY
 @given(CUTS)
 def test_any_cut_tells_the_same(lengths: list[int]) -> None:
     assert_same_in_any_cut(PopParser, said("+OK", *CRAM, "-ERR", *CRAM[:1], "+ ", "*", "-ERR") + list(LOGIN), lengths)
 
 
+@QUICKLY
 @given(NOISE, CUTS)
 def test_noise_raises_nothing(noise: Dialogue, lengths: list[int]) -> None:
     assert_harmless(PopParser, noise, [b"USER ", b"+OK ", b"PASS ", b"AUTH LOGIN\r\n", b"+ ", b"APOP "], lengths)

@@ -26,8 +26,8 @@ _MOST_ARGUMENTS = 7
 
 _MOST_UNANSWERED = 1024
 _MOST_ATTEMPTS = 16
-_MOST_ARGUMENTS_BEFORE = 2000
-"""After so many without a login there will be none."""
+_MOST_BEFORE = 2000
+"""Arguments and elements of replies; after so many without a login there will be none."""
 
 _LONGEST_BULK = 1 << 30
 _AGGREGATES = {b"*": 1, b"~": 1, b">": 1, b"%": 2, b"|": 2}
@@ -47,7 +47,7 @@ class RespParser(LineParser):
         super().__init__(conversation)
         self._waiting: deque[Finding | None] = deque()
         self._attempts = 0
-        self._arguments_before = 0
+        self._before = 0
         self._left = 0
         self._size = 0
         self._arguments: list[Line] = []
@@ -79,6 +79,7 @@ class RespParser(LineParser):
             self._left = 0
 
     def server(self, line: Line) -> None:
+        self._count()
         kind = line.data[:1]
         if not kind or kind[0] not in _KINDS:
             return
@@ -109,14 +110,16 @@ class RespParser(LineParser):
                 self.give(finding)
         self._waiting.clear()
 
+    def _count(self) -> None:
+        self._before += 1
+        self.done = self._before > _MOST_BEFORE and not self._attempts
+
     def _argument(self, line: Line) -> None:
         if len(self._arguments) < _MOST_ARGUMENTS:
             self._arguments.append(line)
         self._left -= 1
-        self._arguments_before += 1
-        if self._arguments_before > _MOST_ARGUMENTS_BEFORE and not self._attempts:
-            self.done = True
-        elif self._left == 0:
+        self._count()
+        if self._left == 0:
             arguments, self._arguments = self._arguments, []
             self._command(arguments)
 
@@ -136,7 +139,7 @@ class RespParser(LineParser):
             self._give_up()
         if login is not None:
             self._attempts += 1
-            self._arguments_before = 0
+            self._before = 0
         self._waiting.append(login)
 
     def _give_up(self) -> None:
