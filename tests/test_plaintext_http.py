@@ -239,7 +239,8 @@ def test_an_attempt_has_the_answer_that_is_its_own(lines: Dialogue, expected: li
     [
         (asked("GET /", ALADDIN), [b"QWxhZGRpbjpvcGVuIHNlc2FtZQ=="]),
         (asked("GET /", DIGEST), [DIGEST.removeprefix("Authorization: Digest ").encode()]),
-        (asked("GET /?user=a&password=s3c&x"), [b"s3c"]),
+        (asked("GET /?user=a&password=s3c&x&api_key=k"), [b"s3c", b"k"]),
+        (asked("GET http://ann:s3c@x/"), [b"s3c"]),
         (asked("POST /", FORM, body=b"password=a%41&password2=b"), [b"a%41", b"b"]),
         (asked("POST /", JSON, body=b'{"password":"x\\n"}'), [b"x\\n"]),
         (asked("POST /", "Content-Type: multipart/form-data; boundary=AaB03x", body=MULTIPART), [b"p\r\nq"]),

@@ -14,6 +14,7 @@ from hypothesis import given
 from spanline.plaintext.model import Kind
 from spanline.plaintext.parsers.pop import PopParser
 from tests.captured_pieces import captured, on_ports
+from tests.craft_ntlm import NEGOTIATE, authenticate
 from tests.pieces import (
     CLIENT,
     CUTS,
@@ -36,8 +37,12 @@ def said(*lines: str) -> Dialogue:
     return [(SERVER if line[:1] in "+-." else CLIENT, line.encode() + b"\r\n") for line in lines]
 
 
+def octets(of: bytes) -> str:
+    return b64encode(of).decode()
+
+
 def coded(text: str) -> str:
-    return b64encode(text.encode()).decode()
+    return octets(text.encode())
 
 
 CRAM = (
@@ -72,6 +77,10 @@ LOGIN = said("+OK", "CAPA", "+OK", "..USER", ".", "USER mrose", "+OK", "PASS sec
          [("USER and PASS", "a", b"b", "accepted")]),
         (said("+OK", "STLS", "+OK Begin TLS", "USER a", "+OK", "PASS never", "+OK"), []),
         (said("+OK", "STLS", "-ERR", "USER a", "+OK", "PASS b"), [("USER and PASS", "a", b"b", "unknown")]),
+        (said("+OK", "AUTH NTLM", "+ ", octets(NEGOTIATE), "+ TlRM", octets(authenticate(24)), "-ERR"),
+         [("AUTH NTLM, NTLMSSP v1", "Domain\\User", None, "refused")]),
+        (said("+OK", f"AUTH NTLM {octets(NEGOTIATE)}", "+ TlRM", octets(authenticate(99)), "+OK"),
+         [("AUTH NTLM, NTLMSSP v2", "Domain\\User", None, "accepted")]),
         (said("+OK", "AUTH GSSAPI", "+ ", "YII=", "-ERR"), []),
     ],
 )  # fmt: skip

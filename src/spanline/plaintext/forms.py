@@ -105,6 +105,7 @@ def attempt(fields: Iterable[Field], place: Place, scheme: str, remedy: str) -> 
             places.append(field)
         elif _TOKEN.fullmatch(field.name):
             token = token or field
+            places.append(field)
         elif not account and _ACCOUNT.fullmatch(field.name):
             account = field.value
     secret = password or token
@@ -112,7 +113,7 @@ def attempt(fields: Iterable[Field], place: Place, scheme: str, remedy: str) -> 
         return None
     spans: tuple[Span, ...] = ()
     frames: tuple[int, ...] = ()
-    for field in places or [secret]:
+    for field in places:
         found, frame = place.where(field.start, field.end)
         spans += found
         frames += (frame,) if frame not in frames else ()
