@@ -39,14 +39,12 @@ def end_of(data: Octets, at: int) -> tuple[int, int]:
     return start, start + int.from_bytes(data[at + 2 : start], "big")
 
 
-def sequence_length(data: Octets, at: int) -> int:
+def sequence_length(data: Octets) -> int:
     """records.Length of protocols whose messages are sequences."""
-    if len(data) <= at:
-        return UNDECIDED
-    if data[at] != SEQUENCE:
+    if data[0] != SEQUENCE:
         return WRONG
-    start, end = end_of(data, at)
-    return end - at if start > at else start
+    start, end = end_of(data, 0)
+    return end if start > 0 else start
 
 
 def elements(data: Octets, start: int, end: int) -> Iterator[Element]:

@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from spanline.plaintext.lines import Line
 from spanline.plaintext.model import Conversation, Finding, Outcome, Parser, Piece, Sender, Span
 
 Octets = bytes | bytearray
-Length = Callable[[Octets, int], int]
-"""How long the record is that begins at a place of some bytes; UNDECIDED while more of its own bytes are needed; WRONG when
+Length = Callable[[Octets], int]
+"""How long the record is that some bytes, one at least, begin; UNDECIDED while more of its own bytes are needed; WRONG when
 no record begins like this."""
 
 UNDECIDED = 0
@@ -45,6 +46,10 @@ class Record(NamedTuple):
     def span(self, start: int, end: int) -> tuple[Span, ...]:
         """The bytes from `start` up to `end` of the record, as a place in the stream; nothing of nothing."""
         return (Span(self.sender, self.start + start, self.start + end),) if end > start else ()
+
+    def line(self) -> Line:
+        """The same for what reads lines."""
+        return Line(self.sender, self.data, self.start, self.time, self.frames[-1], len(self.data) == self.size)
 
 
 def with_frames(frames: tuple[int, ...], more: tuple[int, ...]) -> tuple[int, ...]:
@@ -100,7 +105,7 @@ class Records:
         while at < len(piece.data):
             before = len(self._kept)
             self._kept += piece.data[at : at + _STEP]
-            size = self._length(self._kept, 0)
+            size = self._length(self._kept)
             if size == WRONG or (size == UNDECIDED and len(self._kept) >= _MOST_TO_DECIDE):
                 self.broken = True
                 self._kept.clear()
@@ -198,6 +203,17 @@ class Dialogue(Parser):
                 self.tell(finding)
                 return
 
+    def rename(self, key: object, new: object) -> None:
+        """The oldest attempt with this key is answered under another one."""
+        for n, (one, finding) in enumerate(self._waiting):
+            if one == key:
+                self._waiting[n] = new, finding
+                return
+
+    def withdraw(self) -> None:
+        """What waits was no attempt."""
+        self._waiting.clear()
+
     def stop(self) -> None:
         """Nothing more is wanted: what still waits is told without an answer."""
         while self._waiting:
@@ -220,11 +236,11 @@ class RecordDialogue(Dialogue):
         self._by_datagram = conversation.transport == "udp"
 
     @abstractmethod
-    def client_length(self, data: Octets, at: int) -> int:
+    def client_length(self, data: Octets) -> int:
         """As Length; it may ask what was told before."""
 
-    def server_length(self, data: Octets, at: int) -> int:
-        return self.client_length(data, at)
+    def server_length(self, data: Octets) -> int:
+        return self.client_length(data)
 
     @abstractmethod
     def from_client(self, record: Record) -> None:

@@ -1,23 +1,21 @@
 """LDAP. RFC 4511 sections 4.1.1, 4.2 and 4.14: messages |id|operation| in BER; a simple bind has the password.
 
-A bind without a name or without a password is anonymous (RFC 4513 section 5.1), and nobody's attempt. Other mechanisms:
-PLAIN (RFC 4616), DIGEST-MD5 (RFC 2831), CRAM-MD5 (RFC 2195), and NTLM by SPNEGO and "Sicily" ([MS-ADTS] section 5.1.1.1).
+A bind without a name or without a password is anonymous (RFC 4513 section 5.1), and nobody's attempt. Others are of SASL,
+or NTLM in a way of its own, "Sicily" ([MS-ADTS] section 5.1.1.1.3).
 """
 
 from __future__ import annotations
 
-import re
-
-from spanline.plaintext import ber, ntlm
+from spanline.plaintext import ber
 from spanline.plaintext.lines import text
 from spanline.plaintext.model import Conversation, Finding, Kind, Outcome, Pattern, Plaintext, Secret, Sender, Severity
 from spanline.plaintext.records import Octets, Record, RecordDialogue
+from spanline.plaintext.sasl import Exchange
 
 _BIND, _BIND_ANSWER, _EXTENDED, _EXTENDED_ANSWER = 0x60, 0x61, 0x77, 0x78
 _SIMPLE, _SICILY_ANSWER, _SASL, _REQUEST_NAME = 0x80, 0x8B, 0xA3, 0x80
 _START_TLS = b"1.3.6.1.4.1.1466.20037"
 _SUCCESS, _IN_PROGRESS = 0, 14
-_USERNAME = re.compile(rb'(?:^|[,\s])username="((?:[^"\\]|\\.){0,256})"')
 _REMEDY = "Use LDAPS or StartTLS, and refuse binds without them."
 
 
@@ -28,8 +26,8 @@ class Ldap(RecordDialogue):
         super().__init__(conversation)
         self._tls_asked: int | None = None
 
-    def client_length(self, data: Octets, at: int) -> int:
-        return ber.sequence_length(data, at)
+    def client_length(self, data: Octets) -> int:
+        return ber.sequence_length(data)
 
     def from_client(self, record: Record) -> None:
         data = record.data
@@ -49,42 +47,24 @@ class Ldap(RecordDialogue):
         data, how = record.data, parts[2]
         name, given = ber.content(data, parts[1]), ber.content(data, how)
         if how.tag == _SIMPLE and name and given:
-            self._attempt(record, key, "simple bind", name, given, how.start)
+            finding = Finding(
+                Kind.CREDENTIAL, record.time, record.frames, "simple bind", Severity.HIGH, _REMEDY, text(name)
+            )
+            finding.secret, finding.spans = Secret(given), record.span(how.start, how.end)
+            self.wait(finding, key)
         elif how.tag == _SICILY_ANSWER:
-            self._ntlm(record, key, given)
+            self._sasl(record, key, "NTLM", how)
         elif how.tag == _SASL:
             sasl = ber.children(data, how)
             if ber.tags(sasl) == bytes((ber.OCTETS, ber.OCTETS)):
-                self._sasl(record, key, ber.content(data, sasl[0]), sasl[1])
+                self._sasl(record, key, text(ber.content(data, sasl[0])), sasl[1])
 
-    def _sasl(self, record: Record, key: int, mechanism: bytes, credentials: ber.Element) -> None:
-        given = ber.content(record.data, credentials)
-        if mechanism == b"PLAIN":
-            account, separator, password = given.partition(b"\0")[2].partition(b"\0")
-            if separator:
-                self._attempt(record, key, "SASL PLAIN", account, password, credentials.end - len(password))
-        elif mechanism == b"DIGEST-MD5":
-            if match := _USERNAME.search(given):
-                self._challenge(record, key, "DIGEST-MD5", match[1])
-        elif mechanism == b"CRAM-MD5":
-            self._challenge(record, key, "CRAM-MD5", given.rpartition(b" ")[0])
-        else:
-            self._ntlm(record, key, given)
-
-    def _attempt(self, record: Record, key: int, scheme: str, account: bytes, password: bytes, start: int) -> None:
-        finding = Finding(
-            Kind.CREDENTIAL, record.time, record.frames, scheme, Severity.HIGH, _REMEDY, text(account), Secret(password)
-        )
-        finding.spans = record.span(start, start + len(password))
-        self.wait(finding, key)
-
-    def _challenge(self, record: Record, key: int, scheme: str, account: bytes) -> None:
-        finding = Finding(Kind.CHALLENGE, record.time, record.frames, scheme, Severity.MEDIUM, _REMEDY, text(account))
-        self.wait(finding, key)
-
-    def _ntlm(self, record: Record, key: int, token: bytes) -> None:
-        if answered := ntlm.authenticate(ntlm.find(token)):
-            self.wait(answered.finding(record.time, record.frames), key)
+    def _sasl(self, record: Record, key: int, mechanism: str, token: ber.Element) -> None:
+        exchange = Exchange(mechanism, f"SASL {mechanism}", _REMEDY, record.line())
+        finding = exchange.respond(ber.content(record.data, token), record.line(), token.start, token.end)
+        if finding:
+            finding.frames = record.frames
+            self.wait(finding, key)
 
     def from_server(self, record: Record) -> None:
         data = record.data

@@ -18,6 +18,7 @@ from spanline.plaintext.model import (
     Severity,
 )
 from spanline.plaintext.records import UNDECIDED, WRONG, Octets, Record, RecordDialogue
+from spanline.plaintext.sasl import GUESSABLE
 
 _STARTUP, _SSL, _GSS, _CANCEL = 0x00030000, 80877103, 80877104, 80877102
 _LONGEST_STARTUP = 10000
@@ -27,7 +28,7 @@ _SASL_GOES_ON = (11, 12)
 _SCHEMES = {_CLEARTEXT: "cleartext password", _MD5: "MD5", _SASL: "SCRAM"}
 _MD5_ANSWER = 3 + 32 + 1
 _REMEDY = "Use TLS: hostssl in pg_hba.conf, sslmode=verify-full in clients."
-_REMEDY_MD5 = "Use TLS and scram-sha-256: MD5 answers can be guessed."
+_REMEDY_MD5 = f"Use TLS, and scram-sha-256 for MD5. {GUESSABLE}"
 
 
 class PostgreSql(RecordDialogue):
@@ -42,19 +43,19 @@ class PostgreSql(RecordDialogue):
         self._detail = ""
         self._start: Record | None = None
 
-    def client_length(self, data: Octets, at: int) -> int:
+    def client_length(self, data: Octets) -> int:
         if self._started:
-            return _typed_length(data, at, _CLIENT_TYPES)
-        if len(data) < at + 8:
-            return UNDECIDED if not any(data[at : at + 2]) else WRONG
-        size, code = int.from_bytes(data[at : at + 4], "big"), int.from_bytes(data[at + 4 : at + 8], "big")
+            return _typed_length(data, _CLIENT_TYPES)
+        if len(data) < 8:
+            return UNDECIDED if not any(data[:2]) else WRONG
+        size, code = int.from_bytes(data[:4], "big"), int.from_bytes(data[4:8], "big")
         known = code >> 16 == _STARTUP >> 16 or code in (_SSL, _GSS)
         return size if known and 8 <= size <= _LONGEST_STARTUP else WRONG
 
-    def server_length(self, data: Octets, at: int) -> int:
-        if self._letter_due and data[at] in b"SNG":
+    def server_length(self, data: Octets) -> int:
+        if self._letter_due and data[0] in b"SNG":
             return 1
-        return _typed_length(data, at, _SERVER_TYPES)
+        return _typed_length(data, _SERVER_TYPES)
 
     def from_client(self, record: Record) -> None:
         data = record.data
@@ -86,7 +87,7 @@ class PostgreSql(RecordDialogue):
         elif asked == _MD5:
             finding = self._finding(Kind.CHALLENGE, record, Severity.MEDIUM, _REMEDY_MD5)
         elif asked == _SASL and not self.waits():
-            finding = self._finding(Kind.SERVICE, record, Severity.LOW, _REMEDY)
+            finding = self._finding(Kind.CHALLENGE, record, Severity.LOW, f"{_REMEDY} {GUESSABLE}")
         else:
             return
         finding.scheme = _SCHEMES[asked]
@@ -122,14 +123,12 @@ class PostgreSql(RecordDialogue):
         self.stop()
 
 
-def _typed_length(data: Octets, at: int, types: bytes) -> int:
-    if len(data) <= at:
-        return UNDECIDED
-    if data[at] not in types:
+def _typed_length(data: Octets, types: bytes) -> int:
+    if data[0] not in types:
         return WRONG
-    if len(data) < at + 5:
+    if len(data) < 5:
         return UNDECIDED
-    size = int.from_bytes(data[at + 1 : at + 5], "big")
+    size = int.from_bytes(data[1:5], "big")
     return size + 1 if 4 <= size < 1 << 30 else WRONG
 
 

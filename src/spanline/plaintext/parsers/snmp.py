@@ -42,8 +42,8 @@ class Snmp(RecordDialogue):
         super().__init__(conversation)
         self._requests: OrderedDict[bytes, int] = OrderedDict()
 
-    def client_length(self, data: Octets, at: int) -> int:
-        return ber.sequence_length(data, at)
+    def client_length(self, data: Octets) -> int:
+        return ber.sequence_length(data)
 
     def from_client(self, record: Record) -> None:
         data = record.data
@@ -69,9 +69,7 @@ class Snmp(RecordDialogue):
             self.answer(Outcome.UNKNOWN, record.frames, community)
         elif seen == 1:
             severity = Severity.HIGH if operation == _SET else Severity.MEDIUM
-            finding = Finding(
-                Kind.CREDENTIAL, record.time, record.frames, f"community of {version}", severity, _REMEDY
-            )
+            finding = Finding(Kind.CREDENTIAL, record.time, record.frames, f"community of {version}", severity, _REMEDY)
             finding.secret, finding.spans = Secret(community), record.span(place.start, place.end)
             finding.detail = _OPERATIONS[operation]
             self.wait(finding, community)
@@ -91,9 +89,7 @@ class Snmp(RecordDialogue):
         if user and self._count(user) == 1:
             level = "authentication, no privacy" if flags & _AUTHENTICATED else "no authentication, no privacy"
             severity = Severity.LOW if flags & _AUTHENTICATED else Severity.MEDIUM
-            self.tell(
-                Finding(Kind.SERVICE, record.time, record.frames, f"v3, {level}", severity, _REMEDY, text(user))
-            )
+            self.tell(Finding(Kind.SERVICE, record.time, record.frames, f"v3, {level}", severity, _REMEDY, text(user)))
 
     def _count(self, name: bytes) -> int:
         """How often this one was seen until now, as far as it is remembered."""

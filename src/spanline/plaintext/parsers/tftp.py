@@ -15,7 +15,9 @@ from spanline.plaintext.records import Dialogue
 _REQUEST = re.compile(rb"\x00([\x01\x02])([^\x00]{1,255})\x00(?i:netascii|octet|mail)\x00", re.DOTALL)
 _SCHEMES = {b"\x01": "read request", b"\x02": "write request"}
 # What holds passwords or keys in most devices.
-_TELLING = re.compile(rb"(?i)config|confg|startup|running|backup|passwd|shadow|secret|\.(cfg|cnf|conf|xml|key|pem|img)$")
+_TELLING = re.compile(
+    rb"(?i)config|confg|startup|running|backup|passwd|shadow|secret|\.(cfg|cnf|conf|xml|key|pem|img)$"
+)
 _DATA, _LAST_OPERATION = 3, 6
 _MOST_KNOWN = 64
 _REMEDY = "Use SFTP, SCP or HTTPS; limit TFTP to a network of its own."
@@ -57,8 +59,6 @@ PROTOCOLS = (
         "tftp",
         "TFTP",
         Tftp,
-        patterns=(
-            Pattern(rb"^\x00[\x01\x02][\x20-\x7e]{1,255}\x00(?i:netascii|octet|mail)\x00", Sender.CLIENT),
-        ),
+        patterns=(Pattern(rb"^\x00[\x01\x02][\x20-\x7e]{1,255}\x00(?i:netascii|octet|mail)\x00", Sender.CLIENT),),
     ),
 )
