@@ -26,23 +26,20 @@ class Exchange:
 
     mechanism  as the protocol's command names it, in any case
     scheme     what the findings shall call it: "AUTH PLAIN"
-    remedy     for mechanisms that show the password; others have their own
+    remedy     what to do about a password in the clear
+    failed     the last token was no base64
     """
 
     def __init__(self, mechanism: str, scheme: str, remedy: str, line: Line) -> None:
         self.mechanism = mechanism.upper()
         self.scheme = scheme
         self.remedy = remedy
+        self.failed = False
         self._user: bytes | None = None
         self._frames: tuple[int, ...] = (line.frame,)
         self._read = _MECHANISMS.get(self.mechanism)
         if self.mechanism.startswith("SCRAM-"):
             self._read = Exchange.scram
-
-    @property
-    def known(self) -> bool:
-        """Whether anything can be told from this mechanism."""
-        return self._read is not None
 
     def respond(self, token: bytes, line: Line, start: int = 0, end: int | None = None) -> Finding | None:
         """The client's next token, of bytes `start` to `end` of a line; a finding once it says who logs in, and how."""
@@ -59,6 +56,7 @@ class Exchange:
     def encoded(self, line: Line, start: int = 0, end: int | None = None) -> Finding | None:
         """The same for a token in base64, as most protocols write it; "=" is an empty one (RFC 4954 section 4)."""
         token = decode(line.data[start:end])
+        self.failed = token is None
         return None if token is None else self.respond(token, line, start, end)
 
     def credential(self, account: bytes, secret: bytes) -> Finding:
