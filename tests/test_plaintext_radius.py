@@ -9,7 +9,7 @@ import pytest
 from spanline.plaintext.parsers.radius import Radius
 from tests import tshark
 from tests.attempts import Told, assert_tells, attempts
-from tests.captured_pieces import captured, on_ports
+from tests.captured_pieces import captured
 from tests.craft_logins import radius, written
 from tests.pieces import CLIENT, SERVER, Dialogue
 
@@ -44,7 +44,10 @@ CASES: dict[str, tuple[Dialogue, list[Told]]] = {
         ],
         [("EAP", "alice", None, "refused")],
     ),
-    "accounting": ([(CLIENT, radius(4, 1, USER)), (CLIENT, radius(4, 2, USER))], [("accounting", "alice", None, "unknown")]),
+    "accounting": (
+        [(CLIENT, radius(4, 1, USER)), (CLIENT, radius(4, 2, USER))],
+        [("accounting", "alice", None, "unknown")],
+    ),
     "no RADIUS": ([(CLIENT, b"\x16\xfe\xfd" + bytes(30)), (CLIENT, REQUEST)], []),
 }
 
@@ -64,10 +67,15 @@ def test_what_protects_is_seen(more: tuple[tuple[int, bytes], ...], detail: str)
 def test_tshark_reads_the_same(tmp_path: Path) -> None:
     capture = written(tmp_path / "radius.pcap", CASES["LEAP"][0], 1812, "udp")
     shown = tshark.fields(capture, "radius.code == 1", "radius.User_Name", "eap.type", "radius.Message_Authenticator")
-    assert [(name, kind, bool(protected)) for name, kind, protected in shown] == [("alice", "1", True), ("alice", "17", True)]
+    assert [(name, kind, bool(protected)) for name, kind, protected in shown] == [
+        ("alice", "1", True),
+        ("alice", "17", True),
+    ]
 
 
-@pytest.mark.parametrize("capture", ["PcapPlusPlus__radius_1_2_11", "libtrace__radius", "tcpdump__radius_rfc5447", "zeek__radius"])
+@pytest.mark.parametrize(
+    "capture", ["PcapPlusPlus__radius_1_2_11", "libtrace__radius", "tcpdump__radius_rfc5447", "zeek__radius"]
+)
 def test_real_captures(captures: Path, capture: str) -> None:
     """Oracle: tshark's user names of requests."""
     path = captures / "plaintext" / f"radius__{capture}.pcap"

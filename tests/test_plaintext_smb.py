@@ -1,4 +1,5 @@
-"""Session setups of SMB. Oracles: tshark 4.0 on the same bytes and on real captures; [MS-CIFS], [MS-SMB2], [MS-NLMP]."""
+"""Session setups of SMB. Oracles: tshark 4.0 on the same bytes and on real captures; [MS-CIFS], [MS-SMB2],
+[MS-NLMP]."""
 
 from __future__ import annotations
 
@@ -15,7 +16,10 @@ from tests.pieces import CLIENT, SERVER, Dialogue, one_side
 
 V1, V2 = ntlm_authenticate("CORP", "alice", bytes(24)), ntlm_authenticate("CORP", "alice", bytes(90))
 REFUSED, MORE = 0xC000006D, 0xC0000016
-PLAIN_SETUP, HASHED_SETUP = smb1_setup("alice", "CORP", b"S3cret!\0", b""), smb1_setup("alice", "CORP", bytes(24), bytes(24))
+PLAIN_SETUP, HASHED_SETUP = (
+    smb1_setup("alice", "CORP", b"S3cret!\0", b""),
+    smb1_setup("alice", "CORP", bytes(24), bytes(24)),
+)
 
 MODERN: Dialogue = [
     (CLIENT, smb2_setup(b"NTLMSSP\0\1\0\0\0" + bytes(20), number=2)),
@@ -77,7 +81,9 @@ def test_a_real_capture(captures: Path) -> None:
     """Oracle: tshark's names in NTLMSSP, and nt_status of the answers."""
     capture = "ldap__Security-Datasets__empire_smbexec_dcerpc_smb_svcctl_WORKSTATION5_2020-09-20025716.cap"
     path = captures / "plaintext" / capture
-    names = tshark.fields(path, "smb2.cmd == 1 and ntlmssp.auth.username", "ntlmssp.auth.domain", "ntlmssp.auth.username")
+    names = tshark.fields(
+        path, "smb2.cmd == 1 and ntlmssp.auth.username", "ntlmssp.auth.domain", "ntlmssp.auth.username"
+    )
     found = captured(path, Smb, on_ports(139, 445))
     assert [finding.account for finding in found] == ["\\".join(name) for name in names] != []
     assert [finding.outcome for finding in found] == ["accepted"] * len(names)
