@@ -193,6 +193,11 @@ class Dialogue(Parser):
     def waits(self, key: object = None) -> bool:
         return any(one == key for one, _ in self._waiting)
 
+    @property
+    def idle(self) -> bool:
+        """Nothing waits: what the server says matters to no attempt."""
+        return not self._waiting
+
     def answer(self, outcome: Outcome, frames: tuple[int, ...], key: object = None) -> None:
         """How the oldest attempt with this key ended; nothing when none waits."""
         for n, (one, finding) in enumerate(self._waiting):

@@ -61,6 +61,8 @@ class Rpc(RecordDialogue):
         self.wait(finding, words[0])
 
     def from_server(self, record: Record) -> None:
+        if self.idle:
+            return
         reply = record.data[self._mark :]
         if len(reply) >= 12 and int.from_bytes(reply[4:8], "big") == _REPLY:
             denied = int.from_bytes(reply[8:12], "big")
