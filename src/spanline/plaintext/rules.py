@@ -105,7 +105,7 @@ class Rules(Sequence[Rule]):
         every_flags = (flags,) * len(expressions) + tuple(rule.flags | hyperscan.HS_FLAG_SINGLEMATCH for rule in self)
 
         def compile_apart() -> bytes:
-            (made,) = compile_bounded([Job(every, every_flags)])
+            (made,) = compile_bounded([Job(every, every_flags, seconds=10, largest=64 << 20)])
             if isinstance(made, Refusal):
                 paths = ", ".join(dict.fromkeys(rule.path for rule in self))
                 raise UsageError(f"{paths}: the rules together: {made.why}", hint="fewer or simpler ones will do")
@@ -129,12 +129,13 @@ def read_rules(paths: Sequence[str], protocols: Collection[str] | None = None) -
         protocols = {one.name for one in parsers.protocols()}
     rules: list[Rule] = []
     names: dict[str, Rule] = {}
-    wrong: list[str] = []
-    for path in dict.fromkeys(paths):
+    wrong: list[tuple[int, int, str]] = []  # of a file and a rule there
+    order = {path: n for n, path in enumerate(dict.fromkeys(paths))}
+    for path in order:
         try:
             entries = read_entries(path)
         except RulesError as error:
-            wrong += error.lines
+            wrong += [(order[path], 0, line) for line in error.lines]
             continue
         for entry in entries:
             reader = _Reader(path, entry, protocols)
@@ -146,14 +147,23 @@ def read_rules(paths: Sequence[str], protocols: Collection[str] | None = None) -
             elif rule is not None:
                 names[rule.name] = rule
                 rules.append(rule)
-            wrong += reader.wrong
+            wrong += [(order[path], entry.number, line) for line in reader.wrong]
+    places: list[bytes] = []
     try:
         places = _places(rules)
-    except RulesError as error:
-        wrong += error.lines
+    except _RefusedError as error:
+        wrong += [(order[rule.path], rule.number, _refused(rule, why)) for rule, why in error.rules]
     if wrong:
-        raise RulesError(tuple(wrong))
+        raise RulesError(tuple(line for _, _, line in sorted(wrong, key=lambda one: one[:2])))
     return Rules(rules, places)
+
+
+class _RefusedError(Exception):
+    """Rules that were not compiled, and why."""
+
+    def __init__(self, rules: Sequence[tuple[Rule, Refusal]]) -> None:
+        super().__init__()
+        self.rules = rules
 
 
 class _Reader:
@@ -272,16 +282,16 @@ def _place(path: str, name: str, number: int, line: int) -> str:
 
 
 def _places(rules: Sequence[Rule]) -> list[bytes]:
-    """The serialised database of each rule. Raises RulesError."""
+    """The serialised database of each rule. Raises _RefusedError."""
     if not rules:
         return []
     jobs = [Job((rule.expression,), (rule.flags | hyperscan.HS_FLAG_SOM_LEFTMOST,)) for rule in rules]
 
     def compile_apart() -> bytes:
         made = compile_bounded(jobs)
-        wrong = [_refused(rule, one) for rule, one in zip(rules, made, strict=True) if isinstance(one, Refusal)]
-        if wrong:
-            raise RulesError(tuple(wrong))
+        refused = [(rule, one) for rule, one in zip(rules, made, strict=True) if isinstance(one, Refusal)]
+        if refused:
+            raise _RefusedError(refused)
         return _joined([one for one in made if isinstance(one, bytes)])
 
     version: str = hyperscan.__version__  # type: ignore[attr-defined]

@@ -24,15 +24,11 @@ from dataclasses import dataclass
 
 import hyperscan
 
-CPU_SECONDS = 2.0
-"""That one job may take."""
-
 ALL_SECONDS = 20.0
 """By the clock, that all jobs of one call may take before the rest is refused."""
 
 ADDRESS_SPACE = 1 << 30
-LARGEST_DATABASE = 16 << 20
-"""Bytes of a compiled database."""
+"""Bytes that the child may have."""
 
 _PATIENCE = 5.0
 # Times as many seconds by the clock as a job may take of the processor: the machine may be busy.
@@ -42,10 +38,16 @@ _FRAME = struct.Struct("<cII")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Expressions to compile into one database for block mode, numbered in their order, with hyperscan's flags."""
+    """Expressions to compile into one database for block mode, numbered in their order, with hyperscan's flags.
+
+    seconds  of the processor that it may take
+    largest  bytes that the database may have
+    """
 
     expressions: tuple[bytes, ...]
     flags: tuple[int, ...]
+    seconds: float = 2.0
+    largest: int = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Refusal:
 
 
 def compile_bounded(jobs: Sequence[Job]) -> list[bytes | Refusal]:
-    """For each job the serialised database, or why there is none. Takes ALL_SECONDS and a job's time at most."""
+    """For each job the serialised database, or why there is none. Takes little more than ALL_SECONDS at most."""
     results: list[bytes | Refusal | None] = [None] * len(jobs)
     deadline = time.monotonic() + ALL_SECONDS
     while None in results:
@@ -74,7 +76,10 @@ def _run_child(
 ) -> None:
     """One child works on the jobs `left` until it is ready, dies or has to be stopped; the job that did that is
     refused, so that each child settles one job at least."""
-    asked = [[[one.decode("latin-1") for one in jobs[n].expressions], list(jobs[n].flags)] for n in left]
+    asked = [
+        ([one.decode("latin-1") for one in jobs[n].expressions], jobs[n].flags, jobs[n].seconds, jobs[n].largest)
+        for n in left
+    ]
     child = subprocess.Popen(
         [sys.executable, "-P", __file__],
         stdin=subprocess.PIPE,
@@ -94,9 +99,9 @@ def _run_child(
             begun, why = left[0], ""
             while True:
                 try:
-                    answer = answers.next(min(deadline, time.monotonic() + CPU_SECONDS * _PATIENCE))
+                    answer = answers.next(min(deadline, time.monotonic() + jobs[begun].seconds * _PATIENCE))
                 except TimeoutError:
-                    why = _TOO_LONG
+                    why = _too_long(jobs[begun])
                     break
                 if answer is None:
                     break
@@ -111,17 +116,19 @@ def _run_child(
             child.kill()
             status = child.wait()
     if results[begun] is None:
-        results[begun] = Refusal(why or _why_it_died(status))
+        results[begun] = Refusal(why or _why_it_died(status, jobs[begun]))
 
 
-_TOO_LONG = f"takes more than {CPU_SECONDS:.0f} seconds to compile"
 _TOO_BIG = f"takes more than {ADDRESS_SPACE >> 30} GiB to compile"
-_TOO_LARGE = f"more than {LARGEST_DATABASE >> 20} MiB when compiled"
 
 
-def _why_it_died(status: int) -> str:
+def _too_long(job: Job) -> str:
+    return f"takes more than {job.seconds:.0f} seconds to compile"
+
+
+def _why_it_died(status: int, job: Job) -> str:
     if status in (-signal.SIGPROF, -signal.SIGXCPU):
-        return _TOO_LONG
+        return _too_long(job)
     if status == 0:
         return "not compiled: the compiler ended too early"
     return "the compiler breaks down on it, or needs more memory than it may have"
@@ -161,15 +168,14 @@ class _Answers:
 
 def _child() -> None:
     """The program of the child. It takes its bounds before it looks at anything."""
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    seconds = int(ALL_SECONDS + CPU_SECONDS)
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    for number, (expressions, flags) in enumerate(json.loads(sys.stdin.buffer.read())):
+    _limit(resource.RLIMIT_AS, ADDRESS_SPACE)
+    _limit(resource.RLIMIT_CPU, int(ALL_SECONDS))
+    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_CORE, 0)
+    for number, (expressions, flags, seconds, largest) in enumerate(json.loads(sys.stdin.buffer.read())):
         _answer(b"b", number, b"")
         # What hyperscan does is one call that no handler interrupts: the signal ends the process.
-        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
         try:
             database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
             database.compile(
@@ -179,14 +185,21 @@ def _child() -> None:
             )
             hyperscan.Scratch(database)
             serialised = hyperscan.dumpb(database)
-            if len(serialised) > LARGEST_DATABASE:
-                _answer(b"e", number, _TOO_LARGE.encode())
+            if len(serialised) > largest:
+                _answer(b"e", number, f"more than {largest >> 20} MiB when compiled".encode())
             else:
                 _answer(b"d", number, serialised)
         except (MemoryError, hyperscan.NoMemoryError):
             _answer(b"e", number, _TOO_BIG.encode())
         except hyperscan.error as error:
             _answer(b"e", number, str(error).encode())
+
+
+def _limit(which: int, most: int) -> None:
+    """No more than `most`, and not more than there is now."""
+    _, hard = resource.getrlimit(which)
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(which, (most, most))
 
 
 def _answer(letter: bytes, number: int, content: bytes) -> None:
