@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,6 @@ COUNTS = (
 )
 
 _NO_PARENT = 0xFFFFFFFF
-# The text of a port decides among equally frequent ones.
-_PORT_RANK = np.empty(65536, np.int64)
-_PORT_RANK[np.argsort(np.arange(65536).astype("S5"), kind="stable")] = np.arange(65536)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,13 +219,21 @@ def _address_texts(addresses: npt.NDArray[np.uint8], level: npt.NDArray[np.uint8
     return texts
 
 
+@cache
+def _port_ranks() -> npt.NDArray[np.int64]:
+    """The place of each port in the order of their texts, which decides among equally frequent ones."""
+    ranks = np.empty(65536, np.int64)
+    ranks[np.argsort(np.arange(65536).astype("S5"), kind="stable")] = np.arange(65536)
+    return ranks
+
+
 def _order(
     nodes: npt.NDArray[np.void], level: npt.NDArray[np.uint8], parent: npt.NDArray[np.int64],
     texts: npt.NDArray[np.str_],
 ) -> npt.NDArray[np.int64]:  # fmt: skip
     """The order of print: inside each node by count, the largest first; equal ones by their text, the last of the
     alphabet first, as tshark sorts."""
-    names = np.where(level == 3, _PORT_RANK[nodes["port"]], nodes["place"] & 3).astype(np.int64)
+    names = np.where(level == 3, _port_ranks()[nodes["port"]], nodes["place"] & 3).astype(np.int64)
     addresses = np.flatnonzero(level == 1)
     names[addresses[np.argsort(texts[addresses], kind="stable")]] = np.arange(len(addresses))
     count = nodes["count"].astype(np.int64)
