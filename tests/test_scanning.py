@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -180,24 +180,21 @@ def test_a_rule_that_everything_matches_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expression: str, places: list[tuple[int, int]]
 ) -> None:
     """However often it matches: what is behind the last place that is told apart belongs to that one."""
-    scanner = Scanner((), rules_of(tmp_path, expression), known=())
     calls = 0
-    found = Scanner.scan_one(scanner, b"a" * 4096, CLIENT)
+    scan_until = scanning._Database.scan_until
+
+    def counting(self: scanning._Database, octets: memoryview, note: Callable[..., bool]) -> None:
+        def counted(*event: object) -> bool:
+            nonlocal calls
+            calls += 1
+            return note(*event)
+
+        scan_until(self, octets, counted)
+
+    monkeypatch.setattr(scanning._Database, "scan_until", counting)
+    found = Scanner((), rules_of(tmp_path, expression), known=()).scan_one(b"a" * 4096, CLIENT)
     assert found is not None
     assert [list(match.places) for match in found.rules] == [places]
-    database, scratch = scanner._place_scanner(0)
-
-    class Counting:
-        def scan(self, octets: memoryview, note: object, *rest: object) -> None:
-            def counted(*event: object) -> object:
-                nonlocal calls
-                calls += 1
-                return note(*event)  # type: ignore[operator]
-
-            database.scan(octets, counted, *rest)
-
-    monkeypatch.setattr(scanner, "_place_scanner", lambda _: (Counting(), scratch))
-    scanner.scan_one(b"a" * 4096, CLIENT)
     assert calls <= scanning._MOST_ENDS + 1
 
 
@@ -242,3 +239,14 @@ def test_beginnings_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPa
     for _ in range(2):
         assert [scanner.scan_one(head, sender) for head in heads for sender in (CLIENT, SERVER, UNKNOWN)] == first
         assert len(scanner._kinds) <= 2
+
+
+def test_applications_are_told_of_those_heads_that_are_asked_for() -> None:
+    heads = [b"GET / HTTP/1.1\r\n", b"USER a\r\n", b"SSH-2.0-x\r\n", b"SSH-2.0-x\r\n", b"PASS "]
+    ends = np.cumsum([len(head) for head in heads]).tolist()
+    found = Scanner(PROTOCOLS).scan(memoryview(b"".join(heads)), [0, *ends[:-1]], ends, [UNKNOWN] * 5, asked=[1, 3])
+    assert found == [Beginning(1, (0, 1)), Beginning(3, (), ("ssh",)), Beginning(4, (1,))]
+
+
+def test_a_scanner_without_anything_to_look_for() -> None:
+    assert Scanner((), known=()).scan_one(b"USER root\r\n", CLIENT) is None
