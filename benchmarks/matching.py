@@ -1,6 +1,6 @@
 """How fast the first bytes of conversations are searched for all patterns at once, and which patterns cost most.
 
-    python benchmarks/matching.py                 # .venv/bin/python after `make bench` or `make test`
+    make matching
 
 One thread, one core, the best of some passes over heads in memory: those of an internet mix, most of them encrypted.
 A pattern alone should take little more than the call does: it is anchored (`^`) and its repeats are bounded, and
@@ -24,6 +24,8 @@ from spanline.plaintext.scanning import BEGINNING, Scanner
 HEADS = 40_000
 HEAD_BYTES = 4096
 PASSES = 5
+SLOWEST = 12
+"""Patterns that are named."""
 WANTED = 1.0
 """GB/s of payload."""
 NOTHING = rb"^\x00\x00nothing"
@@ -165,7 +167,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Measure how fast heads are searched, and name slow patterns.")
     parser.add_argument("--heads", type=int, default=HEADS, help="how many")
-    parser.add_argument("--slowest", type=int, default=12, help="patterns to name")
+    parser.add_argument("--slowest", type=int, default=SLOWEST, help="patterns to name")
     arguments = parser.parse_args()
     for line in report(mix(arguments.heads), arguments.slowest):
         print(line, flush=True)
