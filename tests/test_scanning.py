@@ -5,6 +5,7 @@ Oracles: Python's `re` on short texts; spanline.protocols.patterns, which names 
 
 from __future__ import annotations
 
+import random
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from spanline.plaintext import scanning
 from spanline.plaintext.model import Finding, Parser, Pattern, Piece, Plaintext, Secret, Sender
+from spanline.plaintext.parsers import protocols
 from spanline.plaintext.rules import Rules, read_rules
 from spanline.plaintext.scanning import MOST_MATCHES, MOST_SPANS, Beginning, Scanner
 from spanline.protocols.language import Application
@@ -250,3 +252,18 @@ def test_applications_are_told_of_those_heads_that_are_asked_for() -> None:
 
 def test_a_scanner_without_anything_to_look_for() -> None:
     assert Scanner((), known=()).scan_one(b"USER root\r\n", CLIENT) is None
+
+
+def test_nothing_that_encrypts_begins_like_a_plaintext_protocol() -> None:
+    """Nor do random bytes, which is what other encrypted traffic is."""
+    encrypted = {"tls", "ssh", "quic", "gquic", "openvpn", "wg", "esp", "isakmp", "rdp"}
+    heads = [message.octets for message in MESSAGES if encrypted & set(message.stack.split(":")) and message.octets]
+    assert len(heads) > 5
+    chance = random.Random(1)
+    heads += [chance.randbytes(length) for length in (8, 40, 200, 1000) for _ in range(5000)]
+    # Content types, versions and lengths of TLS records and of SSH's packets, and random bytes behind.
+    beginnings = [bytes([kind, 3, minor]) for kind in (20, 21, 22, 23) for minor in range(5)] + [b"\0\0\1", b"\0\0\0"]
+    heads += [beginning + chance.randbytes(300) for beginning in beginnings for _ in range(200)]
+    scanner = Scanner(protocols(), known=())
+    found = scan_all(scanner, heads, [UNKNOWN] * len(heads))
+    assert [(heads[one.head][:16], scanner.protocols[number].name) for one in found for number in one.protocols] == []
