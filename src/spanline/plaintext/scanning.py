@@ -16,6 +16,9 @@ from spanline.plaintext.rules import NO_RULES, Rule, Rules
 from spanline.protocols import applications
 from spanline.protocols.language import Application
 
+CLIENT, SERVER, UNKNOWN = Sender.CLIENT.value, Sender.SERVER.value, 2
+"""Who sent a head."""
+
 MOST_MATCHES = 16
 """Rules that are told of a head: who writes rules that everything matches learns it soon."""
 
@@ -61,7 +64,7 @@ class Beginning:
     rules: tuple[RuleMatch, ...] = ()
 
 
-# Of a beginning: numbers of protocols, and of rules.
+# What matching some patterns means: numbers of protocols, and of rules.
 _Kind: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 
 
@@ -103,9 +106,44 @@ def _compiled(expressions: Sequence[bytes]) -> hyperscan.Database | None:
     return compiled(expressions, [BEGINNING] * len(expressions)) if expressions else None
 
 
+class _Side:
+    """What is looked for in what a sender sent, or in what may be either's: in half of the patterns what it is not.
+
+    sender  CLIENT, SERVER or UNKNOWN
+    """
+
+    def __init__(self, protocols: Sequence[Plaintext], rules: Rules, sender: int) -> None:
+        def meant(by: Sender | None) -> bool:
+            return by is None or sender in (by, UNKNOWN)
+
+        patterns = [(n, one) for n, of in enumerate(protocols) for one in of.patterns if meant(one.sender)]
+        expressions = [one.expression for _, one in patterns]
+        self._protocols = [n for n, _ in patterns]
+        self._rules = [n for n, rule in enumerate(rules) if meant(rule.sender)]
+        self.database = _Database(
+            rules.database(expressions, BEGINNING, self._rules) if self._rules else _compiled(expressions)
+        )
+        # Most beginnings are like one before.
+        self._kinds: dict[tuple[int, ...], _Kind] = {}
+
+    def kind(self, numbers: list[int]) -> _Kind:
+        """What it means that these numbers of the database match."""
+        key = tuple(numbers)
+        kind = self._kinds.get(key)
+        if kind is None:
+            rules_begin = len(self._protocols)
+            protocols = dict.fromkeys(self._protocols[n] for n in sorted(numbers) if n < rules_begin)
+            rules = [self._rules[n - rules_begin] for n in sorted(numbers) if n >= rules_begin]
+            kind = tuple(protocols), tuple(rules[:MOST_MATCHES])
+            if len(self._kinds) >= _MOST_KINDS:
+                self._kinds.clear()
+            self._kinds[key] = kind
+        return kind
+
+
 class Scanner:
-    """Looks for the patterns of `protocols` and for the rules, all in one database, and where it is asked for them in
-    another one for the beginnings of `known`: those of spanline.protocols, unless others are given.
+    """Looks for the patterns of `protocols` and for the rules, all at once, and where it is asked for them for the
+    beginnings of `known`: those of spanline.protocols, unless others are given.
 
     Threads may share one: each scans with memory of its own.
     """
@@ -113,23 +151,16 @@ class Scanner:
     def __init__(
         self, protocols: Sequence[Plaintext], rules: Rules = NO_RULES, known: Sequence[Application] | None = None
     ) -> None:
+        """Raises UsageError when all rules together take too much."""
         self.protocols = tuple(protocols)
         self.rules = rules
-        patterns = [(n, one) for n, protocol in enumerate(self.protocols) for one in protocol.patterns]
-        expressions = [one.expression for _, one in patterns]
-        # What each number of the database stands for: a protocol, or behind all patterns a rule; and of which sender.
-        self._numbers = [n for n, _ in patterns] + list(range(len(rules)))
-        self._senders = [one.sender for _, one in patterns] + [rule.sender for rule in rules]
-        self._first_rule = len(expressions)
-        self._patterns = _Database(rules.database(expressions, BEGINNING) if rules else _compiled(expressions))
+        self._sides = tuple(_Side(self.protocols, rules, sender) for sender in (CLIENT, SERVER, UNKNOWN))
         names = [
             (one.name, expression) for one in (applications() if known is None else known) for expression in one.foreign
         ]
         self._names = [name for name, _ in names]
         self._known = _Database(_compiled([expression for _, expression in names]))
         self._places: dict[int, _Database] = {}
-        # Most beginnings are like one before: a protocol's, on either side.
-        self._kinds: dict[tuple[int, ...], _Kind] = {}
 
     def scan(
         self,
@@ -142,43 +173,29 @@ class Scanner:
         """What heads are like; only those that anything was found in, in order.
 
         octets   where the heads are: bytes, one dimension
-        starts, ends, senders   lists, one item a head; a sender that is neither 0, the client, nor 1, the server, is
-                 not known, and anything may be from it
+        starts, ends, senders   lists, one item a head; a sender is CLIENT, SERVER or UNKNOWN, when it may be either
         asked    heads whose `applications` are wanted, None for all: that is a second scan of each
         """
+        heads: tuple[list[tuple[int, int, int]], ...] = ([], [], [])
+        for head in zip(range(len(starts)), starts, ends, strict=True):
+            heads[senders[head[0]]].append(head)
         found: dict[int, Beginning] = {}
-        for head, numbers in self._patterns.scan(octets, zip(range(len(starts)), starts, ends, strict=True)):
-            protocols, rules = self._kind((senders[head], *numbers))
-            if protocols or rules:
-                part = octets[starts[head] : ends[head]]
+        for side, these in zip(self._sides, heads, strict=True):
+            for number, matching in side.database.scan(octets, these):
+                protocols, rules = side.kind(matching)
+                part = octets[starts[number] : ends[number]]
                 matches = tuple([self._match(rule, part) for rule in rules])
-                found[head] = Beginning(head, protocols, rules=matches)
+                found[number] = Beginning(number, protocols, rules=matches)
         wanted = range(len(starts)) if asked is None else asked
-        for head, numbers in self._known.scan(octets, [(head, starts[head], ends[head]) for head in wanted]):
-            names = tuple(dict.fromkeys(self._names[number] for number in sorted(numbers)))
-            found.setdefault(head, Beginning(head)).applications = names
-        return [found[head] for head in sorted(found)]
+        for number, matching in self._known.scan(octets, [(head, starts[head], ends[head]) for head in wanted]):
+            names = tuple(dict.fromkeys(self._names[match] for match in sorted(matching)))
+            found.setdefault(number, Beginning(number)).applications = names
+        return [found[number] for number in sorted(found)]
 
     def scan_one(self, head: bytes, sender: int) -> Beginning | None:
         """What one head is like; None when nothing was found."""
         found = self.scan(memoryview(head), [0], [len(head)], [sender])
         return found[0] if found else None
-
-    def _kind(self, key: tuple[int, ...]) -> _Kind:
-        """What matching some numbers means when a sender does it: `key` is the sender, and the numbers."""
-        kind = self._kinds.get(key)
-        if kind is None:
-            sender, *numbers = key
-            if sender in (Sender.CLIENT, Sender.SERVER):
-                numbers = [n for n in numbers if self._senders[n] in (sender, None)]
-            numbers.sort()
-            protocols = dict.fromkeys(self._numbers[n] for n in numbers if n < self._first_rule)
-            rules = [self._numbers[n] for n in numbers if n >= self._first_rule]
-            kind = tuple(protocols), tuple(rules[:MOST_MATCHES])
-            if len(self._kinds) >= _MOST_KINDS:
-                self._kinds.clear()
-            self._kinds[key] = kind
-        return kind
 
     def _match(self, number: int, octets: memoryview) -> RuleMatch:
         """Where rule `number`, which is known to match, does."""
