@@ -75,31 +75,18 @@ class _Database:
         self._database = database
         self._own = threading.local()
 
-    def scan(self, octets: memoryview, heads: Iterable[tuple[int, int, int]]) -> Iterable[tuple[int, list[int]]]:
-        """Of the heads (number, start, end) that match anything the number, and the numbers of what they match."""
-        found: dict[int, list[int]] = {}
+    def scan(self) -> tuple[Callable[..., None], hyperscan.Scratch | None]:
+        """What to call to scan, and the scratch of this thread, which is its last argument."""
         if self._database is None:
-            return ()
-
-        def note(number: int, _: int, __: int, ___: int, head: int) -> None:
-            found.setdefault(head, []).append(number)
-
-        scan, scratch = self._database.scan, self._scratch(self._database)
-        for head, start, end in heads:
-            scan(octets[start:end], note, 0, head, scratch)  # type: ignore[arg-type, type-var]
-        return found.items()
-
-    def scan_until(self, octets: memoryview, note: Callable[[int, int, int, int, object], bool]) -> None:
-        """Calls `note` for every match until it says that it is enough."""
-        if self._database is not None:
-            with contextlib.suppress(hyperscan.ScanTerminated):
-                self._database.scan(octets, note, 0, None, self._scratch(self._database))  # type: ignore[type-var]
-
-    def _scratch(self, database: hyperscan.Database) -> hyperscan.Scratch:
+            return _scan_for_nothing, None
         scratch: hyperscan.Scratch | None = getattr(self._own, "scratch", None)
         if scratch is None:
-            scratch = self._own.scratch = hyperscan.Scratch(database)
-        return scratch
+            scratch = self._own.scratch = hyperscan.Scratch(self._database)
+        return self._database.scan, scratch
+
+
+def _scan_for_nothing(*_: object) -> None:
+    """As hyperscan's scan() of a database without patterns, which there cannot be."""
 
 
 def _compiled(expressions: Sequence[bytes]) -> hyperscan.Database | None:
@@ -176,21 +163,29 @@ class Scanner:
         starts, ends, senders   lists, one item a head; a sender is CLIENT, SERVER or UNKNOWN, when it may be either
         asked    heads whose `applications` are wanted, None for all: that is a second scan of each
         """
-        heads: tuple[list[tuple[int, int, int]], ...] = ([], [], [])
-        for head in zip(range(len(starts)), starts, ends, strict=True):
-            heads[senders[head[0]]].append(head)
-        found: dict[int, Beginning] = {}
-        for side, these in zip(self._sides, heads, strict=True):
-            for number, matching in side.database.scan(octets, these):
-                protocols, rules = side.kind(matching)
-                part = octets[starts[number] : ends[number]]
-                matches = tuple([self._match(rule, part) for rule in rules])
-                found[number] = Beginning(number, protocols, rules=matches)
-        wanted = range(len(starts)) if asked is None else asked
-        for number, matching in self._known.scan(octets, [(head, starts[head], ends[head]) for head in wanted]):
-            names = tuple(dict.fromkeys(self._names[match] for match in sorted(matching)))
-            found.setdefault(number, Beginning(number)).applications = names
-        return [found[number] for number in sorted(found)]
+        found: dict[int, list[int]] = {}
+
+        def note(number: int, _: int, __: int, ___: int, head: int) -> None:
+            found.setdefault(head, []).append(number)
+
+        # A head may cost a microsecond in all: nothing is made of one that matches nothing.
+        scans = [side.database.scan() for side in self._sides]
+        for head, (start, end, sender) in enumerate(zip(starts, ends, senders, strict=True)):
+            scan, scratch = scans[sender]
+            scan(octets[start:end], note, 0, head, scratch)
+        beginnings: dict[int, Beginning] = {}
+        for head, numbers in found.items():
+            protocols, rules = self._sides[senders[head]].kind(numbers)
+            matches = tuple([self._match(rule, octets[starts[head] : ends[head]]) for rule in rules])
+            beginnings[head] = Beginning(head, protocols, rules=matches)
+        found.clear()
+        scan, scratch = self._known.scan()
+        for head in range(len(starts)) if asked is None else asked:
+            scan(octets[starts[head] : ends[head]], note, 0, head, scratch)
+        for head, numbers in found.items():
+            names = tuple(dict.fromkeys(self._names[number] for number in sorted(numbers)))
+            beginnings.setdefault(head, Beginning(head)).applications = names
+        return [beginnings[head] for head in sorted(beginnings)]
 
     def scan_one(self, head: bytes, sender: int) -> Beginning | None:
         """What one head is like; None when nothing was found."""
@@ -219,6 +214,8 @@ class Scanner:
                 return True
             return False
 
-        finder.scan_until(octets, note)
+        scan, scratch = finder.scan()
+        with contextlib.suppress(hyperscan.ScanTerminated):
+            scan(octets, note, 0, None, scratch)
         first = octets[slice(*places[0])]
         return RuleMatch(self.rules[number], tuple((start, end) for start, end in places), Secret(first.tobytes()))
