@@ -21,6 +21,7 @@ _TYPES = {
     "label": pa.dictionary(pa.int8(), pa.string()),
     "string": pa.string(),
     "bool": pa.bool_(),
+    "numbers": pa.list_(pa.uint64()),
 }
 
 
