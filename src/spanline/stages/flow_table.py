@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from spanline import _columns, _flows
 from spanline.arrow import column, fixed_binary, labels, strings, table_of, text
-from spanline.protocols.compiling import application_set
+from spanline.protocols.tables import application_set
 from spanline.schema import (
     CONN_STATES,
     END_REASONS,
