@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from spanline.errors import UsageError
-from spanline.private import open_private, state_folder
+from spanline.keeping import open_private_log, private_folder, state_folder
 
 _FILE = "revealed.jsonl"
 
@@ -21,8 +21,8 @@ class AuditLog:
 
     def __init__(self) -> None:
         try:
-            self.path = state_folder() / _FILE
-            self._descriptor = open_private(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            self.path = private_folder(state_folder()) / _FILE
+            self._descriptor = open_private_log(self.path)
         except OSError as error:
             raise _unwritten(error) from error
 
@@ -63,8 +63,7 @@ def _login() -> str | None:
 
 
 def _unwritten(error: OSError) -> UsageError:
-    where = f"{error.filename}: " if error.filename else ""
     return UsageError(
-        f"what is revealed cannot be logged ({where}{error.strerror or error})",
+        f"what is revealed cannot be logged: {error}",
         hint="let XDG_STATE_HOME name a folder that can be written to, or leave out --reveal",
     )

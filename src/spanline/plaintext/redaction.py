@@ -6,21 +6,17 @@ has: one password of two accounts shows, but without the key nobody can try word
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
 import os
-import secrets
-from pathlib import Path
 from typing import Protocol
 
 from spanline.errors import UsageError
+from spanline.keeping import NotPrivate, installation_key
 from spanline.plaintext.model import Secret
-from spanline.private import open_private, state_folder
 
 KEY_BYTES = 32
 DIGITS = 12
-_KEY_FILE = "redaction.key"
 
 
 class Shows(Protocol):
@@ -69,44 +65,18 @@ def _length(secret: Secret) -> str:
 
 
 def installation_redactor() -> tuple[Redactor, str]:
-    """The Redactor with this installation's key, which is made when there is none, and a warning, or "".
+    """The Redactor with this installation's key, and a warning, or "".
 
     Where the user has no folder that can be written to, the key is for this run only, which the warning says. Raises
     UsageError for a key that somebody else may know.
     """
     try:
-        return Redactor(_installation_key(state_folder() / _KEY_FILE)), ""
+        return Redactor(installation_key("redaction")), ""
+    except NotPrivate as error:
+        raise UsageError(str(error), hint="or let XDG_STATE_HOME name another folder") from error
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        why = f"{where}{error.strerror or error}"
-        warning = f"hmacs of secrets cannot be compared with those of other runs: no place for their key ({why})"
-        return Redactor(secrets.token_bytes(KEY_BYTES)), warning
-
-
-def _installation_key(path: Path) -> bytes:
-    with contextlib.suppress(FileNotFoundError):
-        return _read_key(path)
-    # Whole before it has its name: another process that begins at the same time finds a whole key, or none.
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = open_private(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(unfinished, path)
-    finally:
-        unfinished.unlink()
-    return _read_key(path)
-
-
-def _read_key(path: Path) -> bytes:
-    with open(open_private(path, os.O_RDONLY), "rb") as file:
-        key = file.read(KEY_BYTES + 1)
-    if len(key) != KEY_BYTES:
-        raise UsageError(f"{path} is no key of {KEY_BYTES} bytes", hint="remove it, and a new one is made")
-    return key
+        warning = f"hmacs of secrets are of this run only, as there is no place for their key: {error}"
+        return Redactor(os.urandom(KEY_BYTES)), warning
 
 
 def forbid_core_dumps() -> None:
