@@ -288,7 +288,7 @@ def open_stream(path: str | None, *, private: bool = False) -> Iterator[Stream]:
         _unfinished.add(unfinished)
     try:
         with _told(path):
-            raw = open(unfinished, "xb", opener=_private if private else None) if unfinished else place.open("wb")
+            raw = _created(unfinished, 0o600 if private else 0o666) if unfinished else place.open("wb")
     except BaseException:
         if unfinished:
             _unfinished.discard(unfinished)
@@ -309,9 +309,9 @@ def open_stream(path: str | None, *, private: bool = False) -> Iterator[Stream]:
             _unfinished.discard(unfinished)
 
 
-def _private(path: str, flags: int) -> int:
-    """os.open() of a file that nobody else can read, not even for a moment."""
-    return os.open(path, flags, 0o600)
+def _created(path: Path, mode: int) -> BinaryIO:
+    """A file that was not there, with its mode from the first moment on."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb")
 
 
 @contextlib.contextmanager

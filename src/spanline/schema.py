@@ -73,7 +73,8 @@ class Column:
 
     `numpy` is its type in a structured array ("" where it only stands in Tables), `arrow` its type in a Table: the name
     of an Arrow type, or "address" (16 bytes, IPv4 mapped), "mac", "time" (ns since the epoch, UTC), "duration" (ns),
-    "label" (one of few texts) or "numbers" (a list of uint64). `filter` is its name in display filters, `query` in the query language.
+    "label" (one of few texts) or "numbers" (a list of uint64). `filter` is its name in display filters, `query` in the
+    query language.
     """
 
     name: str
