@@ -16,7 +16,7 @@ from spanline.plaintext.findings import Found
 from spanline.plaintext.model import Conversation, Finding, Parser, Piece, Sender
 from spanline.plaintext.scanning import Scanner
 from spanline.plaintext.watching import Watch
-from spanline.schema import PIECE_FLAGS
+from spanline.schema import PAYLOAD_PIECE_FLAGS
 
 BYTES_PER_PARSER = 8192
 """What a conversation may take here: a parser keeps a line or a message at most, and most keep nothing."""
@@ -24,7 +24,7 @@ BYTES_PER_PARSER = 8192
 _MOST_FAULTS = 100
 _SENDERS = tuple(Sender)
 _COLUMNS = ["slot", "sender", "start", "length", "offset", "time", "frame", "gap", "flags"]
-_ENDED, _LIMIT = (1 << PIECE_FLAGS.index(name) for name in ("ended", "limit"))
+_ENDED, _LIMIT = (1 << PAYLOAD_PIECE_FLAGS.index(name) for name in ("ended", "limit"))
 
 
 @dataclass(slots=True)
