@@ -193,7 +193,7 @@ class _Shard:
         heads, octets = self.payloads.heads()
         begun: list[tuple[int, Followed]] = []
         if len(heads):
-            begun = self._beginnings.look(heads, octets, self.payloads.conversations(heads["slot"]))
+            begun = self._beginnings.look(heads, octets, self.payloads.conversations(heads["slot"].copy()))
             self.payloads.claim(np.array([slot for slot, _ in begun], np.uint32))
         return _Turn(begun, *self.payloads.pieces())
 
