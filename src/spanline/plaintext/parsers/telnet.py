@@ -80,13 +80,13 @@ class TelnetParser(Parser):
         for said in splitter.feed(piece.data, piece.offset):
             if said.what is What.OPTION or said.what is What.SUBOPTION:
                 self._take_option(piece.sender, said)
+                if self._options.encrypted:
+                    self.done = True
+                    break
             elif is_client:
                 self._take_keys(said, piece)
             elif said.what is What.TEXT:
                 self._take_print(said, piece)
-        if self._options.encrypted:
-            self.done = True
-            return ()
         return self._found()
 
     def finish(self) -> Iterable[Finding]:
