@@ -16,8 +16,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import spanline
 from spanline.errors import CaptureError
 from spanline.plaintext.redaction import Revealer
@@ -46,7 +44,7 @@ def findings(path: Path) -> list[dict[str, Any]]:
 
 def listed(path: Path) -> Iterator[dict[str, str]]:
     with open(path, newline="") as file:
-        yield from csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        yield from csv.DictReader(file, delimiter="\t")
 
 
 def account_of(protocol: str, said: str) -> str | None:
@@ -88,3 +86,37 @@ def test_what_telnet_clients_typed(captures: Path) -> None:
             if found["protocol"] == "telnet" and found["client_port"] == int(row["client_port"])
         ]
         assert told == [(account, secret)], row["path"]
+
+
+def application_stacks(oracle: Path, capture: str) -> set[str]:
+    """The protocols that tshark shows in any frame, without those that carry others."""
+    shown: set[str] = set()
+    with gzip.open(oracle / f"{capture}.fields.tsv.gz", "rt", errors="replace") as lines:
+        at = next(lines).rstrip("\n").split("\t").index("frame.protocols")
+        for line in lines:
+            shown.update(line.split("\t")[at].split(":"))
+    return shown - CARRIERS
+
+
+def encrypted_captures(captures: Path, oracle: Path) -> Iterable[str]:
+    for folder in FOLDERS:
+        for path in files_of(captures / folder):
+            name = str(path.relative_to(captures))
+            try:
+                shown = application_stacks(oracle, name)
+            except (OSError, StopIteration, ValueError, IndexError):
+                continue
+            if shown and shown <= ENCRYPTED:
+                yield name
+
+
+def test_nothing_is_found_where_all_is_encrypted(captures: Path, oracle: Path) -> None:
+    names = list(encrypted_captures(captures, oracle))
+    assert len(names) > 50
+    found = {}
+    for name in names:
+        try:
+            found[name] = [(row["protocol"], row["scheme"], row["frames"]) for row in findings(captures / name)]
+        except CaptureError:
+            continue
+    assert {name: rows for name, rows in found.items() if rows} == {}
