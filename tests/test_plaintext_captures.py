@@ -24,8 +24,8 @@ from tests.test_every_capture import FOLDERS, files_of
 
 ENCRYPTED = {"tls", "ssh", "quic", "gquic", "dtls", "esp", "isakmp", "udpencap", "wg", "openvpn", "ah"}
 CARRIERS = {
-    "eth", "sll", "sll2", "null", "raw", "ethertype", "vlan", "ip", "ipv6", "tcp", "udp", "icmp", "icmpv6", "arp", "dns",
-    "mdns", "ntp", "dhcp", "data", "x509sat", "x509ce", "x509af", "pkcs1", "pkix1explicit", "pkix1implicit", "cms",
+    "eth", "sll", "sll2", "null", "raw", "ethertype", "vlan", "ip", "ipv6", "tcp", "udp", "icmp", "icmpv6", "arp",
+    "dns", "mdns", "ntp", "dhcp", "data", "x509sat", "x509ce", "x509af", "pkcs1", "pkix1explicit", "pkix1implicit", "cms",
     "pkcs10", "ocsp", "tcp.segments", "igmp", "llc", "stp", "llmnr", "vxlan", "gre",
 }  # fmt: skip
 """What may stand beside what is encrypted: it carries it, or logs nobody in."""
@@ -39,7 +39,8 @@ def findings(path: Path) -> list[dict[str, Any]]:
     for _ in spanline.open(path).run(stage):
         pass
     assert stage.problems == []
-    return [row for row in stage.tables()["findings"].to_pylist()]
+    rows: list[dict[str, Any]] = stage.tables()["findings"].to_pylist()
+    return rows
 
 
 def listed(path: Path) -> Iterator[dict[str, str]]:

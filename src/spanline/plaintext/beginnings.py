@@ -136,7 +136,7 @@ class Beginnings:
         octets: npt.NDArray[np.uint8],
     ) -> int:
         """The end that is the client of protocol `number` where no handshake tells: the other one is on its port, or it
-        begins as a client does; else who was the first to send."""
+        begins as a client does, or it has the larger port number, as those that a system gives are large."""
         servers = [end for end in (0, 1) if self._claims.is_expected(number, ends.transport, ends.ports[end])]
         if len(servers) == 1:
             return 1 - servers[0]
@@ -146,7 +146,7 @@ class Beginnings:
             sides = [side for side in (0, 1) if _begins(self.scanner.scan_one(sent, side), number)]
             if len(sides) == 1:
                 return int(head["sender"]) ^ sides[0]
-        return ends.client
+        return 0 if ends.ports[0] > ends.ports[1] else 1 if ends.ports[1] > ends.ports[0] else ends.client
 
 
 def _begins(beginning: Beginning | None, number: int) -> bool:
