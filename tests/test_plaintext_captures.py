@@ -25,8 +25,8 @@ from tests.test_every_capture import FOLDERS, files_of
 ENCRYPTED = {"tls", "ssh", "quic", "gquic", "dtls", "esp", "isakmp", "udpencap", "wg", "openvpn", "ah"}
 CARRIERS = {
     "eth", "sll", "sll2", "null", "raw", "ethertype", "vlan", "ip", "ipv6", "tcp", "udp", "icmp", "icmpv6", "arp",
-    "dns", "mdns", "ntp", "dhcp", "data", "x509sat", "x509ce", "x509af", "pkcs1", "pkix1explicit", "pkix1implicit", "cms",
-    "pkcs10", "ocsp", "tcp.segments", "igmp", "llc", "stp", "llmnr", "vxlan", "gre",
+    "dns", "mdns", "ntp", "dhcp", "data", "x509sat", "x509ce", "x509af", "pkcs1", "pkix1explicit", "pkix1implicit",
+    "cms", "pkcs10", "ocsp", "tcp.segments", "igmp", "llc", "stp", "llmnr", "vxlan", "gre",
 }  # fmt: skip
 """What may stand beside what is encrypted: it carries it, or logs nobody in."""
 
