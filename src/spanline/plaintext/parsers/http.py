@@ -22,6 +22,7 @@ REMEDY = "Use HTTPS, and redirect nobody who has sent a password already."
 _REQUEST = re.compile(rb"([A-Z][A-Z0-9_-]{1,19}) +(\S+)(?: +HTTP/1\.\d)?\s*\n")
 _STATUS = re.compile(rb"HTTP/1\.\d +(\d{3})")
 _TYPE = re.compile(rb"\ncontent-type[ \t]*:[ \t]*([^\r\n]*)")
+_USER_INFO = re.compile(rb"\w{2,10}://([^/?#@:\s]{0,256}):([^/?#@\s]{1,256})@")
 
 _MOST_UNANSWERED = 64
 _MOST_ATTEMPTS = 16
@@ -128,7 +129,7 @@ class HttpParser(Parser):
 
     def _submit(self, body: Body) -> None:
         """Looks for a login in the body of the last request that has one worth keeping."""
-        if not forms.SECRET_NAME.search(body.data):
+        if not forms.may_have_secret(body.data):
             return
         finding = forms.attempt(_FIELDS[self._form](body.data), body, self._form, REMEDY)
         if finding is None:
@@ -139,13 +140,21 @@ class HttpParser(Parser):
             self._submitting.forms.append(finding)
 
     def _in_target(self, head: Head, start: int, end: int) -> list[Finding]:
-        """A login in the query of a request's target."""
+        """A login in the query of a request's target, or before the host in one that is a whole URL."""
         query = head.data.find(b"?", start, end)
-        if query >= 0 and forms.SECRET_NAME.search(head.data, query, end):
+        if query >= 0 and forms.may_have_secret(head.data[query:end]):
             finding = forms.attempt(forms.parameters(head.data, query, end), head, "query", REMEDY)
             if finding is not None:
                 return [finding]
-        return []
+        found = _USER_INFO.match(head.data, start, end) if head.data[start : start + 1] != b"/" else None
+        if found is None:
+            return []
+        account, password = (
+            forms.Field(b"user", found[1], *found.span(1)),
+            forms.Field(b"pass", found[2], *found.span(2)),
+        )
+        finding = forms.attempt((account, password), head, "URL", REMEDY)
+        return [finding] if finding else []
 
     def _answer(self, request: _Request, status: int, head: Head | None) -> None:
         if request is _PLAIN:
