@@ -1,4 +1,4 @@
-"""A login to each binary protocol that shows its secret, for any account and secret of ASCII: what redaction is tried on."""
+"""A login to each binary protocol that shows its secret, for any account and secret of ASCII letters."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from tests.pieces import CLIENT, SERVER, Dialogue
 
 
 class Login(NamedTuple):
-    """Its dialogue by account and secret, on the protocol's own port. Where the secret stands for an account, too, the
-    account is not in it."""
+    """Its dialogue by account and secret, and the port of the server. Some protocols have no account."""
 
     transport: Literal["tcp", "udp"]
     port: int
@@ -29,7 +28,12 @@ def _snmp(account: bytes, secret: bytes) -> Dialogue:
 
 def _rlogin(account: bytes, secret: bytes) -> Dialogue:
     begin = [(CLIENT, b"\0desk\0" + account + b"\0xterm/38400\0"), (SERVER, b"\0Password: ")]
-    return [*begin, *((CLIENT, bytes((key,))) for key in secret), (CLIENT, b"\r"), (SERVER, b"\r\nLast login: Mon\r\n$ ")]
+    return [
+        *begin,
+        *((CLIENT, bytes((key,))) for key in secret),
+        (CLIENT, b"\r"),
+        (SERVER, b"\r\nLast login: Mon\r\n$ "),
+    ]
 
 
 def _exec(account: bytes, secret: bytes) -> Dialogue:
@@ -64,7 +68,10 @@ def _socks(account: bytes, secret: bytes) -> Dialogue:
 
 
 def _smb(account: bytes, secret: bytes) -> Dialogue:
-    return [(SERVER, craft.smb1_negotiated(1)), (CLIENT, craft.smb1_setup(account.decode(), "CORP", secret + b"\0", b""))]
+    return [
+        (SERVER, craft.smb1_negotiated(1)),
+        (CLIENT, craft.smb1_setup(account.decode(), "CORP", secret + b"\0", b"")),
+    ]
 
 
 def _mqtt(account: bytes, secret: bytes) -> Dialogue:
@@ -87,7 +94,8 @@ def _tds(account: bytes, secret: bytes) -> Dialogue:
 
 
 def _memcache(account: bytes, secret: bytes) -> Dialogue:
-    return [(CLIENT, craft.memcache(0x21, b"PLAIN", b"\0" + account + b"\0" + secret)), (SERVER, craft.memcache(0x21, b"", b"", magic=0x81))]
+    token = b"\0" + account + b"\0" + secret
+    return [(CLIENT, craft.memcache(0x21, b"PLAIN", token)), (SERVER, craft.memcache(0x21, b"", b"", magic=0x81))]
 
 
 def _x11(account: bytes, secret: bytes) -> Dialogue:

@@ -26,6 +26,8 @@ _REMEDY = "Use Kerberos with privacy (sec=krb5p), or RPC over TLS."
 class Rpc(RecordDialogue):
     """Tells each user of each machine and program once, with the answer to the first call."""
 
+    datagrams = True
+
     def __init__(self, conversation: Conversation) -> None:
         super().__init__(conversation)
         self._known: deque[tuple[int, bytes, int]] = deque(maxlen=_MOST_KNOWN)
@@ -59,6 +61,8 @@ class Rpc(RecordDialogue):
         self.wait(finding, words[0])
 
     def from_server(self, record: Record) -> None:
+        if self.idle:
+            return
         reply = record.data[self._mark :]
         if len(reply) >= 12 and int.from_bytes(reply[4:8], "big") == _REPLY:
             denied = int.from_bytes(reply[8:12], "big")
