@@ -128,8 +128,7 @@ DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
             hides("Winter1"),
             prints("\n\r\n\rThe operation completed successfully.\r\n\n\rLogin Failed\n\r\n\rlogin: "),
             types("CORP\\bob"), prints("password: "), hides("Winter2"),
-            prints("\r\n*===============================================================\r\nMicrosoft Telnet Server.\r\n"
-                   "*===============================================================\r\nC:\\Users\\bob>"),
+            prints("\r\n*===============\r\nMicrosoft Telnet Server.\r\n*===============\r\nC:\\Users\\bob>"),
             types("dir"),
         ],
         [("CORP\\bob", "Winter1", REFUSED), ("CORP\\bob", "Winter2", ACCEPTED)],
