@@ -26,6 +26,7 @@ from spanline.plaintext.redaction import Redactor, Revealer
 from spanline.sources import capture_file
 from spanline.stages.plaintext import Plaintext
 from tests.commands import run
+from tests.craft import ethernet, icmp, ipv4
 from tests.craft_conversations import conversation, together
 from tests.craft_files import START, Record, pcap
 from tests.pieces import CLIENT, SERVER, Dialogue
@@ -86,6 +87,48 @@ def test_on_a_foreign_port(tmp_path: Path, name: str, whole: bool) -> None:
     rows = found_in(written(tmp_path, planted(name, port=2323, whole=whole)))
     told = [(row["account"], row["secret"], row["foreign_port"], row["server_port"]) for row in rows if row["secret"]]
     assert told == [("alice", "opensesame", True, 2323)]
+
+
+ONE_SIDED = ("ftp", "pop", "imap", "smtp", "smtp login", "nntp", "irc", "resp", "http", "http form", "http query",
+             "rtsp", "xmpp", "telnet", "ldap", "snmp", "pgsql", "mqtt", "amqp", "socks", "tds")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ONE_SIDED)
+def test_only_the_client_is_mirrored(tmp_path: Path, name: str) -> None:
+    """As a VTAP does that takes ingress only: the secret is told all the same, and the outcome is nobody's to know."""
+    frames = [record for record in planted(name, vni=9) if b"\x0a\x00\x00\x05\x0a\x00\x01\x02" in record.frame]
+    rows = [row for row in found_in(written(tmp_path, frames)) if row["secret"]]
+    assert [(row["secret"], row["outcome"], row["vni"]) for row in rows] == [("opensesame", "unknown", 9)]
+    if name == "telnet":
+        assert (rows[0]["account"], rows[0]["inferred"]) == ("alice", True)
+
+
+def test_what_icmp_errors_quote_is_no_traffic(tmp_path: Path) -> None:
+    """A VXLAN target without a listener sends every frame back inside one."""
+    frames = planted("telnet", vni=9)
+    errors = [
+        Record(
+            record.time + 1000,
+            bytes(ethernet() / ipv4("192.0.2.2", "192.0.2.1") / icmp(3, 3, bytes(4)) / record.frame[14:]),
+        )
+        for record in frames
+    ]
+    alone = found_in(written(tmp_path, frames))
+    assert [row["secret"] for row in alone] == ["opensesame"]
+    both = found_in(written(tmp_path, frames, errors))
+    assert [row["secret"] for row in both] == ["opensesame"]
+    assert found_in(written(tmp_path, errors)) == []
+
+
+def test_more_conversations_than_are_followed_at_a_time(tmp_path: Path) -> None:
+    """Those that were silent for longest go, with what they have told so far, and are counted."""
+    login = LOGINS["pop"].dialogue(b"alice", b"opensesame")[:-1]
+    some = [conversation(login, 110, client_port=20000 + n, start=START + n * SECOND, whole=False) for n in range(600)]
+    stage = Plaintext(REDACTOR, memory=16 << 20)
+    for _ in spanline.open(written(tmp_path, *some)).run(stage):
+        pass
+    assert stage.evicted > 0
+    assert stage.tables()["findings"].num_rows == 600
 
 
 def test_equal_addresses_in_two_tunnels_are_two_conversations(tmp_path: Path) -> None:

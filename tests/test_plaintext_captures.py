@@ -12,12 +12,15 @@ import csv
 import gzip
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import spanline
 from spanline.errors import CaptureError
+from spanline.plaintext.model import Plaintext as Protocol
+from spanline.plaintext.parsers import protocols as all_protocols
 from spanline.plaintext.redaction import Revealer
 from spanline.stages.plaintext import Plaintext
 from tests.test_every_capture import FOLDERS, files_of
@@ -33,14 +36,18 @@ CARRIERS = {
 PROTOCOLS = {"FTP": "ftp", "POP3": "pop", "IMAP": "imap", "SMTP": "smtp", "HTTP": "http"}
 
 
-@cache
-def findings(path: Path) -> list[dict[str, Any]]:
-    stage = Plaintext(Revealer())
+def told(path: Path, known: tuple[Protocol, ...]) -> list[dict[str, Any]]:
+    stage = Plaintext(Revealer(), protocols=known)
     for _ in spanline.open(path).run(stage):
         pass
     assert stage.problems == []
     rows: list[dict[str, Any]] = stage.tables()["findings"].to_pylist()
     return rows
+
+
+@cache
+def findings(path: Path) -> list[dict[str, Any]]:
+    return told(path, all_protocols())
 
 
 def listed(path: Path) -> Iterator[dict[str, str]]:
@@ -87,6 +94,22 @@ def test_what_telnet_clients_typed(captures: Path) -> None:
             if found["protocol"] == "telnet" and found["client_port"] == int(row["client_port"])
         ]
         assert told == [(account, secret)], row["path"]
+
+
+def test_dormant_conversations_are_told_as_if_they_were_parsed(captures: Path) -> None:
+    """Of every capture, also of those that are cut or damaged: HTTP with its triggers, and without any."""
+    eager = tuple(replace(one, triggers=()) for one in all_protocols())
+    assert eager != all_protocols()
+    wrong = []
+    for folder in FOLDERS:
+        for path in files_of(captures / folder):
+            try:
+                asleep, awake = (told(path, known) for known in (all_protocols(), eager))
+            except CaptureError:
+                continue
+            if asleep != awake:
+                wrong.append((str(path.relative_to(captures)), asleep, awake))
+    assert wrong == []
 
 
 def application_stacks(oracle: Path, capture: str) -> set[str]:

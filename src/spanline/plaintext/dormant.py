@@ -21,7 +21,7 @@ _BEGINS = re.compile(rb"[A-Z][A-Z0-9_-]{1,19} \S")
 _WITHOUT_BODY = b"GET "
 _EMPTY_LINE = b"\r\n\r\n"
 _MOST_BYTES = LONGEST_HEAD + LONGEST_BODY
-_LONGEST_TRIGGER = 32
+_LONGEST_TRIGGER = 512
 
 
 @dataclass(slots=True)

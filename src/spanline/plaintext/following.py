@@ -86,11 +86,13 @@ class Following:
         self._modes = np.zeros(1024, np.uint8)
         self._faults: Counter[_Fault] = Counter()
 
-    def begin(self, slot: int, followed: Followed) -> list[Found]:
-        """Gives what those still had that go."""
+    def begin(self, slot: int, followed: Followed) -> None:
         self._by_slot[slot] = followed
         self._set_mode(slot, _DORMANT + followed.client_end if followed.is_dormant else _AWAKE)
         self.followed += 1
+
+    def let_go(self) -> list[Found]:
+        """Gives what those still had that go, as there are too many."""
         found = []
         while len(self._by_slot) > self._limit:
             oldest = next(iter(self._by_slot))

@@ -209,8 +209,10 @@ class _Shard:
             self.payloads.release(slots[self.payloads.conversations(slots)["serial"] == serials])
 
     def _add(self, turn: _Turn) -> None:
-        found = [one for slot, followed in turn.begun for one in self.following.begin(slot, followed)]
-        found += self.following.feed(turn.pieces, turn.octets)
+        for slot, followed in turn.begun:
+            self.following.begin(slot, followed)
+        found = self.following.feed(turn.pieces, turn.octets)
+        found += self.following.let_go()
         with self._lock:
             self._found += found
 
