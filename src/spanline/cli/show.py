@@ -33,7 +33,7 @@ def page(output: Output) -> Iterator[Console]:
     if output.path is None:
         yield console()
         return
-    with open_stream(output.path) as stream:
+    with open_stream(output.path, private=output.private) as stream:
         text = io.TextIOWrapper(stream, "utf-8", write_through=True)  # type: ignore[type-var]
         yield console(text)
         text.detach()
@@ -41,7 +41,7 @@ def page(output: Output) -> Iterator[Console]:
 
 def write(table: pa.Table, output: Output) -> None:
     """One Table in a format that is not a picture."""
-    with open_output(output.path, output.format) as writer:
+    with open_output(output.path, output.format, private=output.private) as writer:
         writer.write(table)
 
 
@@ -55,6 +55,18 @@ def show_flows(flows: pa.Table, total: int, output: Output) -> None:
             print_flows(flows, total, target)
     else:
         write(with_community_id(flows), output)
+
+
+def show_findings(findings: pa.Table, limit: int, output: Output) -> None:
+    """The first `limit` of `findings`; all for 0."""
+    here = findings.slice(0, limit or None)
+    if output.format != "table":
+        write(here, output)
+        return
+    from spanline.cli.plaintext_view import print_findings
+
+    with page(output) as target:
+        print_findings(here, findings.num_rows, target)
 
 
 def show_round_trips(times: pa.Table, metric: str, limit: int | None, output: Output) -> None:

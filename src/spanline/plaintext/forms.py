@@ -34,7 +34,7 @@ _DISPOSITION = re.compile(
 )
 _MOST_FIELDS = 512
 
-_SIGNS = (b"pass", b"pwd", b"pw", b"psw", b"pin", b"secret", b"token", b"key", b"jwt", b"wort", b"senha", b"contrase")
+SIGNS = (b"pass", b"pwd", b"pw", b"psw", b"pin", b"secret", b"token", b"key", b"jwt", b"wort", b"senha", b"contrase")
 """The name of a secret has one of these in it."""
 
 
@@ -59,7 +59,7 @@ class Field(NamedTuple):
 def may_have_secret(octets: bytes) -> bool:
     """Whether it is worth to look at the fields one by one."""
     lower = octets.lower()
-    return any(sign in lower for sign in _SIGNS)
+    return any(sign in lower for sign in SIGNS)
 
 
 def parameters(octets: bytes, start: int = 0, end: int | None = None) -> Iterator[Field]:

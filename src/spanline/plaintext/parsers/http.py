@@ -214,5 +214,6 @@ PROTOCOLS = (
             Pattern(rb"^[A-Z][A-Z-]{2,15} [^\r\n ]{1,2000} HTTP/1\.[01]\r?\n", Sender.CLIENT),
             Pattern(rb"^HTTP/1\.[01] \d{3}[ \r]", Sender.SERVER),
         ),
+        triggers=(*forms.SIGNS, b"authorization", rb" \w{2,10}://[^/?#\s]{1,300}@"),
     ),
 )

@@ -1,0 +1,244 @@
+"""Plaintext on the wire: accounts and secrets that anybody on the way can read, and services without encryption."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from spanline import _decode, _payloads
+from spanline.batch import Batch
+from spanline.errors import Problem, UsageError
+from spanline.plaintext import model
+from spanline.plaintext.beginnings import Beginnings
+from spanline.plaintext.findings import Found, findings_table
+from spanline.plaintext.following import BYTES_PER_PARSER, Followed, Following
+from spanline.plaintext.parsers import protocols as all_protocols
+from spanline.plaintext.redaction import Shows
+from spanline.plaintext.rules import NO_RULES, Rules
+from spanline.plaintext.scanning import Scanner
+
+MEMORY = 256 << 20
+HEAD_BYTES = 4096
+CLAIMED_BYTES = 1 << 20
+ROWS_AT_ONCE = 1 << 13
+"""Findings that wait for drain(): as Python objects they take more memory than in a Table."""
+
+_PARSERS_SHARE = 4
+"""Parsers may take this part of the memory."""
+
+
+class Plaintext:
+    """Follows conversations in the clear; its Table is "findings" (schema.FINDING), by time.
+
+    shows          how secrets are written into the Table: redaction.Redactor or Revealer
+    rules          what the user looks for beside what is built in
+    protocols      those that are known: all, unless given
+    by_vlan        frames of different VLANs are different conversations
+    by_vni         frames of different tunnels (VNI or GRE key) are different conversations
+    memory         bytes that conversations may take; beyond, the least recently used are given up
+    head_bytes     of each side of a conversation, in which patterns and rules are looked for
+    claimed_bytes  of each side of one that is followed
+    shard          (n, of): take only the conversations of the n-th, from 0, of so many parts; merge() joins the parts
+
+    However the work is divided, the findings are the same, as long as no conversation is given up.
+    """
+
+    def __init__(
+        self,
+        shows: Shows,
+        *,
+        rules: Rules = NO_RULES,
+        protocols: Sequence[model.Plaintext] | None = None,
+        by_vlan: bool = False,
+        by_vni: bool = True,
+        memory: int = MEMORY,
+        head_bytes: int = HEAD_BYTES,
+        claimed_bytes: int = CLAIMED_BYTES,
+        shard: tuple[int, int] = (0, 1),
+    ) -> None:
+        number, of = shard
+        if not 0 <= number < of:
+            raise UsageError(f"shard {number} of {of}: there are no such conversations")
+        known = all_protocols() if protocols is None else tuple(protocols)
+        self._shows = shows
+        self._options: dict[str, Any] = {
+            "by_vlan": by_vlan,
+            "by_vni": by_vni,
+            "head_bytes": head_bytes,
+            "claimed_bytes": claimed_bytes,
+        }
+        scanner = Scanner(known, rules)
+        beginnings = Beginnings(known, scanner, head_bytes if rules else 0)
+        for_parsers = memory // _PARSERS_SHARE
+        payloads = _payloads.Payloads(memory - for_parsers, seed=_decode.SEED, shard=shard, **self._options)
+        following = Following(known, scanner, max(1, for_parsers // BYTES_PER_PARSER))
+        self._shards = [_Shard(payloads, beginnings, following)]
+
+    def update(self, batch: Batch) -> None:
+        for step in self.steps:
+            step(batch)
+
+    @property
+    def steps(self) -> list[Callable[[Batch], None]]:
+        """update() in parts, for several threads: each takes all batches in order."""
+        return [step for shard in self._shards for step in (shard.collect, shard.follow)]
+
+    def drain(self) -> Mapping[str, pa.Table]:
+        """What was found since the last call."""
+        found = [one for shard in self._shards for one in shard.take()]
+        return {"findings": findings_table(found, self._shows)}
+
+    def tables(self) -> Mapping[str, pa.Table]:
+        for shard in self._shards:
+            shard.finish()
+        return self.drain()
+
+    def merge(self, other: Plaintext) -> None:
+        """Joins the conversations of another shard of the same traffic, which saw the same time pass; `other` is over
+        then.
+
+        Raises UsageError when it does not follow conversations in the same way.
+        """
+        if self._options != other._options:
+            raise UsageError("these findings were made with other options", hint="merge parts of one analysis")
+        self._shards += other._shards
+
+    def state(self) -> dict[str, Any]:
+        """All that is known, as plain values and bytes: restore() in another process goes on exactly from here.
+
+        The bytes hold payload, and parsers as Python pickles them, with the secrets that they have read.
+        """
+        return {**self._options, "shards": [shard.state() for shard in self._shards]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on where state() was taken: for a new stage. Raises UsageError when its options are others.
+
+        Only for states of this user's own spanline: Python does what a pickle says.
+        """
+        if any(state[name] != value for name, value in self._options.items()) or len(state["shards"]) != 1:
+            raise UsageError("this state is of findings made with other options")
+        self._shards[0].restore(state["shards"][0])
+
+    @property
+    def pending(self) -> int:
+        """Findings that drain() would give."""
+        return sum(shard.pending for shard in self._shards)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Faults of parsers, whose conversations were given up."""
+        return [problem for shard in self._shards for problem in shard.following.problems]
+
+    @property
+    def followed(self) -> int:
+        """Conversations that were followed so far."""
+        return sum(shard.following.followed for shard in self._shards)
+
+    @property
+    def evicted(self) -> int:
+        """Conversations that were given up to stay within memory."""
+        return sum(shard.payloads.counters.evicted + shard.following.evicted for shard in self._shards)
+
+    @property
+    def cut(self) -> int:
+        """Conversations of which more came than claimed_bytes."""
+        return sum(shard.following.cut for shard in self._shards)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What a batch brought: who is followed from now on, and the pieces of all who are."""
+
+    begun: list[tuple[int, Followed]]
+    pieces: npt.NDArray[np.void]
+    octets: npt.NDArray[np.uint8]
+
+
+class _Shard:
+    """Conversations with their payload and their parsers."""
+
+    def __init__(self, payloads: _payloads.Payloads, beginnings: Beginnings, following: Following) -> None:
+        self.payloads = payloads
+        self.following = following
+        self._beginnings = beginnings
+        # From collect() to follow(), which another thread may do while collect() goes on with the next batch.
+        self._turns: deque[_Turn] = deque()
+        # take() may be called meanwhile.
+        self._lock = threading.Lock()
+        self._found: list[Found] = []
+
+    @property
+    def pending(self) -> int:
+        return len(self._found)
+
+    def collect(self, batch: Batch) -> None:
+        """All that is done with the payload of every conversation."""
+        self._release()
+        self.payloads.update(batch.packets.view(np.uint8), batch.numbers, batch.buffers)
+        self._turns.append(self._turn())
+
+    def follow(self, _: Batch) -> None:
+        """What is done with that of those that are followed."""
+        self._add(self._turns.popleft())
+
+    def _turn(self) -> _Turn:
+        begun: list[tuple[int, Followed]] = []
+        while True:
+            heads, octets = self.payloads.heads()
+            if not len(heads):
+                break
+            these = self._beginnings.look(heads, octets, self.payloads.conversations(heads["slot"].copy()))
+            self.payloads.claim(np.array([slot for slot, _ in these], np.uint32))
+            begun += these
+        return _Turn(begun, *self.payloads.pieces())
+
+    def _release(self) -> None:
+        """Forgets payload of which nothing more is wanted; by now a slot may be another conversation's."""
+        over = self.following.over
+        if over:
+            slots, serials = np.array([over.popleft() for _ in range(len(over))], np.uint64).T
+            slots = slots.astype(np.uint32)
+            self.payloads.release(slots[self.payloads.conversations(slots)["serial"] == serials])
+
+    def _add(self, turn: _Turn) -> None:
+        for slot, followed in turn.begun:
+            self.following.begin(slot, followed)
+        found = self.following.feed(turn.pieces, turn.octets)
+        found += self.following.let_go()
+        with self._lock:
+            self._found += found
+
+    def finish(self) -> None:
+        """Ends all conversations."""
+        self.payloads.finish()
+        self._add(self._turn())
+        self._found += self.following.finish()
+
+    def take(self) -> list[Found]:
+        with self._lock:
+            found, self._found = self._found, []
+        return found
+
+    def state(self) -> dict[str, Any]:
+        found = pickle.dumps(self._found)
+        return {"payloads": self.payloads.state(), "following": self.following.state(), "found": found}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.payloads.restore(state["payloads"])
+        self.following.restore(state["following"])
+        self._found = pickle.loads(state["found"])
+
+
+def in_order(parts: Sequence[pa.Table]) -> pa.Table:
+    """Findings of several Tables as one, by time."""
+    if len(parts) == 1:
+        return parts[0]
+    return pa.concat_tables(parts).sort_by([(name, "ascending") for name in ("time", "client_port", "server_port")])
