@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 HIDDEN = "•"
@@ -70,14 +70,3 @@ def _covered(text: str, hidden: Ranges) -> str:
     for start, end in hidden:
         text = f"{text[:start]}{HIDDEN * (end - start)}{text[end:]}"
     return text
-
-
-def joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The same bytes in as few ranges as possible, in order."""
-    made: list[tuple[int, int]] = []
-    for start, end in sorted(ranges):
-        if made and start <= made[-1][1]:
-            made[-1] = made[-1][0], max(end, made[-1][1])
-        elif start < end:
-            made.append((start, end))
-    return made
