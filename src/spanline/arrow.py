@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ _TYPES = {
     "label": pa.dictionary(pa.int8(), pa.string()),
     "string": pa.string(),
     "bool": pa.bool_(),
+    "numbers": pa.list_(pa.uint64()),
 }
 
 
@@ -110,8 +112,14 @@ def labels(numbers: npt.NDArray[np.integer], names: Sequence[str]) -> pa.Array:
 
 def address_text(address: bytes) -> str:
     """192.0.2.1 for an IPv4 mapped address, else RFC 5952 text."""
-    _, letters = _text.addresses(np.frombuffer(address, np.uint8).reshape(1, -1))
-    return letters.tobytes().decode()
+    return address_texts(np.frombuffer(address, np.uint8).reshape(1, -1))[0]
+
+
+def address_texts(addresses: npt.NDArray[np.uint8]) -> list[str]:
+    """The same of each row of uint8[n, 16]."""
+    offsets, letters = _text.addresses(addresses)
+    ends, written = offsets.tolist(), letters.tobytes().decode()
+    return [written[start:end] for start, end in itertools.pairwise(ends)]
 
 
 def _texts(octets: pa.ChunkedArray) -> pa.ChunkedArray:

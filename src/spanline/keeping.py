@@ -20,6 +20,10 @@ _LONGEST_UNUSED = 30 * 86_400
 """Seconds after which what was kept is removed when something else is."""
 
 
+class NotPrivate(PermissionError):
+    """A file or folder that shall be this user's alone is not."""
+
+
 def cache_folder() -> Path:
     """Where spanline keeps what it can make again. Definition: freedesktop.org's Base Directory Specification."""
     return _folder("XDG_CACHE_HOME", ".cache")
@@ -42,19 +46,19 @@ def _folder(variable: str, default: str) -> Path:
 
 
 def private_folder(folder: Path) -> Path:
-    """The folder, made if there is none. Raises OSError when it cannot be, or when it is another user's or not only
-    this user can write there."""
+    """The folder, made if there is none. Raises OSError when it cannot be, NotPrivate when it is another user's or not
+    only this user can write there."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.stat()
     if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise PermissionError(f"{folder}: somebody else can write there")
+        raise NotPrivate(f"{folder}: somebody else can write there")
     return folder
 
 
 def installation_key(purpose: str) -> bytes:
     """32 bytes that only this user's spanline knows, others for each purpose; made the first time.
 
-    Raises OSError when there is no place for it, or others can read it.
+    Raises OSError when there is no place for it, NotPrivate when others can read it.
     """
     path = private_folder(state_folder()) / "key"
     try:
@@ -63,16 +67,36 @@ def installation_key(purpose: str) -> bytes:
         _write_private(path, os.urandom(_KEY_BYTES))
         key = _read_private(path)  # of several that make one at the same time, the last one's is everybody's
     if len(key) != _KEY_BYTES:
-        raise OSError(f"{path}: no key of {_KEY_BYTES} bytes; remove the file")
+        raise NotPrivate(f"{path}: no key of {_KEY_BYTES} bytes; remove the file")
     return hashlib.blake2b(purpose.encode(), key=key, digest_size=32).digest()
 
 
 def _read_private(path: Path) -> bytes:
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise PermissionError(f"{path}: not only this user can read it")
+        _require_private(file.fileno(), path)
         return file.read()
+
+
+def _require_private(descriptor: int, path: Path) -> None:
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise NotPrivate(f"{path}: not only this user can read it")
+
+
+def open_private_log(path: Path) -> int:
+    """The descriptor of a file that only this user can read, made if there is none; what is written goes to its end.
+
+    Raises OSError when that cannot be, NotPrivate when others can read it.
+    """
+    # Without O_NONBLOCK, a FIFO in its place would wait for a reader.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        _require_private(descriptor, path)
+    except NotPrivate:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _write_private(path: Path, content: bytes) -> None:

@@ -163,7 +163,7 @@ def _encodings(schema: pa.Schema) -> dict[str, str]:
 
 
 class _Csv:
-    """With a header. Times in RFC 3339, durations as integer ns, nothing for null."""
+    """With a header. Times in RFC 3339, durations as integer ns, nothing for null, blanks between numbers of a list."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -172,7 +172,7 @@ class _Csv:
     def write(self, table: pa.Table) -> None:
         from pyarrow.csv import CSVWriter
 
-        table = textual(table)
+        table = _without_lists(textual(table))
         if self._writer is None:
             self._writer = CSVWriter(self._stream, table.schema)
         self._writer.write_table(table)
@@ -180,6 +180,16 @@ class _Csv:
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
+
+
+def _without_lists(table: pa.Table) -> pa.Table:
+    import pyarrow.compute as pc
+
+    for n, field in enumerate(table.schema):
+        if pa.types.is_list(field.type):
+            text = pc.binary_join(table.column(n).cast(pa.list_(pa.string())), " ")
+            table = table.set_column(n, field.name, text)
+    return table
 
 
 class _Json:
@@ -246,12 +256,13 @@ def _values(column: pa.Array) -> pa.Array:
 
 
 @contextlib.contextmanager
-def open_output(path: str | None, format: str) -> Iterator[Writer]:
+def open_output(path: str | None, format: str, *, private: bool = False) -> Iterator[Writer]:
     """A Writer to the file `path`, or to standard output for None; complete when the block ends without an exception.
 
-    `format` is a key of WRITERS. Raises OutputError when the file cannot be written.
+    `format` is a key of WRITERS; nobody else can read a `private` file. Raises OutputError when the file cannot be
+    written.
     """
-    with open_stream(path) as stream:
+    with open_stream(path, private=private) as stream:
         writer = WRITERS[format](stream)
         try:
             yield writer
@@ -262,7 +273,7 @@ def open_output(path: str | None, format: str) -> Iterator[Writer]:
 
 
 @contextlib.contextmanager
-def open_stream(path: str | None) -> Iterator[Stream]:
+def open_stream(path: str | None, *, private: bool = False) -> Iterator[Stream]:
     """The bytes of the file `path`, or of standard output for None, by the same rules."""
     if path is None:
         stream = Stream(sys.stdout.buffer, None)
@@ -277,7 +288,7 @@ def open_stream(path: str | None) -> Iterator[Stream]:
         _unfinished.add(unfinished)
     try:
         with _told(path):
-            raw = unfinished.open("xb") if unfinished else place.open("wb")
+            raw = _created(unfinished, 0o600 if private else 0o666) if unfinished else place.open("wb")
     except BaseException:
         if unfinished:
             _unfinished.discard(unfinished)
@@ -287,7 +298,7 @@ def open_stream(path: str | None) -> Iterator[Stream]:
         with _told(path):
             raw.close()
             if unfinished:
-                if place.exists():
+                if place.exists() and not private:
                     unfinished.chmod(stat.S_IMODE(place.stat().st_mode))
                 unfinished.replace(place)
     finally:
@@ -296,6 +307,11 @@ def open_stream(path: str | None) -> Iterator[Stream]:
         if unfinished:
             unfinished.unlink(missing_ok=True)
             _unfinished.discard(unfinished)
+
+
+def _created(path: Path, mode: int) -> BinaryIO:
+    """A file that was not there, with its mode from the first moment on."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb")
 
 
 @contextlib.contextmanager

@@ -72,8 +72,9 @@ class Column:
     """One column.
 
     `numpy` is its type in a structured array ("" where it only stands in Tables), `arrow` its type in a Table: the name
-    of an Arrow type, or "address" (16 bytes, IPv4 mapped), "mac", "time" (ns since the epoch, UTC), "duration" (ns) or
-    "label" (one of few texts). `filter` is its name in display filters, `query` in the query language.
+    of an Arrow type, or "address" (16 bytes, IPv4 mapped), "mac", "time" (ns since the epoch, UTC), "duration" (ns),
+    "label" (one of few texts) or "numbers" (a list of uint64). `filter` is its name in display filters, `query` in the
+    query language.
     """
 
     name: str
@@ -421,6 +422,32 @@ FLOW = (
     *(column for flag in TCP_FLAGS for column in _both(f"{flag}_packets", "uint32", flag.upper(), "", "with the flag")),
     *_both("retransmissions", "uint32", "Retransmitted", "", "segments with no new sequence number (Zeek's t)"),
 )
+FINDING = (
+    Column("time", "", "time", "Time", "ns", "of the attempt, UTC"),
+    Column("community_id", "", "string", "Community ID", "", "of the flow, version 1, seed 0"),
+    Column("vlan", "", "uint16", "VLAN", "", "of the flow's innermost frame"),
+    Column("vni", "", "uint32", "VNI", "", "VNI or GRE key of the flow's innermost tunnel"),
+    Column("transport", "", "label", "Transport", "", "one of schema.TRANSPORTS"),
+    Column("protocol", "", "string", "Protocol", "", "as tshark names it; null for a rule where none is known"),
+    Column("foreign_port", "", "bool", "Foreign port", "", "on a port where this protocol is not expected"),
+    Column("client", "", "address", "Client", "", "who logs in"),
+    Column("client_port", "", "uint16", "Client port"),
+    Column("server", "", "address", "Server"),
+    Column("server_port", "", "uint16", "Server port"),
+    Column("kind", "", "label", "Kind", "", "one of plaintext.model.Kind"),
+    Column("account", "", "string", "Account", "", "null where nobody says"),
+    Column("secret", "", "string", "Secret", "", "length and keyed HMAC; null where there is none to be read"),
+    Column("scheme", "", "string", "Scheme", "", "how the secret is told, in the protocol's words; of a rule its name"),
+    Column("outcome", "", "label", "Outcome", "", "one of plaintext.model.Outcome"),
+    Column("inferred", "", "bool", "Inferred", "", "told from one direction, or from what usually follows"),
+    Column("frames", "", "numbers", "Frames", "", "numbers of the frames that show it, from 1"),
+    Column("severity", "", "label", "Severity", "", "one of plaintext.model.Severity"),
+    Column("remedy", "", "string", "Remedy", "", "what to do about it"),
+    Column("detail", "", "string", "Detail", "", "what else is worth a few words; null without"),
+)
+"""A row for each attempt to log in, unprotected service and match of a rule: plaintext.model.Finding."""
+
+TRANSPORTS = ("tcp", "udp")
 
 
 def dtype(columns: tuple[Column, ...]) -> np.dtype[np.void]:

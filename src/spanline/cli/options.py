@@ -91,10 +91,14 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where results go (None: standard output) and as what: table, json, csv or parquet."""
+    """Where results go (None: standard output) and as what: table, json, csv or parquet.
+
+    private  nobody else can read the file
+    """
 
     path: str | None
     format: str
+    private: bool = False
 
 
 def _together(*decorators: Callable[[Decorated], Decorated]) -> Callable[[Decorated], Decorated]:
@@ -213,7 +217,7 @@ def makes_flows(function: Decorated) -> Decorated:
     )(command)
 
 
-def _chosen(path: str | None, format: str | None, formats: tuple[str, ...]) -> Output:
+def _chosen(path: str | None, format: str | None, formats: tuple[str, ...], private: bool) -> Output:
     """What is asked for outright counts more than the suffix of a file's name."""
     if path == "-":
         path = None
@@ -225,16 +229,17 @@ def _chosen(path: str | None, format: str | None, formats: tuple[str, ...]) -> O
     format = format or formats[0]
     if format == "parquet" and path is None and sys.stdout.isatty():
         raise click.UsageError("terminals cannot show Parquet; write it to a file with -o flows.parquet")
-    return Output(path, format)
+    return Output(path, format, private)
 
 
-def writes(*formats: str, required: bool = False) -> Callable[[Decorated], Decorated]:
-    """Gives the command `output`: Output. The first of `formats` is what standard output gets by default."""
+def writes(*formats: str, required: bool = False, private: bool = False) -> Callable[[Decorated], Decorated]:
+    """Gives the command `output`: Output. The first of `formats` is what standard output gets by default; nobody else
+    can read a `private` file."""
 
     def decorate(function: Decorated) -> Decorated:
         @functools.wraps(function)
         def command(*, format: str | None, output: str | None, **others: Any) -> Any:
-            return function(output=_chosen(output, format, formats), **others)
+            return function(output=_chosen(output, format, formats, private), **others)
 
         suffixes = ", ".join(f".{name}" for name in formats if name != "table")
         where = "" if required else " instead of standard output"

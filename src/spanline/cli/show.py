@@ -33,7 +33,7 @@ def page(output: Output) -> Iterator[Console]:
     if output.path is None:
         yield console()
         return
-    with open_stream(output.path) as stream:
+    with open_stream(output.path, private=output.private) as stream:
         text = io.TextIOWrapper(stream, "utf-8", write_through=True)  # type: ignore[type-var]
         yield console(text)
         text.detach()
@@ -41,7 +41,7 @@ def page(output: Output) -> Iterator[Console]:
 
 def write(table: pa.Table, output: Output) -> None:
     """One Table in a format that is not a picture."""
-    with open_output(output.path, output.format) as writer:
+    with open_output(output.path, output.format, private=output.private) as writer:
         writer.write(table)
 
 
