@@ -85,7 +85,6 @@ def _about(stream: Follow, protocols: Sequence[str]) -> list[Line]:
 def _lines(stream: Follow, style: str, hides: Hides) -> Iterator[Line]:
     """Each line behind when it was said and by whom; what one node said at a stretch is one text."""
     begun = stream.records[0].timestamp if stream.records else 0
-    positions = [0, 0]
     for node, records in itertools.groupby(stream.records, key=lambda record: record.node):
         for part in _parts(list(records), style):
             shown = _together(part, hides)
@@ -95,11 +94,12 @@ def _lines(stream: Follow, style: str, hides: Hides) -> Iterator[Line]:
             elif style == "raw":
                 texts.append(digits(shown))
             else:
-                texts += hex_lines(shown, positions[node] + sum(record.missing for record in part))
-            positions[node] = part[-1].offset + len(part[-1].payload)
+                texts.append(plural(len(shown.octets), "byte"))
             time = _seconds(part[0].timestamp - begun)
             for n, text in enumerate(texts):
                 yield Line(f"{time if n == 0 else '':>13} {_ARROWS[node]} {text}", _COLOURS[node])
+            if style == "hex":
+                yield from (Line(f"  {text}", _COLOURS[node]) for text in hex_lines(shown, part[0].offset))
 
 
 def _parts(records: list[Record], style: str) -> Iterator[list[Record]]:
