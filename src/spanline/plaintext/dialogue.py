@@ -1,0 +1,361 @@
+"""What a server asks at a terminal, what somebody answers, and the attempts to log in that this makes.
+
+A line that was typed answers the question on the screen. Typed before there is one, it waits for it. What the server
+shows of a line while it is typed is its echo, and is never taken for more.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+
+from spanline.plaintext.attempts import Attempt, Attempts
+from spanline.plaintext.line_editor import End, Line, LineEditor
+from spanline.plaintext.model import Outcome, Sender, Span
+from spanline.plaintext.one_sided import OneSided, Role
+from spanline.plaintext.prompts import Asked, Question, is_refusal, is_welcome, question, questions_within
+from spanline.plaintext.screen import Printed, Screen, text_of
+from spanline.plaintext.session import Command, Event, Session
+from spanline.plaintext.telnet_options import Options
+
+MOST_WAITING = 64
+"""Lines that wait for a question."""
+
+_SECRETS = (Asked.SECRET, Asked.NEW_SECRET)
+# After so many lines, or this time in ns, a server that said nothing was not captured.
+_ENOUGH_LINES, _ENOUGH_TIME = 16, 5 * 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A question as it stands on the screen: its line there, the column behind it, the offset in the server's stream."""
+
+    question: Question
+    text: str
+    number: int
+    column: int
+    offset: int
+
+
+@dataclass(slots=True)
+class _Echo:
+    """A line that was typed, and what the server may show of it."""
+
+    asked: _Question
+    line: Line
+    attempt: Attempt | None = None
+    command: Command | None = None
+    event: Event | None = None
+
+
+class Dialogue:
+    """Puts lines that were typed and lines that were printed together.
+
+    attempts         what comes of it
+    commands         how many command lines there were
+    asked_for_login  the server asked for an account or a secret
+    client_seen      the client's side was captured
+    server_seen      the server's side was captured
+    """
+
+    def __init__(self, screen: Screen, editor: LineEditor, options: Options, session: Session | None) -> None:
+        self.attempts = Attempts()
+        self.commands = 0
+        self.asked_for_login = self.client_seen = self.server_seen = False
+        self._screen = screen
+        self._editor = editor
+        self._options = options
+        self._session = session
+        self._question: _Question | None = None
+        self._latest: _Question | None = None
+        self._echo: _Echo | None = None
+        self._echoes = False
+        self._named: tuple[str, int] | None = None
+        self._waiting: deque[Line] = deque()
+        self._one_sided: OneSided | None = None
+        self._shown = (-1, 0)
+
+    # --- the client
+
+    def typed(self, line: Line) -> None:
+        """A line was typed to its end."""
+        if not self.server_seen:
+            self._typed_to_nobody(line)
+            return
+        if line.end is End.GIVEN_UP:
+            self._given_up(line)
+            return
+        asked, self._question = self._question, None
+        if asked is not None:
+            self._answer(asked, line)
+        elif line.octets:
+            self._waiting.append(line)
+            if len(self._waiting) > MOST_WAITING:
+                self._command(self._waiting.popleft())
+        self._screen.mark()
+
+    def _typed_to_nobody(self, line: Line) -> None:
+        if self._one_sided is None:
+            self._waiting.append(line)
+            if len(self._waiting) < _ENOUGH_LINES and line.time - self._waiting[0].time < _ENOUGH_TIME:
+                return
+        self._one_side()
+
+    def _one_side(self) -> OneSided:
+        """The lines that wait are all there is to know."""
+        if self._one_sided is None:
+            self._one_sided = OneSided(self.attempts, self._told, self._options.user)
+        while self._waiting:
+            self._one_sided.take(self._waiting.popleft())
+        return self._one_sided
+
+    def _told(self, line: Line, role: Role) -> None:
+        if role is Role.COMMAND:
+            self._record(line)
+        elif self._session is not None:
+            self._session.typed(self._text(line), line.time, line.frame, role is Role.SECRET)
+
+    def _given_up(self, line: Line) -> None:
+        asked = self._question
+        secret = asked is not None and asked.question.asked in _SECRETS
+        if secret and line.octets and asked is not None:
+            self._try(asked, line)
+            self.attempts.give_up()
+        if self._session is not None and line.octets:
+            self._session.typed(self._text(line), line.time, line.frame, secret)
+
+    def _answer(self, asked: _Question, line: Line) -> None:
+        kind = asked.question.asked
+        self._echo = echo = _Echo(asked, line)
+        if kind is not Asked.ACCOUNT and kind not in _SECRETS:
+            if line.octets or not line.certain:
+                echo.command, echo.event = self._command(line)
+            return
+        if kind in _SECRETS:
+            echo.attempt = self._try(asked, line)
+        elif line.octets:
+            self.attempts.account(self._text(line), line.frame)
+        if self._session is not None:
+            self._session.typed(self._text(line), line.time, line.frame, kind in _SECRETS)
+
+    def _try(self, asked: _Question, line: Line) -> Attempt:
+        attempt = self.attempts.secret(line, asked.question.account, self._options.user, asked.text.strip())
+        if asked.question.asked is Asked.NEW_SECRET:
+            attempt.details.append("a new password")
+        return attempt
+
+    def _command(self, line: Line) -> tuple[Command | None, Event | None]:
+        self.attempts.command(self._text(line), line.frame)
+        return self._record(line)
+
+    def _record(self, line: Line) -> tuple[Command | None, Event | None]:
+        self.commands += 1
+        if self._session is None:
+            return None, None
+        command = Command(self._text(line), line.time, line.frame)
+        self._session.command(command)
+        return command, self._session.typed(command.text, line.time, line.frame)
+
+    def _text(self, line: Line) -> str:
+        return text_of(line.octets, self._options.charset)
+
+    # --- the server
+
+    def heard(self) -> None:
+        """The server said something: both sides were captured."""
+        if not self.server_seen:
+            self.server_seen = True
+            if self._one_sided is not None:
+                self._one_sided.finish()
+                self._one_sided = None
+
+    def printed(self, line: Printed, time: int, frame: int) -> None:
+        """A line was printed to its end."""
+        text = line.fresh
+        if self._echo is not None and self._echo.asked.number == line.number:
+            text = self._see_echo(self._echo, line.text, text, line.stop)
+        self._show(line.text, text, line.number, time, frame, end="\n")
+        if not text.strip():
+            return
+        if self._waiting or not self.client_seen:
+            self._look_within(text, line, time, frame)
+        self._judge(text, frame)
+
+    def paused(self, time: int, frame: int) -> None:
+        """The server waits: it was the client's turn, or the conversation is over."""
+        screen = self._screen
+        asked = self._question
+        if asked is not None and asked.number == screen.number:
+            if self._editor.begun or asked.question.asked is not Asked.OTHER:
+                return
+        fresh = screen.fresh
+        if self._echo is not None and self._echo.asked.number == screen.number:
+            fresh = self._see_echo(self._echo, screen.text, fresh, screen.offset)
+        if not fresh.strip():
+            if not self._editor.begun:
+                self._question = None
+            return
+        asked = _Question(
+            question(fresh) or Question(Asked.OTHER), fresh, screen.number, len(screen.text), screen.offset
+        )
+        if self._editor.begun:
+            asked = self._behind(asked)
+        self._show(screen.text, fresh, screen.number, time, frame)
+        self._ask(asked, frame)
+
+    def _behind(self, asked: _Question) -> _Question:
+        """The question, where what was typed already is shown behind it, too."""
+        latest, typed = self._latest, text_of(self._editor.octets)
+        if latest is not None and asked.text.startswith(latest.text) and len(asked.text) > len(latest.text):
+            # Drawn again, with what a completion made of the line.
+            self._editor.uncertain()
+            return replace(asked, question=latest.question, text=latest.text,
+                           column=asked.column - len(asked.text) + len(latest.text))  # fmt: skip
+        if typed and asked.question.asked is Asked.OTHER and asked.text.endswith(typed):
+            text = asked.text[: -len(typed)]
+            shorter = question(text)
+            if shorter is not None and shorter.asked is not Asked.OTHER:
+                return replace(asked, question=shorter, text=text, column=asked.column - len(typed))
+        if asked.question.asked is Asked.COMMAND:
+            # A pager took the keys.
+            self._editor.drop()
+        return asked
+
+    def _ask(self, asked: _Question, frame: int) -> None:
+        self._question = self._latest = asked
+        self._judge_question(asked, frame)
+        if asked.question.asked is Asked.ACCOUNT or asked.question.asked in _SECRETS:
+            self.asked_for_login = True
+            if self._waiting:
+                self._question = None
+                self._answer(asked, self._waiting.popleft())
+            return
+        while self._waiting:
+            self._command(self._waiting.popleft())
+
+    def _judge_question(self, asked: _Question, frame: int) -> None:
+        """What a question tells of the attempt before it."""
+        pending = self.attempts.pending
+        if pending is None:
+            return
+        kind = asked.question.asked
+        if kind is Asked.OTHER:
+            self._judge(asked.text, frame)
+        elif kind is Asked.ACCOUNT or (kind is Asked.SECRET and asked.text.strip() == pending.asked):
+            self.attempts.resolve(Outcome.REFUSED, frame)
+        elif kind is Asked.COMMAND and pending.account.name == "enable" and asked.text.rstrip().endswith(">"):
+            self.attempts.resolve(Outcome.REFUSED, frame)
+        elif kind is not Asked.SECRET:
+            self.attempts.resolve(Outcome.ACCEPTED, frame)
+
+    def _judge(self, text: str, frame: int) -> None:
+        """What a line tells of the attempt before it."""
+        pending = self.attempts.pending
+        if pending is None:
+            return
+        if is_refusal(text):
+            self.attempts.resolve(Outcome.REFUSED, frame)
+        elif is_welcome(text):
+            self.attempts.resolve(Outcome.ACCEPTED, frame)
+        elif pending.commanded:
+            self.attempts.resolve(Outcome.ACCEPTED, frame, inferred=True)
+
+    def _look_within(self, text: str, line: Printed, time: int, frame: int) -> None:
+        """Questions that were answered before they were asked, or whose answers nobody captured."""
+        for asked, rest in questions_within(text):
+            here = _Question(asked, text, line.number, 0, line.stop)
+            rest = rest.strip()
+            if not self.client_seen:
+                self._judge_question(here, frame)
+                if asked.asked is not Asked.ACCOUNT:
+                    self.attempts.shown(time, frame)
+                elif rest:
+                    self.attempts.account(rest, frame, inferred=True)
+            elif self._waiting and (not rest or rest == text_of(self._waiting[0].octets)):
+                self._judge_question(here, frame)
+                self.asked_for_login = True
+                self._answer(here, self._waiting.popleft())
+                self._echo = None
+        if self._waiting:
+            typed = text_of(self._waiting[0].octets)
+            before = question(text[: -len(typed)]) if text.endswith(typed) else None
+            if before is not None and before.asked is Asked.COMMAND:
+                self._judge_question(_Question(before, text[: -len(typed)], line.number, 0, line.stop), frame)
+                self._command(self._waiting.popleft())
+
+    # --- the echo
+
+    def _see_echo(self, echo: _Echo, text: str, fresh: str, stop: int) -> str:
+        """Takes from a line what the server showed of what was typed, and gives what else came behind Enter."""
+        self._echo = None
+        shown = text[echo.asked.column :].strip()
+        typed = self._text(echo.line)
+        if echo.attempt is not None:
+            if _is_part(shown, typed):
+                echo.attempt.spans.append(Span(Sender.SERVER, echo.asked.offset, stop))
+                echo.attempt.details.append("shown on the screen")
+        elif not echo.line.certain:
+            self._take_from_echo(echo, shown)
+        elif _is_part(shown, typed):
+            self._echoes = True
+            if echo.asked.question.asked is Asked.OTHER:
+                self._named = typed, echo.line.frame
+        elif not shown and typed and self._is_hidden(echo.asked):
+            self._take_for_secret(echo)
+        behind = fresh.strip()
+        return "" if _is_part(behind, typed) or set(behind) <= {"*", "•"} else fresh
+
+    def _is_hidden(self, asked: _Question) -> bool:
+        """Whether what is not shown behind this question is a secret, in a language that is not known here."""
+        ends = asked.text.rstrip()[-1:]
+        return asked.question.asked is Asked.OTHER and self._echoes and self._options.echo is True and ends in ":：?"
+
+    def _take_from_echo(self, echo: _Echo, shown: str) -> None:
+        if echo.asked.question.asked is Asked.ACCOUNT:
+            self.attempts.rename(shown)
+        elif shown:
+            self.attempts.command(shown, echo.line.frame)
+            if echo.command is not None and echo.event is not None:
+                echo.command.text = echo.event.text = shown
+                echo.command.from_echo = True
+
+    def _take_for_secret(self, echo: _Echo) -> None:
+        """What was taken for a command is a secret."""
+        self.commands -= 1
+        if self._session is not None and echo.command is not None and echo.event is not None:
+            echo.event.secret = True
+            self._session.withdraw(echo.command)
+        if self._named is not None:
+            self.attempts.account(*self._named)
+        self.attempts.secret(echo.line, asked=echo.asked.text.strip(), inferred=True)
+
+    # --- the transcript, and the end
+
+    def _show(self, text: str, fresh: str, number: int, time: int, frame: int, end: str = "") -> None:
+        """Gives what is new of a line to the transcript: nothing of what it says twice, and no echo."""
+        if self._session is None:
+            return
+        shown = self._shown[1] if self._shown[0] == number else 0
+        self._shown = number, len(text)
+        if end and self._editor.begun and self._question is not None and self._question.number == number:
+            fresh = ""
+        part = text[max(shown, len(text) - len(fresh)) :] if fresh else ""
+        if part or end:
+            self._session.printed(part + end, time, frame)
+
+    def finish(self, time: int, frame: int) -> None:
+        """Nothing more is said; the last of it was at that time and in that frame."""
+        unfinished = self._editor.unfinished()
+        if unfinished is not None:
+            unfinished.time, unfinished.frame = time, frame
+            self.typed(unfinished)
+        if not self.server_seen:
+            self._one_side().finish()
+        while self._waiting:
+            self._command(self._waiting.popleft())
+        self.attempts.resolve(Outcome.UNKNOWN)
+
+
+def _is_part(shown: str, typed: str) -> bool:
+    """Whether what was shown is what was typed, or its beginning or end: echoes come late, too."""
+    return bool(shown) and (typed.startswith(shown) or typed.endswith(shown))
