@@ -210,9 +210,7 @@ def lookup(mirror: Mirror, vni: int, client: str, now: float, name: str, address
     return answered
 
 
-def ping(
-    mirror: Mirror, vni: int, client: str, server: Server, now: float, count: int, octets: int = 56
-) -> None:
+def ping(mirror: Mirror, vni: int, client: str, server: Server, now: float, count: int, octets: int = 56) -> None:
     """ICMP echo with `octets` of data, once a second."""
     for number in range(1, count + 1):
         data = struct.pack(">HH", 4711, number) + bytes(16) + bytes(n & 0xFF for n in range(0x10, octets))

@@ -5,8 +5,8 @@
 
 The server 10.0.1.2 is mirrored to 10.0.1.3. A client, 10.0.0.5, pings it five times and logs in with telnet, one key a
 packet. Nobody listens on UDP 4789 of the target, whose kernel answers once a second that the port is unreachable, with
-the beginning of what it got. With --ingress the VTAP's filter includes only what arrives at the server. The capture is the
-same, byte for byte, every time. The user and the password are invented.
+the beginning of what it got. With --ingress the VTAP's filter includes only what arrives at the server. The capture is
+the same, byte for byte, every time. The user and the password are invented.
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ from dataclasses import dataclass
 from os import PathLike
 
 from demo import (
-    ICMP, LEGACY, MIRROR_SOURCE, MIRROR_TARGET, Mirror, internet_checksum, ipv4_frame, ping, use_telnet,
+    ICMP,
+    LEGACY,
+    MIRROR_SOURCE,
+    MIRROR_TARGET,
+    Mirror,
+    internet_checksum,
+    ipv4_frame,
+    ping,
+    use_telnet,
 )  # fmt: skip
 
 CLIENT, VNI = "10.0.0.5", 77

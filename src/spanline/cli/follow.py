@@ -54,9 +54,9 @@ def command(
 ) -> None:
     """Show what the two ends of a conversation said.
 
-    With --stream it is Wireshark's Follow Stream: the payload of both directions, in order and once each. N is tshark's
-    tcp.stream or udp.stream; an end is 10.0.0.1:443 or [2001:db8::1]:443, and either may come first. With --telnet it is
-    each session as its user saw it, with typed lines apart from printed ones and with times.
+    With --stream it is Wireshark's Follow Stream: the payload of both directions, in order and once each. N is
+    tshark's tcp.stream or udp.stream; an end is 10.0.0.1:443 or [2001:db8::1]:443, and either may come first. With
+    --telnet it is each session as its user saw it, with typed lines apart from printed ones and with times.
 
     Passwords and other secrets are left out, as far as the protocol is one that `spanline plaintext` reads. Files are
     made readable for you alone.

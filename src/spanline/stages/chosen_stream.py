@@ -82,8 +82,10 @@ class ChosenStream:
         if isinstance(self._wanted, Numbered):
             if self._wanted.number < self._highest:
                 hint = "only headers of tunnels or quoted in ICMP messages do, or frames that a filter leaves out"
+            elif self._highest >= 0:
+                hint = f"the last one is {self._highest}"
             else:
-                hint = f"the last one is {self._highest}" if self._highest >= 0 else f"there is no {_names(self._transports)}"
+                hint = f"there is no {_names(self._transports)}"
             return UsageError(f"no conversation has {self._wanted}", hint=hint)
         if self._unlike and self._transports == ("tcp",):
             hint = "they exchange datagrams, which have no handshake"

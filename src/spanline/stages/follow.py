@@ -207,8 +207,9 @@ class Follow:
                 heapq.heappush(to.ready, (age, record))
             if to.ready:
                 self._add_ready(to, heapq.heappop(to.ready)[1])
-            elif acknowledged is not None and to.early and to.early[0][0] - to.offset < _signed(acknowledged - to.sequence):
-                hole = to.early[0][0] - to.offset
+                continue
+            hole = to.early[0][0] - to.offset if to.early else 0
+            if hole and acknowledged is not None and hole < _signed(acknowledged - to.sequence):
                 _advance(to, hole)
                 to.early[0][2].missing = hole
             else:
@@ -305,6 +306,7 @@ def _payloads(batch: Batch) -> list[bytes]:
     buffers = [buffer.data for buffer in batch.buffers]
     starts = packets["payload_offset"].astype(np.int64)
     captured = packets["frame_offset"].astype(np.int64) + packets["captured_length"]
-    ends = np.minimum(starts + packets["payload_length"], np.where(packets["payload_buffer"], np.iinfo(np.int64).max, captured))
+    captured[packets["payload_buffer"] != 0] = np.iinfo(np.int64).max
+    ends = np.minimum(starts + packets["payload_length"], captured)
     places = zip(packets["payload_buffer"].tolist(), starts.tolist(), ends.tolist(), strict=True)
     return [bytes(buffers[which][start:end]) for which, start, end in places]
