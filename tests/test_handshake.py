@@ -222,7 +222,9 @@ def test_what_is_not_there_is_told_with_what_is_near(
     assert message in line
 
 
-@pytest.mark.parametrize("wanted", [Numbered("tcp", 0), Numbered("tcp", 1), conversation(f"{A},{B}"), conversation(f"{A},{SERVER}:444")])
+@pytest.mark.parametrize(
+    "wanted", [Numbered("tcp", 0), Numbered("tcp", 1), conversation(f"{A},{B}"), conversation(f"{A},{SERVER}:444")]
+)
 @pytest.mark.parametrize("cut", range(0, 13, 3))
 def test_a_state_is_restored_exactly(wanted: Numbered | Ends, cut: int) -> None:
     records = in_order(opening(), opening(50, port=50124))
