@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanline.plaintext import scanning
-from spanline.plaintext.model import Finding, Parser, Pattern, Piece, Plaintext, Secret, Sender, Span
+from spanline.plaintext.model import Finding, Parser, Pattern, Piece, Plaintext, Secret, Sender
 from spanline.plaintext.rules import Rules, read_rules
-from spanline.plaintext.scanning import MOST_MATCHES, MOST_SPANS, Beginning, Scanner, Told
+from spanline.plaintext.scanning import MOST_MATCHES, MOST_SPANS, Beginning, Scanner
 from spanline.protocols.language import Application
 from spanline.protocols.patterns import HEAD_BYTES, patterns
 from tests.craft_messages import MESSAGES
@@ -150,12 +150,12 @@ def test_rules_have_a_direction(tmp_path: Path, direction: str, sender: int, fou
     assert (Scanner((), rules, known=()).scan_one(b"a cat", sender) is not None) == found
 
 
-def test_places_are_counted_in_what_the_side_sent(tmp_path: Path) -> None:
+def test_the_secret_is_what_the_first_place_has(tmp_path: Path) -> None:
     found = Scanner((), rules_of(tmp_path, r"key=\w+"), known=()).scan_one(b"a key=12 b key=345", SERVER)
     assert found is not None
     (match,) = found.rules
     assert match.secret == Secret(b"key=12")
-    assert match.spans(100, Sender.SERVER) == (Span(Sender.SERVER, 102, 108), Span(Sender.SERVER, 111, 118))
+    assert match.places == ((2, 8), (11, 18))
 
 
 def test_what_a_rule_matched_is_not_shown(tmp_path: Path) -> None:
@@ -209,43 +209,6 @@ def test_of_many_rules_that_match_some_are_told(tmp_path: Path) -> None:
     assert [match.rule.name for match in found.rules] == [f"r{n}" for n in range(MOST_MATCHES)]
 
 
-def test_a_conversation_is_told_of_a_rule_once_a_side(tmp_path: Path) -> None:
-    rules = rules_of(tmp_path, *"abcdefghijklmnopqrstuvwxyz")
-    scanner, told = Scanner((), rules, known=()), Told()
-
-    def new(head: bytes, sender: int, conversation: int = 7) -> str:
-        found = scanner.scan_one(head, sender)
-        matches = found.rules if found is not None else ()
-        return "".join(one.rule.expression.decode() for one in told.new(conversation, sender, matches))
-
-    assert new(b"ab", CLIENT) == "ab"
-    assert new(b"abc", CLIENT) == "c"
-    assert new(b"ab", SERVER) == "ab"
-    assert new(b"ab", CLIENT, conversation=8) == "ab"
-    state = told.state()
-    assert new(b"defghijklmnop", CLIENT) == "defghijklmn"  # MOST_MATCHES by now
-    assert new(b"z", SERVER) == ""
-    restored = Told()
-    restored.restore(state)
-    told = restored
-    assert new(b"abcd", CLIENT) == "d"
-    other = Told()
-    other.merge(told)
-    told = other
-    assert new(b"abcde", CLIENT) == "e"
-    assert new(b"abcde", CLIENT, conversation=8) == "cde"
-
-
-def test_what_was_told_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scanning, "_MOST_CONVERSATIONS", 3)
-    found = Scanner((), rules_of(tmp_path, "a"), known=()).scan_one(b"a", CLIENT)
-    assert found is not None
-    told = Told()
-    for conversation in (1, 2, 3, 1, 4):
-        told.new(conversation, CLIENT, found.rules)
-    assert [number for number, _ in told.state()["told"]] == [3, 1, 4]
-
-
 def test_threads_share_a_scanner(small: Scanner) -> None:
     heads = [b"USER a\r\n", b"abc", b"a\0 cab", b"GET / HTTP/1.1\r\n"] * 500
     alone = scan_all(small, heads, [UNKNOWN] * len(heads))
@@ -267,3 +230,15 @@ def test_a_foreign_pattern_is_of_the_first_bytes_only() -> None:
     scanner = Scanner((), known=known)
     assert scanner.scan_one(b"secret", UNKNOWN) == Beginning(0, applications=("x",))
     assert scanner.scan_one(b"\nsecret", UNKNOWN) is None
+
+
+def test_beginnings_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head that is like one before, or like one that was forgotten, is told the same."""
+    heads = [b"USER root\r\n", b"PASS x", b"220 ", b"\xff\xfd"]
+    scanner = Scanner(PROTOCOLS, known=())
+    first = [scanner.scan_one(head, sender) for head in heads for sender in (CLIENT, SERVER, UNKNOWN)]
+    monkeypatch.setattr(scanning, "_MOST_KINDS", 2)
+    scanner = Scanner(PROTOCOLS, known=())
+    for _ in range(2):
+        assert [scanner.scan_one(head, sender) for head in heads for sender in (CLIENT, SERVER, UNKNOWN)] == first
+        assert len(scanner._kinds) <= 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -10,18 +11,48 @@ from spanline.cli.options import Output
 from spanline.cli.reading import follow
 from spanline.cli.text import plural, size
 from spanline.community import with_community_id
-from spanline.output import open_output
+from spanline.output import Writer, open_output
 from spanline.relay import relay
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from spanline.pipeline import Capture
+    from spanline.pipeline import Capture, Stage
     from spanline.stages.flows import Flows
 
 
-def crunch(capture: Capture, flows: Flows, output: Output, quiet: bool, threads: int) -> None:
-    """Writes the flows of `capture` as they end."""
+class Findings:
+    """What is in the clear, and the file that it is written to; `memory` bytes are for flows and this together."""
+
+    def __init__(self, output: Output, by_vlan: bool, by_vni: bool, memory: int) -> None:
+        from spanline.cli.revealing import Revealing
+        from spanline.stages.plaintext import MEMORY, Plaintext
+
+        self.output = output
+        self.memory = min(MEMORY, memory // 4)
+        shows = Revealing(asked=False, anyway=False).shows(output)
+        self.stage = Plaintext(shows, by_vlan=by_vlan, by_vni=by_vni, memory=self.memory)
+        self._parts: list[pa.Table] = []
+
+    def take(self, all_there_is: bool) -> None:
+        """Takes from the stage what is finished, or everything."""
+        from spanline.stages.plaintext import ROWS_AT_ONCE
+
+        if all_there_is:
+            self._parts.append(self.stage.tables()["findings"])
+        elif self.stage.pending >= ROWS_AT_ONCE:
+            self._parts.append(self.stage.drain()["findings"])
+
+    def write(self, writer: Writer) -> None:
+        from spanline.stages.plaintext import in_order
+
+        writer.write(in_order(self._parts))
+
+
+def crunch(
+    capture: Capture, flows: Flows, output: Output, quiet: bool, threads: int, findings: Findings | None = None
+) -> None:
+    """Writes the flows of `capture` as they end, and in the same pass what is in the clear."""
     from spanline.stages.flows import ROWS_AT_ONCE
 
     started = time.monotonic()
@@ -32,15 +63,30 @@ def crunch(capture: Capture, flows: Flows, output: Output, quiet: bool, threads:
         written += ended.num_rows
         writer.write(with_community_id(ended))
 
-    with open_output(output.path, output.format) as writer:
+    with contextlib.ExitStack() as files:
+        writer = files.enter_context(open_output(output.path, output.format))
+        stages: list[Stage] = [flows]
+        if findings is not None:
+            place = findings.output
+            findings_writer = files.enter_context(open_output(place.path, place.format, private=place.private))
+            stages.append(findings.stage)
         # A progress bar between lines would only be in their way.
-        for _ in follow(capture, flows, quiet=quiet or output.path is None):
+        for _ in follow(capture, *stages, quiet=quiet or output.path is None):
             if flows.pending >= ROWS_AT_ONCE:
                 write(flows.drain()["flows"])
+            if findings is not None:
+                findings.take(all_there_is=False)
         for _ in relay(flows.rest(), [write], threads):
             pass
+        if findings is not None:
+            findings.take(all_there_is=True)
+            findings.write(findings_writer)
     if not quiet:
         complain(account(capture, flows, written, time.monotonic() - started))
+        if findings is not None:
+            from spanline.cli.plaintext_view import account as account_of_findings
+
+            complain(account_of_findings(findings.stage))
 
 
 def account(capture: Capture, flows: Flows, written: int, seconds: float) -> str:

@@ -16,7 +16,7 @@ import click
 from spanline.cli.text import printable
 from spanline.errors import SpanlineError
 
-COMMANDS = ("crunch", "flows", "rtt", "stats", "packets", "follow", "info", "completion")
+COMMANDS = ("crunch", "flows", "rtt", "stats", "packets", "plaintext", "follow", "info", "completion")
 """Each is the variable `command` of the module of its name, which is imported when it is needed."""
 
 UNWANTED = 1
@@ -107,10 +107,12 @@ def _forget_output() -> None:
 @click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="spanline", message="%(prog)s %(version)s")
 def spanline() -> None:
-    """Mirrored network traffic in; flows, round-trip times, statistics and frames out.
+    """Mirrored network traffic in; flows, round-trip times, statistics, logins in the clear and frames out.
 
     A PATH is a capture file (pcap or pcapng, plain or compressed), a folder, a pattern in quotes, or - for standard
     input. Files that overlap in time are merged.
+
+    spanline is for those who may monitor the network they monitor.
     """
 
 

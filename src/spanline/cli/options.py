@@ -217,8 +217,11 @@ def makes_flows(function: Decorated) -> Decorated:
     )(command)
 
 
-def _chosen(path: str | None, format: str | None, formats: tuple[str, ...], private: bool) -> Output:
-    """What is asked for outright counts more than the suffix of a file's name."""
+def chosen(path: str | None, format: str | None, formats: tuple[str, ...], private: bool) -> Output:
+    """Where results go, of `path` and `format` as the user has them or None, and the first of `formats`.
+
+    What is asked for outright counts more than the suffix of a file's name. Raises click.UsageError.
+    """
     if path == "-":
         path = None
     if format is None and path is not None:
@@ -239,7 +242,7 @@ def writes(*formats: str, required: bool = False, private: bool = False) -> Call
     def decorate(function: Decorated) -> Decorated:
         @functools.wraps(function)
         def command(*, format: str | None, output: str | None, **others: Any) -> Any:
-            return function(output=_chosen(output, format, formats, private), **others)
+            return function(output=chosen(output, format, formats, private), **others)
 
         suffixes = ", ".join(f".{name}" for name in formats if name != "table")
         where = "" if required else " instead of standard output"

@@ -57,6 +57,18 @@ def show_flows(flows: pa.Table, total: int, output: Output) -> None:
         write(with_community_id(flows), output)
 
 
+def show_findings(findings: pa.Table, limit: int, output: Output) -> None:
+    """The first `limit` of `findings`; all for 0."""
+    here = findings.slice(0, limit or None)
+    if output.format != "table":
+        write(here, output)
+        return
+    from spanline.cli.plaintext_view import print_findings
+
+    with page(output) as target:
+        print_findings(here, findings.num_rows, target)
+
+
 def show_round_trips(times: pa.Table, metric: str, limit: int | None, output: Output) -> None:
     """The first `limit` of `times`."""
     from spanline.cli.round_trip_view import print_round_trips

@@ -54,7 +54,7 @@ class Beginnings:
         senders = np.where(known, heads["sender"] ^ client, _UNKNOWN)
         starts = heads["start"].astype(np.int64)
         beginnings = self.scanner.scan(
-            memoryview(octets), starts.tolist(), (starts + heads["length"]).tolist(), senders.tolist()
+            octets.data, starts.tolist(), (starts + heads["length"]).tolist(), senders.tolist()
         )
         expected = self._expected(ends)
         slots = heads["slot"].tolist()

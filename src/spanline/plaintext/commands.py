@@ -19,7 +19,7 @@ _NO_TOKENS = {b"CAPA", b"NOOP", b"QUIT", b"RSET"}
 """Commands that are also base64: what they are is known from the server, if anything of it was captured."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Command:
     """One that no reply has answered, and what it gives once that comes."""
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ from spanline.plaintext.findings import Found
 from spanline.plaintext.model import Conversation, Finding, Parser, Piece, Sender
 from spanline.plaintext.scanning import Scanner
 from spanline.plaintext.watching import Watch
-from spanline.schema import PIECE_FLAGS
+from spanline.schema import PAYLOAD_PIECE_FLAGS
 
 BYTES_PER_PARSER = 8192
 """What a conversation may take here: a parser keeps a line or a message at most, and most keep nothing."""
@@ -25,7 +24,7 @@ BYTES_PER_PARSER = 8192
 _MOST_FAULTS = 100
 _SENDERS = tuple(Sender)
 _COLUMNS = ["slot", "sender", "start", "length", "offset", "time", "frame", "gap", "flags"]
-_ENDED = 1 << PIECE_FLAGS.index("ended")
+_ENDED, _LIMIT = (1 << PAYLOAD_PIECE_FLAGS.index(name) for name in ("ended", "limit"))
 
 
 @dataclass(slots=True)
@@ -71,6 +70,7 @@ class Following:
         self.scanner = scanner
         self.followed = 0
         self.evicted = 0
+        self.cut = 0
         self.over: deque[tuple[int, int]] = deque()
         self._limit = limit
         self._by_slot: OrderedDict[int, Followed] = OrderedDict()
@@ -111,6 +111,7 @@ class Following:
                     if followed.watch.done:
                         followed.watch = None
             if flags & _ENDED:
+                self.cut += bool(flags & _LIMIT)
                 found += self._finished(followed)
             if flags & _ENDED or (followed.parser is None and followed.watch is None):
                 del self._by_slot[slot]
@@ -159,21 +160,12 @@ class Following:
             for fault, count in self._faults.items()
         ]
 
-    def merge(self, other: Following, slots: Mapping[int, int]) -> None:
-        """Goes on with the conversations of `other`, whose slots became `slots`."""
-        self._by_slot |= {slots[slot]: followed for slot, followed in other._by_slot.items()}
-        self._faults += other._faults
-        self.followed += other.followed
-        self.evicted += other.evicted
+    def state(self) -> bytes:
+        """Parsers are in it as Python pickles them."""
+        return pickle.dumps((self._by_slot, self._faults, self.followed, self.evicted, self.cut, self.over))
 
-    def state(self) -> dict[str, Any]:
-        """Parsers are in it as Python pickles them, with the secrets that they have read."""
-        kept = self._by_slot, self._faults, self.followed, self.evicted
-        return {"following": pickle.dumps(kept)}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """For states of this user's own spanline alone: what a pickle says is done."""
-        self._by_slot, self._faults, self.followed, self.evicted = pickle.loads(state["following"])
+    def restore(self, state: bytes) -> None:
+        self._by_slot, self._faults, self.followed, self.evicted, self.cut, self.over = pickle.loads(state)
 
 
 def _found(followed: Followed, findings: Iterable[Finding]) -> list[Found]:

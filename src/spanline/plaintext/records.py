@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from spanline.plaintext.lines import Line
-from spanline.plaintext.model import Conversation, Finding, Outcome, Parser, Piece, Sender, Span
+from spanline.plaintext.model import Conversation, Finding, Kind, Outcome, Parser, Piece, Sender, Span
 
 Octets = bytes | bytearray
 Length = Callable[[Octets], int]
@@ -150,7 +150,7 @@ class Records:
 class Dialogue(Parser):
     """A parser whose attempts wait for the other side's answer, the oldest first, MOST_WAITING at most.
 
-    heard  something of the server was seen, or nobody expects it; else findings are marked as inferred
+    heard  something of the server was seen, or nobody expects it; else attempts are marked as inferred
     """
 
     def __init__(self, conversation: Conversation) -> None:
@@ -181,7 +181,7 @@ class Dialogue(Parser):
         """The conversation is over: what is still to be told, besides attempts that wait."""
 
     def tell(self, finding: Finding) -> None:
-        finding.inferred = finding.inferred or not self.heard
+        finding.inferred = finding.inferred or not (self.heard or finding.kind == Kind.SERVICE)
         self._told.append(finding)
 
     def wait(self, finding: Finding, key: object = None) -> None:
@@ -210,9 +210,9 @@ class Dialogue(Parser):
                 self._waiting[n] = new, finding
                 return
 
-    def withdraw(self) -> None:
-        """What waits was no attempt."""
-        self._waiting.clear()
+    def withdraw(self, key: object = None) -> None:
+        """What waits with this key was no attempt."""
+        self._waiting = deque(one for one in self._waiting if one[0] != key)
 
     def stop(self) -> None:
         """Nothing more is wanted: what still waits is told without an answer."""

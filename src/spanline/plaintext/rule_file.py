@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from spanline.cli.text import printable
 from spanline.errors import UsageError
 
 MOST_BYTES = 1 << 20
@@ -38,8 +39,8 @@ class RulesError(UsageError):
     """What is wrong with files of rules; one line each in `lines`."""
 
     def __init__(self, lines: tuple[str, ...]) -> None:
-        super().__init__(lines[0])
-        self.lines = lines
+        self.lines = tuple(map(printable, lines))  # names of files may have anything in them
+        super().__init__(self.lines[0])
 
     def excerpt(self) -> tuple[str, ...]:
         """What else is wrong."""
@@ -82,7 +83,7 @@ def read_entries(path: str) -> list[Entry]:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         hint = "put patterns in single quotes"
-        if "character '\\t'" in str(error.problem):
+        if any(word in str(error.problem) for word in ("tab character", "'\\t'")):
             hint = "indent with spaces"
         raise RulesError((f"{path}{place}: {error.problem or error.context}; {hint}",)) from None
     except yaml.YAMLError:
@@ -166,6 +167,7 @@ def _entries(events: Iterator[Any]) -> Iterator[Entry]:
         if number > MOST_RULES:
             raise _Mistake(event.start_mark.line + 1, f"more than {MOST_RULES} rules", "leave out what can go")
         yield _entry(number, event, events)
+    next(events, None)  # raises _Mistake when more follows
     if not number:
         raise _Mistake(0, "no rule in it", "begin with - name: and what it is called")
 

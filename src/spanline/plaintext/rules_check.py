@@ -123,7 +123,7 @@ _TOO_BIG = f"takes more than {ADDRESS_SPACE >> 30} GiB to compile"
 
 
 def _too_long(job: Job) -> str:
-    return f"takes more than {job.seconds:.0f} seconds to compile"
+    return f"takes more than {job.seconds:g} seconds to compile"
 
 
 def _why_it_died(status: int, job: Job) -> str:

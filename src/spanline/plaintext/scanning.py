@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import hyperscan
 
 from spanline.matching import compiled
-from spanline.plaintext.model import Plaintext, Secret, Sender, Span
+from spanline.plaintext.model import Plaintext, Secret
 from spanline.plaintext.rules import NO_RULES, Rule, Rules
 from spanline.protocols import applications
 from spanline.protocols.language import Application
 
 MOST_MATCHES = 16
-"""Rules that are told of a head, and of a conversation: who writes a rule that everything matches learns it soon."""
+"""Rules that are told of a head: who writes rules that everything matches learns it soon."""
 
 MOST_SPANS = 16
 """Places of one rule in a head that are told apart; the last one then goes on to the head's end."""
@@ -26,7 +25,8 @@ MOST_SPANS = 16
 _MOST_ENDS = 256
 """Times that a rule may end in a head, as `a+` does at every byte of "aaaa"; then its place goes to the head's end."""
 
-_MOST_CONVERSATIONS = 1 << 16
+_MOST_KINDS = 4096
+# Of beginnings that are remembered.
 
 # Of `^…` only the first byte is a beginning; where a match ends does not matter, only that there is one.
 BEGINNING = hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_SINGLEMATCH
@@ -37,16 +37,12 @@ class RuleMatch:
     """A rule of the user and where a head matches it.
 
     places  from where to where in the head, in order: the bytes in between are what it matched and may be secret
+    secret  those of the first place
     """
 
     rule: Rule
-    sender: Sender | None
     places: tuple[tuple[int, int], ...]
     secret: Secret
-
-    def spans(self, offset: int, sender: Sender) -> tuple[Span, ...]:
-        """The places in what `sender` sent, of a head that begins at `offset` there."""
-        return tuple(Span(sender, offset + start, offset + end) for start, end in self.places)
 
 
 @dataclass(slots=True)
@@ -74,6 +70,10 @@ class _Wanted:
     sender: int | None
 
 
+_Kind: TypeAlias = tuple[tuple[int, ...], tuple[str, ...], tuple[int, ...]]
+# Of a beginning: numbers of protocols, names of applications, numbers of rules.
+
+
 class Scanner:
     """Looks for the patterns of `protocols`, the beginnings of `known` and the rules, all in one database.
 
@@ -94,6 +94,8 @@ class Scanner:
         else:
             self._database = compiled([expression for expression, _ in patterns], [BEGINNING] * len(patterns))
         self._own = threading.local()
+        # Most beginnings are like one before: a protocol's, on either side.
+        self._kinds: dict[tuple[int, ...], _Kind] = {}
 
     def scan(
         self, octets: memoryview, starts: Sequence[int], ends: Sequence[int], senders: Sequence[int]
@@ -115,7 +117,7 @@ class Scanner:
             scan(octets[start:end], note, 0, head, scratch)  # type: ignore[arg-type, type-var]
         beginnings = []
         for head, numbers in found.items():
-            one = self._beginning(head, sorted(numbers), octets[starts[head] : ends[head]], senders[head])
+            one = self._beginning(head, numbers, octets[starts[head] : ends[head]], senders[head])
             if one is not None:
                 beginnings.append(one)
         return beginnings
@@ -125,25 +127,28 @@ class Scanner:
         found = self.scan(memoryview(head), [0], [len(head)], [sender])
         return found[0] if found else None
 
-    def _beginning(self, head: int, numbers: Iterable[int], octets: memoryview, sender: int) -> Beginning | None:
-        protocols: dict[int, None] = {}
-        names: dict[str, None] = {}
-        matches: list[RuleMatch] = []
-        for number in numbers:
-            wanted = self._wanted[number]
-            if wanted.sender is not None and sender in (0, 1) and sender != wanted.sender:
-                continue
-            if wanted.kind == "protocol":
-                protocols[wanted.number] = None
-            elif wanted.kind == "application":
-                names[self._known[wanted.number].name] = None
-            elif len(matches) < MOST_MATCHES:
-                matches.append(self._match(wanted.number, octets, sender))
-        if not (protocols or names or matches):
+    def _beginning(self, head: int, numbers: list[int], octets: memoryview, sender: int) -> Beginning | None:
+        key = (sender, *numbers)
+        kind = self._kinds.get(key)
+        if kind is None:
+            if len(self._kinds) >= _MOST_KINDS:
+                self._kinds.clear()
+            kind = self._kinds[key] = self._kind(sorted(numbers), sender)
+        if not any(kind):
             return None
-        return Beginning(head, tuple(protocols), tuple(names), tuple(matches))
+        protocols, names, rules = kind
+        return Beginning(head, protocols, names, tuple([self._match(rule, octets) for rule in rules]))
 
-    def _match(self, number: int, octets: memoryview, sender: int) -> RuleMatch:
+    def _kind(self, numbers: Sequence[int], sender: int) -> _Kind:
+        wanted = [self._wanted[number] for number in numbers]
+        wanted = [one for one in wanted if one.sender is None or sender not in (0, 1) or one.sender == sender]
+        return (
+            tuple(dict.fromkeys(one.number for one in wanted if one.kind == "protocol")),
+            tuple(dict.fromkeys(self._known[one.number].name for one in wanted if one.kind == "application")),
+            tuple([one.number for one in wanted if one.kind == "rule"][:MOST_MATCHES]),
+        )
+
+    def _match(self, number: int, octets: memoryview) -> RuleMatch:
         """Where rule `number`, which is known to match, does."""
         database, scratch = self._place_scanner(number)
         places: list[list[int]] = []
@@ -165,12 +170,7 @@ class Scanner:
         with contextlib.suppress(hyperscan.ScanTerminated):
             database.scan(octets, note, 0, None, scratch)  # type: ignore[type-var]
         first = octets[slice(*places[0])]
-        return RuleMatch(
-            self.rules[number],
-            Sender(sender) if sender in (0, 1) else None,
-            tuple((start, end) for start, end in places),
-            Secret(first.tobytes()),
-        )
+        return RuleMatch(self.rules[number], tuple((start, end) for start, end in places), Secret(first.tobytes()))
 
     def _place_scanner(self, number: int) -> tuple[hyperscan.Database, hyperscan.Scratch]:
         """What finds where rule `number` matches. Few rules ever do: it is loaded when the first time has come."""
@@ -195,39 +195,3 @@ def builtin_patterns(protocols: Sequence[Plaintext], known: Sequence[Application
     for n, application in enumerate(known):
         patterns += [(expression, _Wanted("application", n, None)) for expression in application.foreign]
     return patterns
-
-
-class Told:
-    """Which rules were told of which conversations: a head that grew is scanned again, and a conversation that
-    matches many rules tells MOST_MATCHES.
-
-    Bounded: of the conversations that nothing was told of for longest it forgets.
-    """
-
-    def __init__(self) -> None:
-        self._rules: OrderedDict[int, set[tuple[str, int]]] = OrderedDict()
-
-    def new(self, conversation: int, sender: int, matches: Iterable[RuleMatch]) -> list[RuleMatch]:
-        """Those of the matches in what one side of `conversation`, any number that is its own, sent that are new."""
-        told = self._rules.setdefault(conversation, set())
-        self._rules.move_to_end(conversation)
-        fresh = []
-        for match in matches:
-            key = match.rule.name, sender
-            if key not in told and len(told) < MOST_MATCHES:
-                told.add(key)
-                fresh.append(match)
-        while len(self._rules) > _MOST_CONVERSATIONS:
-            self._rules.popitem(last=False)
-        return fresh
-
-    def state(self) -> dict[str, Any]:
-        return {"told": [(conversation, sorted(told)) for conversation, told in self._rules.items()]}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self._rules = OrderedDict((number, {(name, sender) for name, sender in told}) for number, told in state["told"])
-
-    def merge(self, other: Told) -> None:
-        """Takes what another shard's conversations were told of."""
-        for conversation, told in other._rules.items():
-            self._rules.setdefault(conversation, set()).update(told)

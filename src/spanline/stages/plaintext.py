@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,23 +24,15 @@ from spanline.plaintext.parsers import protocols as all_protocols
 from spanline.plaintext.redaction import Shows
 from spanline.plaintext.rules import NO_RULES, Rules
 from spanline.plaintext.scanning import Scanner
-from spanline.schema import PAYLOAD_CONVERSATION_DTYPE, PAYLOAD_HEAD_DTYPE, PAYLOAD_PIECE_DTYPE
 
 MEMORY = 256 << 20
 HEAD_BYTES = 4096
 CLAIMED_BYTES = 1 << 20
+ROWS_AT_ONCE = 1 << 13
+"""Findings that wait for drain(): as Python objects they take more memory than in a Table."""
 
 _PARSERS_SHARE = 4
 """Parsers may take this part of the memory."""
-
-
-@dataclass(slots=True)
-class _Turn:
-    """What a batch brought: who is followed from now on, and the pieces of all who are."""
-
-    begun: list[tuple[int, Followed]]
-    pieces: npt.NDArray[np.void]
-    octets: npt.NDArray[np.uint8]
 
 
 class Plaintext:
@@ -75,127 +67,173 @@ class Plaintext:
         number, of = shard
         if not 0 <= number < of:
             raise UsageError(f"shard {number} of {of}: there are no such conversations")
+        known = all_protocols() if protocols is None else tuple(protocols)
         self._shows = shows
         self._options: dict[str, Any] = {
-            "key_vlan": by_vlan,
-            "key_vni": by_vni,
+            "by_vlan": by_vlan,
+            "by_vni": by_vni,
             "head_bytes": head_bytes,
             "claimed_bytes": claimed_bytes,
         }
-        for_parsers = memory // _PARSERS_SHARE
-        self._payloads = _payloads.Payloads(
-            memory=memory - for_parsers, seed=_decode.SEED, shard=number, shards=of, **self._options
-        )
-        known = all_protocols() if protocols is None else tuple(protocols)
         scanner = Scanner(known, rules)
-        self._beginnings = Beginnings(known, scanner, head_bytes if rules else 0)
-        self._following = Following(scanner, max(1, for_parsers // BYTES_PER_PARSER))
-        # From _collect() to _follow(), which another thread may do while _collect() goes on with the next batch.
-        self._turns: deque[_Turn] = deque()
-        # drain() may be called meanwhile.
-        self._lock = threading.Lock()
-        self._found: list[Found] = []
-        self.steps = [self._collect, self._follow]
-        """update() in parts, for several threads: each takes all batches in order."""
+        beginnings = Beginnings(known, scanner, head_bytes if rules else 0)
+        for_parsers = memory // _PARSERS_SHARE
+        payloads = _payloads.Payloads(memory - for_parsers, seed=_decode.SEED, shard=shard, **self._options)
+        following = Following(scanner, max(1, for_parsers // BYTES_PER_PARSER))
+        self._shards = [_Shard(payloads, beginnings, following)]
 
     def update(self, batch: Batch) -> None:
         for step in self.steps:
             step(batch)
 
-    def _collect(self, batch: Batch) -> None:
-        """All that has to do with payload that is not anybody's yet."""
-        self._release()
-        self._payloads.update(batch.packets.view(np.uint8), batch.numbers, batch.buffers)
-        self._turns.append(self._turn())
-
-    def _turn(self) -> _Turn:
-        heads, octets = self._payloads.heads()
-        heads = heads.view(PAYLOAD_HEAD_DTYPE)
-        begun: list[tuple[int, Followed]] = []
-        if len(heads):
-            ends = self._payloads.conversations(heads["slot"]).view(PAYLOAD_CONVERSATION_DTYPE)
-            begun = self._beginnings.look(heads, octets, ends)
-            self._payloads.claim(np.array([slot for slot, _ in begun], np.uint32))
-        pieces, octets = self._payloads.pieces()
-        return _Turn(begun, pieces.view(PAYLOAD_PIECE_DTYPE), octets)
-
-    def _release(self) -> None:
-        """Payload of which nothing more is wanted; a slot may be another conversation's by now."""
-        over = self._following.over
-        if not over:
-            return
-        slots, serials = np.array([over.popleft() for _ in range(len(over))]).T
-        slots = slots.astype(np.uint32)
-        now = self._payloads.conversations(slots).view(PAYLOAD_CONVERSATION_DTYPE)["serial"]
-        self._payloads.release(slots[now == serials.astype(np.uint64)])
-
-    def _follow(self, _: Batch) -> None:
-        self._take(self._turns.popleft())
-
-    def _take(self, turn: _Turn) -> None:
-        found = [one for slot, followed in turn.begun for one in self._following.begin(slot, followed)]
-        found += self._following.feed(turn.pieces, turn.octets)
-        with self._lock:
-            self._found += found
+    @property
+    def steps(self) -> list[Callable[[Batch], None]]:
+        """update() in parts, for several threads: each takes all batches in order."""
+        return [step for shard in self._shards for step in (shard.collect, shard.follow)]
 
     def drain(self) -> Mapping[str, pa.Table]:
         """What was found since the last call."""
-        with self._lock:
-            found, self._found = self._found, []
+        found = [one for shard in self._shards for one in shard.take()]
         return {"findings": findings_table(found, self._shows)}
 
     def tables(self) -> Mapping[str, pa.Table]:
-        self._payloads.finish()
-        self._take(self._turn())
-        self._found += self._following.finish()
+        for shard in self._shards:
+            shard.finish()
         return self.drain()
 
     def merge(self, other: Plaintext) -> None:
-        """Joins the conversations of another part of the same traffic, which saw the same time pass; `other` is over
+        """Joins the conversations of another shard of the same traffic, which saw the same time pass; `other` is over
         then.
 
-        No conversation may be in both. Raises UsageError when they do not follow conversations in the same way.
+        Raises UsageError when it does not follow conversations in the same way.
         """
         if self._options != other._options:
             raise UsageError("these findings were made with other options", hint="merge parts of one analysis")
-        slots = self._payloads.adopt(other._payloads.state())
-        self._following.merge(other._following, slots)
-        self._found += other._found
+        self._shards += other._shards
 
     def state(self) -> dict[str, Any]:
         """All that is known, as plain values and bytes: restore() in another process goes on exactly from here.
 
-        The bytes hold payload, and parsers with the secrets that they have read, as Python pickles them.
+        The bytes hold payload, and parsers as Python pickles them, with the secrets that they have read.
         """
-        return {
-            **self._options,
-            "payloads": self._payloads.state(),
-            "found": pickle.dumps(self._found),
-            **self._following.state(),
-        }
+        return {**self._options, "shards": [shard.state() for shard in self._shards]}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on where state() was taken: for a new stage. Raises UsageError when its options are others.
 
         Only for states of this user's own spanline: Python does what a pickle says.
         """
-        if any(state[name] != value for name, value in self._options.items()):
+        if any(state[name] != value for name, value in self._options.items()) or len(state["shards"]) != 1:
             raise UsageError("this state is of findings made with other options")
-        self._payloads.restore(state["payloads"])
-        self._found = pickle.loads(state["found"])
-        self._following.restore(state)
+        self._shards[0].restore(state["shards"][0])
 
     @property
     def pending(self) -> int:
         """Findings that drain() would give."""
-        return len(self._found)
+        return sum(shard.pending for shard in self._shards)
 
     @property
     def problems(self) -> list[Problem]:
         """Faults of parsers, whose conversations were given up."""
-        return self._following.problems
+        return [problem for shard in self._shards for problem in shard.following.problems]
 
     @property
     def followed(self) -> int:
         """Conversations that were followed so far."""
-        return self._following.followed
+        return sum(shard.following.followed for shard in self._shards)
+
+    @property
+    def evicted(self) -> int:
+        """Conversations that were given up to stay within memory."""
+        return sum(shard.payloads.counters.evicted + shard.following.evicted for shard in self._shards)
+
+    @property
+    def cut(self) -> int:
+        """Conversations of which more came than claimed_bytes."""
+        return sum(shard.following.cut for shard in self._shards)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What a batch brought: who is followed from now on, and the pieces of all who are."""
+
+    begun: list[tuple[int, Followed]]
+    pieces: npt.NDArray[np.void]
+    octets: npt.NDArray[np.uint8]
+
+
+class _Shard:
+    """Conversations with their payload and their parsers."""
+
+    def __init__(self, payloads: _payloads.Payloads, beginnings: Beginnings, following: Following) -> None:
+        self.payloads = payloads
+        self.following = following
+        self._beginnings = beginnings
+        # From collect() to follow(), which another thread may do while collect() goes on with the next batch.
+        self._turns: deque[_Turn] = deque()
+        # take() may be called meanwhile.
+        self._lock = threading.Lock()
+        self._found: list[Found] = []
+
+    @property
+    def pending(self) -> int:
+        return len(self._found)
+
+    def collect(self, batch: Batch) -> None:
+        """All that is done with the payload of every conversation."""
+        self._release()
+        self.payloads.update(batch.packets.view(np.uint8), batch.numbers, batch.buffers)
+        self._turns.append(self._turn())
+
+    def follow(self, _: Batch) -> None:
+        """What is done with that of those that are followed."""
+        self._add(self._turns.popleft())
+
+    def _turn(self) -> _Turn:
+        heads, octets = self.payloads.heads()
+        begun: list[tuple[int, Followed]] = []
+        if len(heads):
+            begun = self._beginnings.look(heads, octets, self.payloads.conversations(heads["slot"]))
+            self.payloads.claim(np.array([slot for slot, _ in begun], np.uint32))
+        return _Turn(begun, *self.payloads.pieces())
+
+    def _release(self) -> None:
+        """Forgets payload of which nothing more is wanted; by now a slot may be another conversation's."""
+        over = self.following.over
+        if over:
+            slots, serials = np.array([over.popleft() for _ in range(len(over))], np.uint64).T
+            slots = slots.astype(np.uint32)
+            self.payloads.release(slots[self.payloads.conversations(slots)["serial"] == serials])
+
+    def _add(self, turn: _Turn) -> None:
+        found = [one for slot, followed in turn.begun for one in self.following.begin(slot, followed)]
+        found += self.following.feed(turn.pieces, turn.octets)
+        with self._lock:
+            self._found += found
+
+    def finish(self) -> None:
+        """Ends all conversations."""
+        self.payloads.finish()
+        self._add(self._turn())
+        self._found += self.following.finish()
+
+    def take(self) -> list[Found]:
+        with self._lock:
+            found, self._found = self._found, []
+        return found
+
+    def state(self) -> dict[str, Any]:
+        found = pickle.dumps(self._found)
+        return {"payloads": self.payloads.state(), "following": self.following.state(), "found": found}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.payloads.restore(state["payloads"])
+        self.following.restore(state["following"])
+        self._found = pickle.loads(state["found"])
+
+
+def in_order(parts: Sequence[pa.Table]) -> pa.Table:
+    """Findings of several Tables as one, by time."""
+    if len(parts) == 1:
+        return parts[0]
+    return pa.concat_tables(parts).sort_by([(name, "ascending") for name in ("time", "client_port", "server_port")])

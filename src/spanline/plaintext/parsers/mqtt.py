@@ -21,17 +21,17 @@ class Mqtt(RecordDialogue):
     """A client says who it is in its first packet, and is let in or not by the first answer."""
 
     def client_length(self, data: Octets) -> int:
-        return _packet_length(data, _CONNECT)
+        return _packet_length(data) if data[0] == _CONNECT or self.waits() else WRONG
 
     def server_length(self, data: Octets) -> int:
-        return _packet_length(data, _CONNACK)
+        return _packet_length(data) if data[0] == _CONNACK else WRONG
 
     def from_client(self, record: Record) -> None:
-        finding = _connect(record)
-        if finding is None or not self.heard and self.waits():
-            self.stop()
-        else:
+        """A client may go on without waiting to be let in."""
+        if not self.waits() and (finding := _connect(record)):
             self.wait(finding)
+        elif not self.waits() or not self.heard:
+            self.stop()
 
     def from_server(self, record: Record) -> None:
         code = record.data[3] if len(record.data) > 3 else -1
@@ -39,9 +39,7 @@ class Mqtt(RecordDialogue):
         self.stop()
 
 
-def _packet_length(data: Octets, kind: int) -> int:
-    if data[0] != kind:
-        return WRONG
+def _packet_length(data: Octets) -> int:
     number, end = _number(data, 1)
     return end + number if end > 0 else end
 

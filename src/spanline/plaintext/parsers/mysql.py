@@ -117,7 +117,7 @@ class MySql(RecordDialogue):
         self._respond(record, body, start, start + len(_word(body, start)))
 
     def _respond(self, record: Record, body: bytes, start: int, end: int) -> None:
-        """An answer to the plugin's challenge. Empty ones are told when they were enough."""
+        """An answer to the plugin's challenge; an empty one is told with what the server says to it."""
         if self._login is None or end <= start:
             return
         frames = (*self._login.frames, *record.frames) if record is not self._login else record.frames
@@ -139,29 +139,24 @@ class MySql(RecordDialogue):
         self.wait(finding)
 
     def _answer(self, record: Record, body: bytes) -> None:
-        assert self._login
         if body[:1] == bytes((_OK,)):
-            if not self.waits():
-                self.wait(
-                    Finding(
-                        Kind.SERVICE,
-                        self._login.time,
-                        self._login.frames,
-                        "no password",
-                        Severity.HIGH,
-                        "Give the account a password, and use TLS.",
-                        self._account,
-                        detail=self._detail,
-                    )
-                )
-            self.answer(Outcome.ACCEPTED, record.frames)
-            self.stop()
+            self._decide(record, Outcome.ACCEPTED, Severity.HIGH)
         elif body[:1] == bytes((_ERROR,)):
-            self.answer(Outcome.REFUSED, record.frames)
-            self.stop()
+            self._decide(record, Outcome.REFUSED, Severity.LOW)
         elif body[:1] == bytes((_SWITCH,)):
             self._plugin = text(_word(body, 1)) if len(body) > 1 else _OLD
             self.withdraw()
+
+    def _decide(self, record: Record, outcome: Outcome, without: Severity) -> None:
+        """`without`: how bad an attempt without a password is."""
+        assert self._login
+        if not self.waits():
+            remedy = f"Give every account a password. {_REMEDY}"
+            finding = Finding(Kind.SERVICE, self._login.time, self._login.frames, "no password", without, remedy)
+            finding.account, finding.detail = self._account, self._detail
+            self.wait(finding)
+        self.answer(outcome, record.frames)
+        self.stop()
 
 
 def _word(body: bytes, at: int) -> bytes:

@@ -15,7 +15,7 @@ from spanline.plaintext.model import Conversation, Finding, Kind, Outcome, Piece
 from spanline.plaintext.records import Dialogue
 
 _HEAD = 20
-_REQUEST, _ACCEPT, _REJECT, _ACCOUNTING = 1, 2, 3, 4
+_REQUEST, _ACCEPT, _REJECT, _ACCOUNTING, _CHALLENGE = 1, 2, 3, 4, 11
 _CODES = (*range(1, 6), 11, 12, 13, *range(40, 46))
 _USER, _PASSWORD, _CHAP, _VENDOR, _EAP, _PROTECTED = 1, 2, 3, 26, 79, 80
 _MICROSOFT = b"\0\0\1\x37"
@@ -24,6 +24,7 @@ _EAP_ANSWER = 2
 _EAP_SCHEMES = {4: ("EAP-MD5", Severity.MEDIUM), 17: ("LEAP", Severity.HIGH)}
 _MOST_KNOWN = 64
 _REMEDY = "Require Message-Authenticator, or use RADIUS over TLS or IPsec."
+_REMEDY_ACCOUNT = "Use RADIUS over TLS or IPsec, which hide accounts, too."
 _REMEDY_METHOD = "Use EAP-TLS or another method inside TLS."
 
 
@@ -33,6 +34,7 @@ class Radius(Dialogue):
     def __init__(self, conversation: Conversation) -> None:
         super().__init__(conversation)
         self._known: deque[bytes] = deque(maxlen=_MOST_KNOWN)
+        self._accounts: dict[int, str] = {}
 
     def take(self, piece: Piece) -> None:
         data = piece.data
@@ -44,6 +46,8 @@ class Radius(Dialogue):
                 self._request(piece)
         elif data[0] in (_ACCEPT, _REJECT):
             self.answer(Outcome.ACCEPTED if data[0] == _ACCEPT else Outcome.REFUSED, (piece.frame,), data[1])
+        elif data[0] == _CHALLENGE and data[1] in self._accounts:
+            self.rename(data[1], self._accounts[data[1]])
         elif data[0] == _ACCOUNTING:
             self._account(piece)
 
@@ -65,10 +69,20 @@ class Radius(Dialogue):
             finding.scheme = "CHAP"
         elif _PASSWORD in told:
             finding.scheme = "PAP"
-        elif not protected:
-            finding.kind, finding.scheme, finding.severity = Kind.SERVICE, "request without a password", Severity.LOW
-        if finding.scheme:
-            self.wait(finding, piece.data[1])
+        else:
+            finding.kind, finding.scheme, finding.severity = Kind.SERVICE, "EAP" if eap else "no password", Severity.LOW
+            finding.remedy = _REMEDY_ACCOUNT
+        self._attempt(finding, piece.data[1])
+
+    def _attempt(self, finding: Finding, identifier: int) -> None:
+        """The answer to an Access-Challenge goes on with the same attempt; its method may be known only now."""
+        self._accounts[identifier] = finding.account
+        going_on = finding.account
+        if finding.kind == Kind.SERVICE and self.waits(going_on):
+            self.rename(going_on, identifier)
+        else:
+            self.withdraw(going_on)
+            self.wait(finding, identifier)
 
     def _account(self, piece: Piece) -> None:
         user = dict(reversed(list(_attributes(piece.data)))).get(_USER, b"")
@@ -81,7 +95,7 @@ class Radius(Dialogue):
                     (piece.frame,),
                     "accounting",
                     Severity.LOW,
-                    "Use RADIUS over TLS or IPsec.",
+                    _REMEDY_ACCOUNT,
                     text(user),
                 )
             )

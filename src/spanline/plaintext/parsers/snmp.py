@@ -82,7 +82,7 @@ class Snmp(RecordDialogue):
         if ber.tags(header) != b"\x02\x02\x04\x02" or header[2].end == header[2].start:
             return
         flags = data[header[2].start]
-        security = ber.whole(ber.content(data, message[2]))
+        security = [part for outer in ber.children(data, message[2])[:1] for part in ber.children(data, outer)]
         if flags & _PRIVATE or len(security) < 4 or security[3].tag != ber.OCTETS:
             return
         user = ber.content(data, security[3])[:_LONGEST_USER]

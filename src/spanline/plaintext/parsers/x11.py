@@ -42,8 +42,6 @@ class X11(RecordDialogue):
         elif not scheme:
             finding.scheme, finding.severity = "no authorization", Severity.HIGH
         self.wait(finding)
-        if not self.heard:
-            self._sides[Sender.CLIENT].broken = False
 
     def from_server(self, record: Record) -> None:
         if self.waits():
