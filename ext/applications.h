@@ -7,6 +7,7 @@
 #include "announced.h"
 #include "program.h"
 #include "records.h"
+#include "row_transport.h"
 
 #ifndef MAX_STACKS /* fewer make the ends of a table come soon: for fuzzing */
 #define MAX_STACKS 65535
@@ -152,15 +153,8 @@ ALWAYS_INLINE int accepts(const application_set *set, uint32_t name, const messa
 
 /* What was captured of the row's payload, which is in `buffer`. */
 static inline message payload_message(const packet_row *row, bytes_view buffer) {
-    message m = {{NULL, 0}, row->payload_length, row->source_port, row->destination_port};
-    if (buffer.data == NULL) {
-        return m;
-    }
-    uint64_t end = row->payload_buffer ? buffer.length : (uint64_t)row->frame_offset + row->captured_length;
-    end = end < buffer.length ? end : buffer.length;
-    m.bytes.data = buffer.data + (row->payload_offset < buffer.length ? row->payload_offset : buffer.length);
-    const uint64_t there = row->payload_offset < end ? end - row->payload_offset : 0;
-    m.bytes.length = there < row->payload_length ? (uint32_t)there : row->payload_length;
+    const message m = {row_payload_bytes(row, buffer, row->payload_length), row->payload_length, row->source_port,
+                       row->destination_port};
     return m;
 }
 

@@ -1,13 +1,12 @@
-/* The flow table's memory: slabs of records that never move, and the index that finds them.
- *
- * The index is open-addressed, of 8-byte entries (32 bits of hash, 32 bits of record number). The caller owns all
- * memory and gives more when asked.
+/* The flow table's memory: slabs of records that never move, and the index that finds them. The caller owns all memory and
+ * gives more when asked.
  */
 #ifndef SPANLINE_FLOW_INDEX_H
 #define SPANLINE_FLOW_INDEX_H
 
 #include "flow_names.h"
 #include "hash.h"
+#include "hash_index.h"
 
 #ifndef FLOW_SLAB_BITS /* fewer make the ends of a table come soon: for fuzzing */
 #define FLOW_SLAB_BITS 14
@@ -53,13 +52,7 @@ ALWAYS_INLINE flow_record *flow_at(const flow_table *t, uint32_t number) {
 /* The part of a flow's hash that the index keeps, with the tenant where tenants are kept apart. The other 32 bits choose
  * the shard. */
 ALWAYS_INLINE uint32_t tag_of(const flow_table *t, uint64_t hash, uint32_t vni, uint32_t vlan) {
-    if (t->key_vni && vni != NO_TUNNEL_ID) {
-        hash = hash_mix(hash ^ t->seed.key[1], vni ^ t->seed.key[2]);
-    }
-    if (t->key_vlan && vlan != NO_VLAN) {
-        hash = hash_mix(hash ^ t->seed.key[2], vlan ^ t->seed.key[3]);
-    }
-    return (uint32_t)(hash >> 32);
+    return tenant_tag(&t->seed, hash, t->key_vni ? vni : NO_TUNNEL_ID, t->key_vlan ? vlan : NO_VLAN);
 }
 
 /* flow_hash() of a record's key. */
@@ -77,40 +70,14 @@ ALWAYS_INLINE int in_shard(const flow_table *t, uint64_t hash) {
 }
 
 ALWAYS_INLINE void index_insert(flow_table *t, uint32_t tag, uint32_t number) {
-    uint32_t at = tag & t->index_mask;
-    while (t->index[at]) {
-        at = (at + 1) & t->index_mask;
-    }
-    t->index[at] = (uint64_t)tag << 32 | (number + 1);
+    hash_index_insert(t->index, t->index_mask, tag, number);
 }
 
 /* Moves every entry into a larger index; `index` is zeroed and has mask + 1 entries. */
 static inline void index_replace(flow_table *t, uint64_t *index, uint32_t mask) {
-    uint64_t *old = t->index;
-    uint32_t old_mask = t->index_mask;
+    hash_index_copy(t->index, t->index_mask, index, mask);
     t->index = index;
     t->index_mask = mask;
-    for (uint64_t n = 0; old && n <= old_mask; n++) {
-        if (old[n]) {
-            index_insert(t, (uint32_t)(old[n] >> 32), (uint32_t)old[n] - 1);
-        }
-    }
-}
-
-/* Takes an entry out and closes the hole, so that probing needs no tombstones. */
-static inline void index_remove(flow_table *t, uint32_t tag, uint32_t number) {
-    uint32_t hole = tag & t->index_mask;
-    while ((uint32_t)t->index[hole] != number + 1) { /* beyond a gap only if its row was hashed with another seed */
-        hole = (hole + 1) & t->index_mask;
-    }
-    for (uint32_t at = (hole + 1) & t->index_mask; t->index[at]; at = (at + 1) & t->index_mask) {
-        uint32_t home = (uint32_t)(t->index[at] >> 32) & t->index_mask;
-        if (((at - home) & t->index_mask) >= ((at - hole) & t->index_mask)) {
-            t->index[hole] = t->index[at];
-            hole = at;
-        }
-    }
-    t->index[hole] = 0;
 }
 
 ALWAYS_INLINE int has_free_record(const flow_table *t) {
@@ -130,7 +97,7 @@ static inline uint32_t record_take(flow_table *t) {
 
 static inline void record_release(flow_table *t, uint32_t number) {
     flow_record *flow = flow_at(t, number);
-    index_remove(t, record_tag(t, flow), number);
+    hash_index_remove(t->index, t->index_mask, record_tag(t, flow), number);
     flow->flags = 0;
     flow->vni = t->free_first;
     t->free_first = number + 1;

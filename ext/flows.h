@@ -17,11 +17,6 @@ enum flow_wants {
     FLOWS_WANT_NAMES,   /* no room for heads: settle those that there are */
 };
 
-/* The tunnel that a packet's flow is inside. */
-ALWAYS_INLINE uint32_t flow_vni(const packet_row *row) {
-    return UNLIKELY(row->flags & PACKET_IS_OUTER) ? NO_TUNNEL_ID : row->tunnel_id;
-}
-
 ALWAYS_INLINE uint32_t flow_tag(const flow_table *t, const packet_row *row) {
     return tag_of(t, row->flow_hash, flow_vni(row), row->vlan);
 }

@@ -72,4 +72,29 @@ ALWAYS_INLINE uint64_t flow_hash(const hash_seed *seed, const packet_row *row) {
     return key_hash(seed, row->source, ports.source, row->destination, ports.destination, row->ip_protocol);
 }
 
+/* The part of a flow's hash that an index keeps, with the tenant that keeps it apart from equal addresses of others. */
+ALWAYS_INLINE uint32_t tenant_tag(const hash_seed *seed, uint64_t hash, uint32_t vni, uint32_t vlan) {
+    if (vni != NO_TUNNEL_ID) {
+        hash = hash_mix(hash ^ seed->key[1], vni ^ seed->key[2]);
+    }
+    if (vlan != NO_VLAN) {
+        hash = hash_mix(hash ^ seed->key[2], vlan ^ seed->key[3]);
+    }
+    return (uint32_t)(hash >> 32);
+}
+
+/* The tunnel that a packet's flow is inside. */
+ALWAYS_INLINE uint32_t flow_vni(const packet_row *row) {
+    return UNLIKELY(row->flags & PACKET_IS_OUTER) ? NO_TUNNEL_ID : row->tunnel_id;
+}
+
+ALWAYS_INLINE int same_address(const uint8_t a[16], const uint8_t b[16]) {
+    uint64_t a_high, a_low, b_high, b_low;
+    memcpy(&a_high, a, 8);
+    memcpy(&a_low, a + 8, 8);
+    memcpy(&b_high, b, 8);
+    memcpy(&b_low, b + 8, 8);
+    return ((a_high ^ b_high) | (a_low ^ b_low)) == 0;
+}
+
 #endif

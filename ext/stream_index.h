@@ -1,12 +1,11 @@
-/* The stream table's memory: slabs of records that never move, and the index that finds them by the ends of a stream.
- *
- * The index is open-addressed, of 8-byte entries (32 bits of hash, 32 bits of record number). The caller owns all
- * memory and gives more when asked.
+/* The stream table's memory: slabs of records that never move, and the index that finds them by the ends of a stream. The
+ * caller owns all memory and gives more when asked.
  */
 #ifndef SPANLINE_STREAM_INDEX_H
 #define SPANLINE_STREAM_INDEX_H
 
 #include "hash.h"
+#include "hash_index.h"
 #include "stream_record.h"
 
 #ifndef STREAM_SLAB_BITS /* fewer make the ends of a table come soon: for fuzzing */
@@ -49,15 +48,6 @@ ALWAYS_INLINE stream_record *stream_at(const stream_table *t, uint32_t slot) {
     return &t->slabs[slot >> STREAM_SLAB_BITS][slot & (STREAM_SLAB_RECORDS - 1)];
 }
 
-ALWAYS_INLINE int same_address(const uint8_t a[16], const uint8_t b[16]) {
-    uint64_t a_high, a_low, b_high, b_low;
-    memcpy(&a_high, a, 8);
-    memcpy(&a_low, a + 8, 8);
-    memcpy(&b_high, b, 8);
-    memcpy(&b_low, b + 8, 8);
-    return ((a_high ^ b_high) | (a_low ^ b_low)) == 0;
-}
-
 /* The direction of a packet between these ends in the stream, or -1 when it is not of it. */
 ALWAYS_INLINE int stream_match(const stream_record *stream, const stream_ends *ends) {
     if (UNLIKELY(stream->protocol != ends->protocol || !(stream->bits & STREAM_LIVE))) {
@@ -80,40 +70,14 @@ static inline uint32_t stream_tag(const stream_table *t, const stream_record *st
 }
 
 ALWAYS_INLINE void stream_index_insert(stream_table *t, uint32_t tag, uint32_t slot) {
-    uint32_t at = tag & t->index_mask;
-    while (t->index[at]) {
-        at = (at + 1) & t->index_mask;
-    }
-    t->index[at] = (uint64_t)tag << 32 | (slot + 1);
+    hash_index_insert(t->index, t->index_mask, tag, slot);
 }
 
 /* Moves every entry into a larger index; `index` is zeroed and has mask + 1 entries. */
 static inline void stream_index_replace(stream_table *t, uint64_t *index, uint32_t mask) {
-    uint64_t *old = t->index;
-    uint32_t old_mask = t->index_mask;
+    hash_index_copy(t->index, t->index_mask, index, mask);
     t->index = index;
     t->index_mask = mask;
-    for (uint64_t n = 0; old && n <= old_mask; n++) {
-        if (old[n]) {
-            stream_index_insert(t, (uint32_t)(old[n] >> 32), (uint32_t)old[n] - 1);
-        }
-    }
-}
-
-/* Takes an entry out and closes the hole, so that probing needs no tombstones. */
-static inline void stream_index_remove(stream_table *t, uint32_t tag, uint32_t slot) {
-    uint32_t hole = tag & t->index_mask;
-    while ((uint32_t)t->index[hole] != slot + 1) { /* beyond a gap only if its row was hashed with another seed */
-        hole = (hole + 1) & t->index_mask;
-    }
-    for (uint32_t at = (hole + 1) & t->index_mask; t->index[at]; at = (at + 1) & t->index_mask) {
-        uint32_t home = (uint32_t)(t->index[at] >> 32) & t->index_mask;
-        if (((at - home) & t->index_mask) >= ((at - hole) & t->index_mask)) {
-            t->index[hole] = t->index[at];
-            hole = at;
-        }
-    }
-    t->index[hole] = 0;
 }
 
 ALWAYS_INLINE int stream_has_room(const stream_table *t) {
@@ -142,7 +106,7 @@ static inline uint32_t stream_forget_segments(stream_table *t, stream_record *st
 
 static inline void stream_release(stream_table *t, uint32_t slot) {
     stream_record *stream = stream_at(t, slot);
-    stream_index_remove(t, stream_tag(t, stream), slot);
+    hash_index_remove(t->index, t->index_mask, stream_tag(t, stream), slot);
     stream_forget_segments(t, stream);
     stream->bits = 0;
     stream->number = t->free_first;

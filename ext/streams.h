@@ -10,6 +10,7 @@
 #define SPANLINE_STREAMS_H
 
 #include "quoted.h"
+#include "row_transport.h"
 #include "stream_connection.h"
 #include "tcp_analysis.h"
 
@@ -53,37 +54,6 @@ typedef struct {
     uint32_t tag;
     uint32_t candidate; /* the record that it probably belongs to, by number + 1 */
 } stream_hint;
-
-enum transport_part {
-    TRANSPORT_NONE,
-    TRANSPORT_ENDS,   /* the ends are known, and TCP's flags */
-    TRANSPORT_SEGMENT /* and how long the TCP segment is */
-};
-
-/* What there is of the row's transport header. One that lies about its length is of a stream, one that was cut off is not. */
-ALWAYS_INLINE int row_transport(const packet_row *row) {
-    const int is_tcp = row->ip_protocol == IP_TCP;
-    if (UNLIKELY(!(row->flags & PACKET_HAS_TRANSPORT) || (!is_tcp && row->ip_protocol != IP_UDP))) {
-        return TRANSPORT_NONE;
-    }
-    const int layer = is_tcp ? PROTOCOL_TCP : PROTOCOL_UDP;
-    const int is_malformed = UNLIKELY(row->verdict == VERDICT_MALFORMED) && row->verdict_layer == layer;
-    if (UNLIKELY(row->transport_length == 0)) { /* where it lies, the payload is taken to start where the header does */
-        return is_malformed && row->payload_length >= (is_tcp ? 20U : 8U) ? TRANSPORT_ENDS : TRANSPORT_NONE;
-    }
-    const int is_first_fragment = (row->flags & PACKET_MORE_FRAGMENTS) && row->payload_buffer == 0;
-    return UNLIKELY(is_malformed || is_first_fragment) ? TRANSPORT_ENDS : TRANSPORT_SEGMENT;
-}
-
-/* How long the payload is. Where IP says more than the frame had, the frame is right. */
-ALWAYS_INLINE uint32_t row_payload_length(const packet_row *row) {
-    const uint32_t longest = row->wire_length > row->captured_length ? row->wire_length : row->captured_length;
-    const uint64_t end = (uint64_t)row->frame_offset + longest;
-    if (UNLIKELY(row->payload_buffer == 0 && (uint64_t)row->payload_offset + row->payload_length > end)) {
-        return end > row->payload_offset ? (uint32_t)(end - row->payload_offset) : 0;
-    }
-    return row->payload_length;
-}
 
 /* The place of a packet between these ends, in a new stream where there was none. 0 when no record is free. */
 ALWAYS_INLINE int stream_find(stream_table *t, const stream_ends *ends, stream_hint hint, int64_t now, stream_place *place) {

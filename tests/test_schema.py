@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from spanline import _decode, _flows, _framing, _streams, _tally, _tree_tally, _writing, schema
+from spanline import _decode, _flows, _framing, _payloads, _streams, _tally, _tree_tally, _writing, schema
 from spanline.arrow import arrow_schema, arrow_type
 from spanline.stages.flows import Flows
 from tests.craft import ethernet, icmp, ipv4, ipv6, mac, option, tcp, udp, vlan
@@ -43,6 +43,10 @@ STRUCTS = {
     "tally_entry": (schema.TALLY_ENTRY_DTYPE, _tally.ENTRY_SIZE, 96),
     "flow_record": (schema.FLOW_RECORD_DTYPE, _flows.RECORD_SIZE, 384),
     "tree_node": (schema.TREE_NODE_DTYPE, _tree_tally.NODE_SIZE, 64),
+    "packet_row of payloads": (schema.PACKET_DTYPE, _payloads.PACKET_SIZE, 128),
+    "payload_head_row": (schema.PAYLOAD_HEAD_DTYPE, _payloads.HEAD_SIZE, 24),
+    "payload_piece_row": (schema.PAYLOAD_PIECE_DTYPE, _payloads.PIECE_SIZE, 56),
+    "payload_conversation_row": (schema.PAYLOAD_CONVERSATION_DTYPE, _payloads.CONVERSATION_SIZE, 64),
     "tree_quote": (schema.TREE_QUOTE_DTYPE, _tree_tally.QUOTE_SIZE, 8),
 }
 

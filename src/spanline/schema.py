@@ -64,6 +64,20 @@ ANALYSIS_PRESENT = ("stream", "length", "window-scale", "details")
 stream: time_relative, time_delta, completeness, seq, ack, window. length: length, next_seq; seq and ack are relative
 and the window is scaled. window-scale: window_scale. details: there is a tcp.analysis.
 """
+PAYLOAD_HEAD_FLAGS = ("full", "ended", "evicted", "early", "gap")
+"""Bits of a head's `flags`, lowest first.
+
+full: as long as heads get. ended: the conversation is over. evicted: it was given up for others. early: the head comes
+once more if it grows. gap: bytes are missing in it, or before it.
+"""
+PAYLOAD_PIECE_FLAGS = ("overlap", "conflict", "message", "cut", "ended", "limit", "evicted")
+"""Bits of a piece's `flags`, lowest first.
+
+overlap: it came in segments that repeat a part of others; conflict: and differ there: the copy that came first counts.
+message: a whole UDP datagram. cut: not all of the frame was captured, the rest is missing behind the piece. ended: the
+conversation is over; such a piece has no bytes and no time. limit, evicted: of an end: more came than was kept, or the
+conversation was given up for others.
+"""
 TCP_FLAGS = ("fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr")
 
 
@@ -248,6 +262,45 @@ OTHER_STREAM = (
     Column("packet", "u4", "uint32", "Packet", "", "row in the batch's packets"),
     Column("stream", "u4", "uint32", "Stream", "", "of an outer or quoted header"),
     Column("protocol", "u1", "uint8", "Protocol", "", "IP protocol number: TCP or UDP"),
+    Column("reserved", "(3,)u1", ""),
+)
+
+PAYLOAD_HEAD = (
+    Column("serial", "u8", "uint64", "Conversation", "", "number of the conversation, from 1"),
+    Column("slot", "u4", "uint32", "", "", "its place, used again for others once it is over"),
+    Column("start", "u4", "uint32", "", "byte", "of the first byte, in the bytes that come with the rows"),
+    Column("length", "u4", "uint32", "Length", "byte"),
+    Column("sender", "u1", "uint8", "Sender", "", "0 the conversation's source, 1 its destination"),
+    Column("flags", "u1", "uint8", "", "", "bits, named by schema.PAYLOAD_HEAD_FLAGS"),
+    Column("reserved", "(2,)u1", ""),
+)
+
+PAYLOAD_PIECE = (
+    Column("serial", "u8", "uint64", "Conversation", "", "number of the conversation, from 1"),
+    Column("offset", "u8", "uint64", "Offset", "byte", "of the first byte in what this side sent, with what is missing"),
+    Column("time", "i8", "time", "Time", "ns", "of the frame that brought the last of these bytes"),
+    Column("frame", "u8", "uint64", "Frame", "", "its number"),
+    Column("slot", "u4", "uint32", "", "", "of the conversation"),
+    Column("start", "u4", "uint32", "", "byte", "of the first byte, in the bytes that come with the rows"),
+    Column("length", "u4", "uint32", "Length", "byte"),
+    Column("gap", "u4", "uint32", "Gap", "byte", "missing right before it"),
+    Column("sender", "u1", "uint8", "Sender", "", "0 the conversation's source, 1 its destination"),
+    Column("flags", "u1", "uint8", "", "", "bits, named by schema.PAYLOAD_PIECE_FLAGS"),
+    Column("reserved", "(6,)u1", ""),
+)
+
+PAYLOAD_CONVERSATION = (
+    Column("source", "(16,)u1", "address", "Source", "", "the client, when that was known at the first packet"),
+    Column("destination", "(16,)u1", "address", "Destination"),
+    Column("first_seen", "i8", "time", "First seen", "ns", "time of the first packet"),
+    Column("serial", "u8", "uint64", "Conversation", "", "its number, from 1; 0 where there is none"),
+    Column("vni", "u4", "uint32", "VNI", "", "VNI or GRE key of the innermost tunnel; 0xFFFFFFFF none"),
+    Column("source_port", "u2", "uint16", "Source port"),
+    Column("destination_port", "u2", "uint16", "Port"),
+    Column("vlan", "u2", "uint16", "VLAN", "", "of the first packet's innermost frame; 0xFFFF none"),
+    Column("protocol", "u1", "uint8", "Protocol", "", "IP protocol number: TCP or UDP"),
+    Column("client", "u1", "uint8", "", "", "which end opened it: 0 source, 1 destination"),
+    Column("client_known", "u1", "uint8", "", "", "0: `client` is only who sent the first packet"),
     Column("reserved", "(3,)u1", ""),
 )
 
@@ -468,3 +521,6 @@ MESSAGE_DTYPE = dtype(MESSAGE)
 STREAM_DTYPE = dtype(STREAM)
 ANALYSIS_DTYPE = dtype(ANALYSIS)
 OTHER_STREAM_DTYPE = dtype(OTHER_STREAM)
+PAYLOAD_HEAD_DTYPE = dtype(PAYLOAD_HEAD)
+PAYLOAD_PIECE_DTYPE = dtype(PAYLOAD_PIECE)
+PAYLOAD_CONVERSATION_DTYPE = dtype(PAYLOAD_CONVERSATION)

@@ -125,10 +125,9 @@ class Attempts:
         attempt, self.pending = self.pending, None
         if attempt is None:
             return
-        if outcome is Outcome.ACCEPTED:
-            if not attempt.account.privilege:
-                self.owner = attempt.account.name
-                self._account = None
+        if outcome is Outcome.ACCEPTED and not attempt.account.privilege:
+            self.owner = attempt.account.name
+            self._account = None
         finding = Finding(
             Kind.CREDENTIAL if attempt.secret is not None else Kind.SERVICE,
             attempt.time,

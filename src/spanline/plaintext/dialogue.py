@@ -28,7 +28,7 @@ _ENOUGH_LINES, _ENOUGH_TIME = 16, 5 * 10**9
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """A question as it stands on the screen: its line there, the column behind it, the offset in the server's stream."""
+    """A question as it stands on the screen: number of its line, where it ends there and in the server's stream."""
 
     question: Question
     text: str
@@ -70,7 +70,7 @@ class Dialogue:
         self._latest: _Question | None = None
         self._echo: _Echo | None = None
         self._echoes = False
-        self._named: tuple[str, int] | None = None
+        self._named: _Echo | None = None
         self._waiting: deque[Line] = deque()
         self._one_sided: OneSided | None = None
         self._shown = (-1, 0)
@@ -95,11 +95,11 @@ class Dialogue:
         self._screen.mark()
 
     def _typed_to_nobody(self, line: Line) -> None:
-        if self._one_sided is None:
-            self._waiting.append(line)
-            if len(self._waiting) < _ENOUGH_LINES and line.time - self._waiting[0].time < _ENOUGH_TIME:
-                return
-        self._one_side()
+        waiting = self._waiting
+        waiting.append(line)
+        enough = len(waiting) >= _ENOUGH_LINES or line.time - waiting[0].time >= _ENOUGH_TIME
+        if self._one_sided is not None or enough:
+            self._one_side()
 
     def _one_side(self) -> OneSided:
         """The lines that wait are all there is to know."""
@@ -185,9 +185,9 @@ class Dialogue:
         """The server waits: it was the client's turn, or the conversation is over."""
         screen = self._screen
         asked = self._question
-        if asked is not None and asked.number == screen.number:
-            if self._editor.begun or asked.question.asked is not Asked.OTHER:
-                return
+        is_same = asked is not None and asked.number == screen.number
+        if asked is not None and is_same and (self._editor.begun or asked.question.asked is not Asked.OTHER):
+            return
         fresh = screen.fresh
         if self._echo is not None and self._echo.asked.number == screen.number:
             fresh = self._see_echo(self._echo, screen.text, fresh, screen.offset)
@@ -216,8 +216,8 @@ class Dialogue:
             shorter = question(text)
             if shorter is not None and shorter.asked is not Asked.OTHER:
                 return replace(asked, question=shorter, text=text, column=asked.column - len(typed))
-        if asked.question.asked is Asked.COMMAND:
-            # A pager took the keys.
+        if asked.question.asked is Asked.COMMAND or (latest is not None and latest.question.asked is Asked.CHOICE):
+            # A pager took the keys, or whatever wanted any key.
             self._editor.drop()
         return asked
 
@@ -238,12 +238,17 @@ class Dialogue:
         pending = self.attempts.pending
         if pending is None:
             return
-        kind = asked.question.asked
+        kind, text = asked.question.asked, asked.text.strip()
         if kind is Asked.OTHER:
-            self._judge(asked.text, frame)
-        elif kind is Asked.ACCOUNT or (kind is Asked.SECRET and asked.text.strip() == pending.asked):
-            self.attempts.resolve(Outcome.REFUSED, frame)
-        elif kind is Asked.COMMAND and pending.account.name == "enable" and asked.text.rstrip().endswith(">"):
+            self._judge(text, frame)
+            return
+        # A router that is still not enabled says so by its prompt.
+        is_refused = (
+            kind is Asked.ACCOUNT
+            or (kind is Asked.SECRET and text == pending.asked)
+            or (kind is Asked.COMMAND and pending.account.name == "enable" and text.endswith(">"))
+        )
+        if is_refused:
             self.attempts.resolve(Outcome.REFUSED, frame)
         elif kind is not Asked.SECRET:
             self.attempts.resolve(Outcome.ACCEPTED, frame)
@@ -269,9 +274,9 @@ class Dialogue:
                 self._judge_question(here, frame)
                 if asked.asked is not Asked.ACCOUNT:
                     self.attempts.shown(time, frame)
-                elif rest:
-                    self.attempts.account(rest, frame, inferred=True)
-            elif self._waiting and (not rest or rest == text_of(self._waiting[0].octets)):
+                elif rest and self.attempts.owner is None:
+                    self.attempts.account(rest.split()[0], frame, inferred=True)
+            elif self._waiting and (asked.asked in _SECRETS or not rest or rest == text_of(self._waiting[0].octets)):
                 self._judge_question(here, frame)
                 self.asked_for_login = True
                 self._answer(here, self._waiting.popleft())
@@ -291,7 +296,8 @@ class Dialogue:
         shown = text[echo.asked.column :].strip()
         typed = self._text(echo.line)
         if echo.attempt is not None:
-            if _is_part(shown, typed):
+            before_enter = text[echo.asked.column : len(text) - len(fresh)]
+            if before_enter.strip(" *•") or _is_part(shown, typed):
                 echo.attempt.spans.append(Span(Sender.SERVER, echo.asked.offset, stop))
                 echo.attempt.details.append("shown on the screen")
         elif not echo.line.certain:
@@ -299,7 +305,7 @@ class Dialogue:
         elif _is_part(shown, typed):
             self._echoes = True
             if echo.asked.question.asked is Asked.OTHER:
-                self._named = typed, echo.line.frame
+                self._named = echo
         elif not shown and typed and self._is_hidden(echo.asked):
             self._take_for_secret(echo)
         behind = fresh.strip()
@@ -320,14 +326,20 @@ class Dialogue:
                 echo.command.from_echo = True
 
     def _take_for_secret(self, echo: _Echo) -> None:
-        """What was taken for a command is a secret."""
-        self.commands -= 1
-        if self._session is not None and echo.command is not None and echo.event is not None:
+        """What was taken for a command is a secret, and what was typed before it an account."""
+        self._withdraw(echo)
+        if echo.event is not None:
             echo.event.secret = True
-            self._session.withdraw(echo.command)
         if self._named is not None:
-            self.attempts.account(*self._named)
+            self._withdraw(self._named)
+            self.attempts.account(self._text(self._named.line), self._named.line.frame, inferred=True)
+            self._named = None
         self.attempts.secret(echo.line, asked=echo.asked.text.strip(), inferred=True)
+
+    def _withdraw(self, echo: _Echo) -> None:
+        self.commands -= 1
+        if self._session is not None and echo.command is not None:
+            self._session.withdraw(echo.command)
 
     # --- the transcript, and the end
 

@@ -114,7 +114,7 @@ def _asked(text: str, match: re.Match[str]) -> Question | None:
 def questions_within(text: str) -> list[tuple[Question, str]]:
     """Questions for an account or a secret in a line that was printed to its end, each with what follows it there."""
     matches = [(asked, match) for match in _QUESTIONS.finditer(text[:1024]) if (asked := _asked(text, match))]
-    ends = [match.start() for _, match in matches[1:]] + [len(text)]
+    ends = [*(match.start() for _, match in matches[1:]), len(text)][: len(matches)]
     return [(asked, text[match.end() : end]) for (asked, match), end in zip(matches, ends, strict=True)]
 
 

@@ -17,6 +17,8 @@ GA, EL, EC, AYT, AO, IP, BRK, DM, NOP, SE = 249, 248, 247, 246, 245, 244, 243, 2
 EOR, ABORT, SUSPEND, EOF = 239, 238, 237, 236
 
 ECHO, TERMINAL_TYPE, NAWS, ENCRYPT, NEW_ENVIRON, CHARSET, START_TLS = 1, 24, 31, 38, 39, 42, 46
+LAST_OPTION = 49
+"""Of those that the registry of IANA has in one row."""
 
 MOST_SUBOPTION_BYTES = 1024
 """A suboption that goes on for longer is given up, and what follows is text."""
@@ -149,7 +151,7 @@ class Options:
     encrypted: bool = False
 
     def take(self, sender: Sender, said: Said) -> None:
-        self.seen = True
+        self.seen |= said.what is What.OPTION and said.octets[1] <= LAST_OPTION
         if said.what is What.OPTION and said.octets[1] == ECHO:
             # The server says WILL and the client answers DO: either is enough, where only one side was captured.
             agreed, refused = (WILL, WONT) if sender is Sender.SERVER else (DO, DONT)

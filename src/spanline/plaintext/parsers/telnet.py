@@ -164,12 +164,12 @@ class TelnetParser(Parser):
         )
 
 
-def _is_text(head: bytes) -> bool:
+def _is_text(head: bytearray) -> bool:
     """Whether nearly all of it is what keyboards send and terminals show."""
     return len(_TEXT.findall(head)) * 10 >= len(head) * 9 or _is_utf8(head)
 
 
-def _is_utf8(head: bytes) -> bool:
+def _is_utf8(head: bytearray) -> bool:
     """Whether it is text in UTF-8, the last character of it cut perhaps."""
     try:
         return head[:-3].decode("utf-8").replace("\r", "").replace("\n", "").replace("\0", "").isprintable()

@@ -1,0 +1,596 @@
+"""Payload in order: heads and pieces of conversations that were made for it.
+
+Oracles: the bytes that went into the segments, whatever became of these on the way; RFC 9293 for what a sequence number
+means; tshark's "follow stream" on real captures; and for divided work the same in one piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spanline._decode import SEED
+from spanline._payloads import LEAST_MEMORY, Payloads
+from spanline.batch import Batch, Decode
+from spanline.chunk import Chunk
+from spanline.schema import PAYLOAD_HEAD_FLAGS, PAYLOAD_PIECE_FLAGS
+from spanline.transforms.reassemble import Reassemble
+from tests.craft import Frame, ethernet, fragments, icmp, ipv4, raw, tcp, udp, vlan
+from tests.craft_files import START, Record
+from tests.craft_tunnels import vxlan
+from tests.rows import chunk_of, decode_all
+
+MS, SECOND = 1_000_000, 1_000_000_000
+BASES = (100, 5000)
+"""Initial sequence numbers of client and server."""
+EVERYTHING = 1 << 30
+
+
+class Said(NamedTuple):
+    """A piece: who, from which offset, what, what is missing before it, and how it is flagged."""
+
+    sender: int
+    offset: int
+    octets: bytes
+    gap: int
+    flags: str
+
+
+class Head(NamedTuple):
+    sender: int
+    octets: bytes
+    flags: str
+
+
+def names(bits: int, table: Sequence[str]) -> str:
+    return " ".join(name for n, name in enumerate(table) if bits >> n & 1)
+
+
+class Listener:
+    """Payloads, and what they handed out: `heads` and `pieces`, by conversation."""
+
+    def __init__(self, *, claim: bool = True, **options: Any) -> None:
+        self.payloads = Payloads(**{"seed": SEED, **options})
+        self.claim = claim
+        self.heads: dict[int, list[Head]] = {}
+        self.pieces: dict[int, list[Said]] = {}
+        self.frames: dict[int, list[tuple[int, int]]] = {}
+
+    def hear(self, batch: Batch) -> None:
+        self.payloads.update(batch.packets.view(np.uint8), batch.numbers, batch.buffers)
+        self.drain()
+
+    def drain(self) -> int:
+        rows, octets = self.payloads.heads()
+        for row in rows:
+            part = octets[row["start"] : row["start"] + row["length"]].tobytes()
+            head = Head(int(row["sender"]), part, names(row["flags"], PAYLOAD_HEAD_FLAGS))
+            self.heads.setdefault(int(row["serial"]), []).append(head)
+        if self.claim:
+            self.payloads.claim(np.unique(rows["slot"]))
+        pieces, octets = self.payloads.pieces()
+        for row in pieces:
+            part = octets[row["start"] : row["start"] + row["length"]].tobytes()
+            flags = names(row["flags"], PAYLOAD_PIECE_FLAGS)
+            said = Said(int(row["sender"]), int(row["offset"]), part, int(row["gap"]), flags)
+            self.pieces.setdefault(int(row["serial"]), []).append(said)
+            self.frames.setdefault(int(row["serial"]), []).append((int(row["frame"]), int(row["time"])))
+        return len(rows)
+
+    def finish(self) -> None:
+        self.payloads.finish()
+        while self.drain():
+            pass
+
+    def streams(self) -> dict[int, tuple[bytes, bytes]]:
+        """What each side said in all, by conversation."""
+        return {serial: (joined(pieces, 0), joined(pieces, 1)) for serial, pieces in self.pieces.items()}
+
+
+def joined(pieces: Iterable[Said], sender: int) -> bytes:
+    return b"".join(piece.octets for piece in pieces if piece.sender == sender)
+
+
+def listen(frames: Iterable[Frame | bytes | Record], **options: Any) -> Listener:
+    listener = Listener(**options)
+    listener.hear(decode_all(frames))
+    listener.finish()
+    return listener
+
+
+def only(listener: Listener) -> list[Said]:
+    """The pieces of the only conversation, without its end."""
+    (pieces,) = listener.pieces.values()
+    assert "ended" in pieces[-1].flags
+    assert not any("ended" in piece.flags for piece in pieces[:-1])
+    return pieces[:-1]
+
+
+def segment(
+    way: int,
+    at: int,
+    octets: bytes = b"",
+    flags: str = "A",
+    *,
+    ack: int | None = None,
+    bases: tuple[int, int] = BASES,
+    port: int = 40000,
+) -> Frame:
+    """A segment whose payload stands at `at` of what `way`, 0 the client, sends. With a SYN `at` is -1."""
+    addresses, ports = ("10.0.0.1", "10.0.0.2"), (port, 2323)
+    seq = (bases[way] + 1 + at) % 2**32
+    number = (bases[1 - way] + 1 + (ack or 0)) % 2**32 if "A" in flags else 0
+    header = tcp(ports[way], ports[1 - way], seq=seq, ack=number, flags=flags)
+    return ethernet() / ipv4(addresses[way], addresses[1 - way]) / header / raw(octets)
+
+
+def handshake(**options: Any) -> list[Frame]:
+    return [segment(0, -1, flags="S", **options), segment(1, -1, flags="SA", **options), segment(0, 0, **options)]
+
+
+def datagram(way: int, octets: bytes) -> Frame:
+    addresses, ports = ("10.0.0.1", "10.0.0.2"), (40000, 161)
+    return ethernet() / ipv4(addresses[way], addresses[1 - way]) / udp(ports[way], ports[1 - way]) / raw(octets)
+
+
+# --- order
+
+
+def test_a_conversation_in_order() -> None:
+    """Both directions come out interleaved, each piece with the frame and time that brought it."""
+    frames = [
+        *handshake(),
+        segment(1, 0, b"login: ", "PA"),
+        segment(0, 0, b"a", "PA", ack=7),
+        segment(1, 7, b"a", "PA", ack=1),
+        segment(0, 1, b"nna", "PA", ack=8),
+        segment(0, 4, flags="FA", ack=8),
+        segment(1, 8, flags="FA", ack=5),
+    ]
+    listener = Listener()
+    listener.hear(decode_all(frames))
+    (pieces,) = listener.pieces.values()
+    assert pieces == [
+        Said(1, 0, b"login: ", 0, ""), Said(0, 0, b"a", 0, ""), Said(1, 7, b"a", 0, ""), Said(0, 1, b"nna", 0, ""),
+        Said(0, 4, b"", 0, "ended"),
+    ]  # fmt: skip
+    assert listener.frames[1][:4] == [(n, START + (n - 1) * MS) for n in (4, 5, 6, 7)]
+    row = listener.payloads.conversations(np.array([0, 99], np.uint32))
+    assert row["serial"].tolist() == [1, 0]
+    assert (row["source_port"][0], row["destination_port"][0], row["client"][0]) == (40000, 2323, 0)
+    assert (row["client_known"][0], row["first_seen"][0], row["protocol"][0]) == (1, START, 6)
+
+
+FAR = 3 + (1 << 30)
+HELLO = [segment(0, 0, b"hel"), segment(0, 3, b"lo"), segment(0, 5, b" world")]
+# Segments after a handshake, and what comes out: offset, bytes, missing before them, flags.
+ORDERED: dict[str, tuple[list[Frame], list[tuple[int, bytes, int, str]]]] = {
+    "in order": (HELLO, [(0, b"hel", 0, ""), (3, b"lo", 0, ""), (5, b" world", 0, "")]),
+    "backwards": (HELLO[::-1], [(0, b"hel", 0, ""), (3, b"lo", 0, ""), (5, b" world", 0, "")]),
+    "twice": ([*HELLO, *HELLO], [(0, b"hel", 0, ""), (3, b"lo", 0, ""), (5, b" world", 0, "")]),
+    "twice before its turn": (
+        [HELLO[2], HELLO[2], HELLO[0], HELLO[1]],
+        [(0, b"hel", 0, ""), (3, b"lo", 0, ""), (5, b" world", 0, "")],
+    ),
+    "repeated in part": ([segment(0, 0, b"abc"), segment(0, 1, b"bcde")], [(0, b"abc", 0, ""), (3, b"de", 0, "overlap")]),
+    "repeated in part, otherwise": (
+        [segment(0, 0, b"abc"), segment(0, 1, b"bXde")],
+        [(0, b"abc", 0, ""), (3, b"de", 0, "overlap conflict")],
+    ),
+    "repeated otherwise": (
+        [segment(0, 0, b"abc"), segment(0, 0, b"Xbc"), segment(0, 3, b"d")],
+        [(0, b"abc", 0, ""), (3, b"d", 0, "conflict")],
+    ),
+    "around one that waits": (
+        [segment(0, 2, b"CD"), segment(0, 0, b"abcdef")],
+        [(0, b"ab", 0, ""), (2, b"CD", 0, ""), (4, b"ef", 0, "overlap conflict")],
+    ),
+    "around two that wait": (
+        [segment(0, 6, b"gh"), segment(0, 2, b"cd"), segment(0, 1, b"bcdefghi"), segment(0, 0, b"a")],
+        [(0, b"a", 0, ""), (1, b"b", 0, ""), (2, b"cd", 0, ""), (4, b"ef", 0, "overlap"), (6, b"gh", 0, ""),
+         (8, b"i", 0, "overlap")],
+    ),
+    "never whole": ([HELLO[0], HELLO[2]], [(0, b"hel", 0, ""), (5, b" world", 2, "")]),
+    "kept alive": (
+        [HELLO[0], segment(0, 2, b"\0"), segment(0, 2), HELLO[1]],
+        [(0, b"hel", 0, ""), (3, b"lo", 0, "")],
+    ),
+    "too far to be true": (
+        [HELLO[0], segment(0, FAR, b"X"), segment(0, 6 - FAR, b"X"), segment(0, FAR, flags="R"), HELLO[1]],
+        [(0, b"hel", 0, ""), (3, b"lo", 0, "")],
+    ),
+    "behind its end": (
+        [HELLO[0], segment(0, 3, b"lo", "FPA"), segment(0, 5, b"more")],
+        [(0, b"hel", 0, ""), (3, b"lo", 0, "")],
+    ),
+    "an end before its turn": (
+        [segment(0, 3, b"lo", "FPA"), HELLO[0], segment(0, 5, b"more")],
+        [(0, b"hel", 0, ""), (3, b"lo", 0, "")],
+    ),
+    "reset": ([HELLO[0], segment(1, 0, flags="RA"), HELLO[1]], [(0, b"hel", 0, "")]),
+    "reset with a hole": ([HELLO[2], segment(0, 11, flags="R")], [(5, b" world", 5, "")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ORDERED)
+def test_order(name: str) -> None:
+    frames, expected = ORDERED[name]
+    pieces = only(listen([*handshake(), *frames]))
+    assert pieces == [Said(0, *piece) for piece in expected]
+
+
+@pytest.mark.parametrize("base", [2**32 - 1, 2**32 - 3, 2**32 - 6, 2**31 - 3])
+@pytest.mark.parametrize("name", ["in order", "backwards", "around two that wait", "never whole"])
+def test_sequence_numbers_start_again_at_zero(name: str, base: int) -> None:
+    """The same segments, with numbers that wrap at any place."""
+    told, expected = ORDERED[name]
+    moved = [bytes(frame) for frame in told]
+    frames = [
+        octets[:38]
+        + ((int.from_bytes(octets[38:42], "big") - BASES[0] + base) % 2**32).to_bytes(4, "big")
+        + octets[42:]
+        for octets in moved
+    ]
+    pieces = only(listen([*handshake(bases=(base, BASES[1])), *frames]))
+    assert pieces == [Said(0, *piece) for piece in expected]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_any_cut_in_any_order(data: st.DataObject) -> None:
+    """Whatever the segments of a stream, and however often and in whatever order they come: it is the same stream."""
+    octets = data.draw(st.binary(min_size=1, max_size=200))
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(octets)), max_size=12)) | {0, len(octets)})
+    parts = list(zip(cuts, cuts[1:], strict=False))
+    more = data.draw(st.lists(st.tuples(st.integers(0, len(octets) - 1), st.integers(1, 60)), max_size=8))
+    parts += [(start, min(start + length, len(octets))) for start, length in more]
+    base = data.draw(st.sampled_from([0, 7, 2**31 - 20, 2**32 - 1, 2**32 - 30]))
+    frames = [segment(0, start, octets[start:end], bases=(base, 9)) for start, end in data.draw(st.permutations(parts))]
+    listener = Listener()
+    batch = decode_all([*handshake(bases=(base, 9)), *frames])
+    for part in cut(batch, data.draw(st.integers(0, len(batch)))):
+        listener.hear(part)
+    listener.finish()
+    pieces = only(listener)
+    assert joined(pieces, 0) == octets
+    assert [piece.offset for piece in pieces] == list(np.cumsum([0, *(len(piece.octets) for piece in pieces)])[:-1])
+    assert not any(piece.gap or "conflict" in piece.flags for piece in pieces)
+
+
+def cut(batch: Batch, at: int) -> tuple[Batch, Batch]:
+    first = np.arange(len(batch)) < at
+    return batch.select(first), batch.select(~first)
+
+
+@pytest.mark.parametrize("start", [["S"], [], ["S", "A"], ["A"]], ids=["syn", "nothing", "syn ack", "ack"])
+def test_only_one_direction_is_mirrored(start: list[str]) -> None:
+    """An ingress-only mirror: no SYN-ACK, no acknowledgment; with a SYN the client is known."""
+    frames = [segment(0, -1 if flag == "S" else 0, flags=flag) for flag in start]
+    frames += [segment(0, 0, b"user"), segment(0, 4, b"\r\n"), segment(0, 6, flags="FA")]
+    listener = Listener()
+    listener.hear(decode_all(frames))
+    assert only(listener) == [Said(0, 0, b"user", 0, ""), Said(0, 4, b"\r\n", 0, "")]
+    assert listener.payloads.conversations(np.zeros(1, np.uint32))["client_known"][0] == ("S" in start)
+
+
+def test_only_the_servers_side_is_mirrored() -> None:
+    frames = [segment(1, -1, flags="SA"), segment(1, 0, b"login: "), segment(1, 7, b"x", ack=4)]
+    assert only(listen(frames)) == [Said(1, 0, b"login: ", 0, ""), Said(1, 7, b"x", 0, "")]
+
+
+def test_the_first_segment_was_lost_and_the_syn_was_seen() -> None:
+    frames = [segment(0, -1, flags="S"), segment(0, 5, b"late")]
+    assert only(listen(frames)) == [Said(0, 5, b"late", 5, "")]
+
+
+@pytest.mark.parametrize(
+    "first", [segment(0, 9), segment(1, 70, ack=9), segment(0, 8)], ids=["ack", "peer", "keep-alive"]
+)
+def test_the_middle_of_a_connection(first: Frame) -> None:
+    """Offsets count from where it begins; a keep-alive stands one byte before that."""
+    pieces = only(listen([first, segment(0, 9, b"ab"), segment(0, 11, b"cd")]))
+    assert [piece[1:] for piece in pieces] == [(0, b"ab", 0, ""), (2, b"cd", 0, "")]
+
+
+# --- holes
+
+
+def timed(*frames: tuple[int, Frame]) -> list[Record]:
+    return [Record(START + at * MS, frame) for at, frame in frames]
+
+
+def claimed() -> Listener:
+    """After a handshake, a conversation that is claimed."""
+    listener = Listener()
+    listener.hear(decode_all([Record(START, frame) for frame in handshake()]))
+    listener.payloads.claim(np.zeros(1, np.uint32))
+    return listener
+
+
+def test_a_hole_that_the_receiver_acknowledged_is_a_gap_after_a_while() -> None:
+    """100 ms: what waits comes out while the conversation goes on."""
+    listener = claimed()
+    told = [(0, segment(0, 0, b"ab")), (1, segment(0, 5, b"f")), (2, segment(1, 0, ack=6)), (100, segment(1, 0, ack=6))]
+    listener.hear(decode_all(timed(*told)))
+    assert listener.pieces[1] == [Said(0, 0, b"ab", 0, "")]
+    listener.hear(decode_all(timed((102, segment(1, 0, b"ok", ack=6)))))
+    assert listener.pieces[1][1:] == [Said(0, 5, b"f", 3, ""), Said(1, 0, b"ok", 0, "")]
+    assert listener.payloads.counters.gaps == 1
+    assert listener.payloads.counters.missing == 3
+
+
+def test_a_hole_that_nobody_acknowledged_is_waited_for() -> None:
+    listener = claimed()
+    listener.hear(decode_all([segment(0, 0, b"ab")]))
+    listener.hear(decode_all(timed((5000, segment(0, 5, b"f")), (60000, segment(1, 0, ack=2)))))
+    assert len(listener.pieces[1]) == 1
+    listener.hear(decode_all(timed((60001, segment(0, 2, b"cde")))))
+    assert joined(listener.pieces[1], 0) == b"abcdef"
+
+
+@pytest.mark.parametrize(("size", "count"), [(1, 80), (1000, 80), (60000, 3)])
+def test_the_waiting_room_is_bounded(size: int, count: int) -> None:
+    """Behind a hole, 64 segments and 64 KiB wait; then it is a gap, and nothing else is lost."""
+    octets = np.random.default_rng(size).bytes(size * count)
+    frames = [segment(0, 3 + n * size, octets[n * size :][:size]) for n in range(count)]
+    listener = Listener(claim=False, head_bytes=1 << 20)
+    listener.hear(decode_all([*handshake(), *frames]))
+    assert listener.payloads.kept > len(octets) - (64 << 10)
+    assert listener.payloads.kept < len(octets) * 1.1 + 80 * 300
+    listener.finish()
+    (head,) = listener.heads[1]
+    assert head == Head(0, octets, "ended gap")
+    assert listener.payloads.counters.missing == 3
+
+
+def test_what_was_not_captured_is_missing_behind_it() -> None:
+    whole = bytes(segment(0, 0, b"0123456789"))
+    frames = [*handshake(), Record(START + SECOND, whole[:-6], len(whole)), segment(0, 10, b"ab")]
+    assert only(listen(frames)) == [Said(0, 0, b"0123", 0, "cut"), Said(0, 10, b"ab", 6, "")]
+
+
+# --- conversations
+
+
+def test_a_syn_with_another_number_begins_another_conversation() -> None:
+    """Also while the old one has not ended; and what comes late of that is of none."""
+    again = (90000, 70000)
+    frames = [*handshake(), segment(0, 0, b"old"), *handshake(bases=again), segment(0, 0, b"new", bases=again)]
+    streams = listen(frames).streams()
+    assert list(streams.values()) == [(b"old", b""), (b"new", b"")]
+
+
+def test_a_connection_that_was_reset_stays_so_until_a_syn() -> None:
+    again = (90000, 70000)
+    frames = [
+        *handshake(),
+        segment(0, 0, b"a"),
+        segment(1, 0, flags="RA"),
+        segment(0, 1, b"late"),
+        segment(0, -1, flags="S"),
+    ]
+    assert listen(frames).streams() == {1: (b"a", b"")}
+    frames += [segment(0, -1, flags="S", bases=again), segment(0, 0, b"b", bases=again)]
+    assert listen(frames).streams() == {1: (b"a", b""), 2: (b"b", b"")}
+
+
+def test_a_syn_that_comes_again_changes_nothing() -> None:
+    frames = [*handshake(), segment(0, 0, b"ab"), *handshake(), segment(0, 2, b"cd")]
+    assert listen(frames).streams() == {1: (b"abcd", b"")}
+
+
+def test_a_syn_may_have_payload() -> None:
+    """TCP Fast Open, RFC 7413."""
+    frames = [segment(0, -1, b"GET ", "S"), segment(1, -1, flags="SA", ack=4), segment(0, 4, b"/", ack=0)]
+    assert only(listen(frames)) == [Said(0, 0, b"GET ", 0, ""), Said(0, 4, b"/", 0, "")]
+
+
+@pytest.mark.parametrize(("by_vni", "conversations"), [(True, 2), (False, 1)])
+def test_equal_addresses_in_two_tunnels(by_vni: bool, conversations: int) -> None:
+    def mirrored(vni: int, frame: Frame) -> Frame:
+        return ethernet() / ipv4("172.16.0.1", "172.16.0.2") / udp(5000, 4789) / vxlan(vni) / frame
+
+    inside = [mirrored(vni, frame) for frame in [*handshake(), segment(0, 0, b"ab")] for vni in (7, 8)]
+    listener = listen(inside, by_vni=by_vni)
+    assert list(listener.streams().values()) == [(b"ab", b"")] * conversations
+    found = listener.payloads.conversations(np.arange(conversations, dtype=np.uint32))["vni"]
+    assert found.tolist() == [7, 8][:conversations]
+
+
+@pytest.mark.parametrize(("by_vlan", "conversations"), [(True, 2), (False, 1)])
+def test_equal_addresses_in_two_vlans(by_vlan: bool, conversations: int) -> None:
+    packet = ipv4("10.0.0.1", "10.0.0.2") / tcp(1000, 23, seq=5) / b"ab"
+    frames = [ethernet() / vlan(n) / packet for n in (1, 2)]
+    assert list(listen(frames, by_vlan=by_vlan).streams().values()) == [(b"ab", b"")] * conversations
+
+
+def test_datagrams_are_messages() -> None:
+    """Nothing is put in order or joined; one that came in fragments is one message."""
+    long = bytes(range(256)) * 12
+    packet = ipv4("10.0.0.2", "10.0.0.1") / udp(161, 40000) / raw(long)
+    frames = [
+        datagram(0, b"get"),
+        *(ethernet() / part for part in fragments(packet, 800)),
+        datagram(0, b"get"),
+        datagram(0, b""),
+    ]
+    listener = Listener()
+    for batch in Reassemble().feed(decode_all(frames, reassemble=True)):
+        listener.hear(batch)
+    listener.finish()
+    assert only(listener) == [
+        Said(0, 0, b"get", 0, "message"), Said(1, 0, long, 0, "message"), Said(0, 3, b"get", 0, "message"),
+    ]  # fmt: skip
+
+
+def test_what_icmp_quotes_is_not_traffic() -> None:
+    quoted = ethernet() / ipv4() / icmp(3, 3) / ipv4("10.0.0.1", "10.0.0.2") / udp(40000, 161) / b"public"
+    assert listen([quoted, quoted]).pieces == {}
+
+
+# --- heads
+
+
+def test_heads_are_handed_out_when_they_are_full() -> None:
+    """And not again; of who is not claimed nothing more is kept."""
+    listener = Listener(claim=False, head_bytes=10)
+    frames = [*handshake(), segment(0, 0, b"0123456"), segment(0, 7, b"789abcdef"), segment(1, 0, b"x")]
+    listener.hear(decode_all(frames))
+    assert listener.heads == {1: [Head(0, b"0123456789", "full")]}
+    listener.hear(decode_all([segment(0, 16, b"more"), segment(1, 1, b"y" * 20)]))
+    assert listener.heads[1][1:] == [Head(1, b"x" + b"y" * 9, "full")]
+    listener.hear(decode_all([segment(0, 20, b"more")]))
+    assert listener.payloads.kept == 0
+    listener.finish()
+    assert len(listener.heads[1]) == 2
+
+
+def test_what_came_before_and_after_the_claim_is_all_there() -> None:
+    """Claimed by the head of one side after the other's was not wanted: of that one only the head is there."""
+    listener = Listener(claim=False, head_bytes=4)
+    listener.hear(decode_all([*handshake(), segment(0, 0, b"ab"), segment(1, 0, b"12345678"), segment(0, 2, b"c")]))
+    listener.claim = True
+    listener.hear(decode_all([segment(1, 8, b"9"), segment(0, 3, b"def")]))
+    assert listener.heads[1] == [Head(1, b"1234", "full"), Head(0, b"abcd", "full")]
+    listener.hear(decode_all([segment(1, 9, b"X"), segment(0, 8, b"i")]))
+    listener.finish()
+    assert [piece for piece in only(listener) if piece.sender == 1] == [
+        Said(1, 0, b"1234", 0, ""),
+        Said(1, 9, b"X", 5, ""),
+    ]
+
+
+def test_heads_are_handed_out_early() -> None:
+    """A second after the first byte, by whatever packet says so; and once more when they have grown."""
+    listener = Listener(claim=False)
+    listener.hear(decode_all([*handshake(), segment(1, 0, b"login: "), segment(0, 0, b"a")]))
+    assert listener.heads == {}
+    listener.hear(decode_all([Record(START + 3 * MS + SECOND, ethernet() / ipv4() / udp(1, 2) / b"?")]))
+    assert listener.heads == {1: [Head(0, b"a", "early"), Head(1, b"login: ", "early")]}
+    listener.hear(decode_all([Record(START + 3 * SECOND, segment(0, 1, b"nna"))]))
+    listener.finish()
+    assert listener.heads[1][2:] == [Head(0, b"anna", "ended")]
+
+
+def test_heads_are_handed_out_early_when_both_sides_have_spoken() -> None:
+    listener = Listener(claim=False)
+    listener.hear(decode_all([*handshake(), segment(0, 0, b"q"), segment(1, 0, b"a" * 511)]))
+    assert listener.heads == {1: [Head(0, b"q", "early"), Head(1, b"a" * 511, "early")]}
+
+
+def test_what_is_released_is_forgotten() -> None:
+    listener = Listener()
+    listener.hear(decode_all([*handshake(), segment(0, 0, b"a" * 5000)]))
+    assert len(listener.pieces[1]) == 1
+    listener.payloads.release(np.zeros(1, np.uint32))
+    listener.hear(decode_all([segment(0, 5000, b"b" * 5000)]))
+    listener.finish()
+    assert len(listener.pieces[1]) == 1
+    assert listener.payloads.kept == 0
+
+
+def test_of_a_claimed_conversation_as_much_is_kept_as_was_asked_for() -> None:
+    """Counted over all of it, of each direction; the end says that there was more."""
+    listener = Listener(head_bytes=8, claimed_bytes=100)
+    frames = [*handshake(), *(segment(0, n * 30, bytes([n]) * 30) for n in range(6)), segment(1, 0, b"ok")]
+    for frame in frames:
+        listener.hear(decode_all([frame]))
+    listener.finish()
+    pieces = listener.pieces[1]
+    assert joined(pieces, 0) == b"".join(bytes([n]) * 30 for n in range(4))[:100]
+    assert joined(pieces, 1) == b"ok"
+    assert pieces[-1].flags == "ended limit"
+    assert listener.payloads.counters.beyond == 80
+
+
+def test_long_pieces_are_joined_and_short_ones_are_not() -> None:
+    """A bulk transfer is few pieces; each keystroke keeps its frame and time."""
+    bulk = [segment(0, n * 1000, bytes([n]) * 1000) for n in range(40)]
+    keys = [segment(1, n, bytes([n])) for n in range(40)]
+    listener = listen([*handshake(), *bulk, *keys])
+    pieces = only(listener)
+    assert [len(piece.octets) for piece in pieces] == [40000, *[1] * 40]
+    assert listener.frames[1][0] == (43, START + 42 * MS)
+    assert listener.frames[1][1] == (44, START + 43 * MS)
+
+
+# --- memory
+
+
+def many(frame: Frame, count: int, at_once: int = 20000) -> Iterable[Batch]:
+    """Batches of `count` frames like this one, each with a source address of its own."""
+    decode = Decode()
+    octets = np.frombuffer(bytes(frame), np.uint8)
+    for start in range(0, count, at_once):
+        number = np.arange(start, min(start + at_once, count))
+        frames = np.repeat(octets[None, :], len(number), axis=0)
+        frames[:, 26:30] = number.astype(">u4").view(np.uint8).reshape(-1, 4)
+        chunk = chunk_of([frame])
+        rows = np.repeat(chunk.records, len(number))
+        rows["offset"] = np.arange(len(number)) * len(octets)
+        rows["timestamp"] += number * 1000
+        yield decode(Chunk(frames.ravel(), rows, chunk.interfaces))
+
+
+def flood(listener: Listener, frame: Frame, count: int, at_once: int = 20000) -> None:
+    for batch in many(frame, count, at_once):
+        listener.hear(batch)
+        assert listener.payloads.memory <= MEMORY
+
+
+MEMORY = 64 << 20
+
+
+def test_a_million_half_open_connections_take_no_memory() -> None:
+    listener = Listener(memory=MEMORY)
+    flood(listener, segment(0, -1, flags="S"), 1_000_000)
+    counters = listener.payloads.counters
+    assert (counters.packets, counters.conversations, listener.payloads.live) == (1_000_000, 0, 0)
+    assert listener.payloads.memory < 2 << 20
+
+
+def test_a_million_conversations_of_one_packet_stay_in_memory() -> None:
+    """All of them are looked at, whether they were given up or not."""
+    listener = Listener(memory=MEMORY, claim=False)
+    flood(listener, segment(0, 0, b"user"), 1_000_000)
+    listener.finish()
+    counters = listener.payloads.counters
+    assert counters.conversations == 1_000_000
+    assert counters.refused == 0
+    assert counters.evicted > 500_000
+    assert len(listener.heads) == 1_000_000
+    assert sum(len(heads) for heads in listener.heads.values()) == 1_000_000
+    assert {heads[0].octets for heads in listener.heads.values()} == {b"user"}
+
+
+def test_conversations_that_fill_memory_are_looked_at_before_they_are_given_up() -> None:
+    listener = Listener(memory=MEMORY, claim=False)
+    flood(listener, segment(0, 0, b"u" * 1000), 100_000, 5000)
+    listener.finish()
+    assert listener.payloads.counters.refused == 0
+    assert listener.payloads.counters.missing == 0
+    assert len(listener.heads) == 100_000
+    assert {heads[0].octets for heads in listener.heads.values()} == {b"u" * 1000}
+
+
+def test_without_any_memory_left_bytes_are_missing_and_nothing_else_happens() -> None:
+    """A batch that brings more than there is memory for: what does not fit is counted."""
+    listener = Listener(memory=LEAST_MEMORY, claim=False)
+    (batch,) = many(segment(0, 0, b"u" * 1000), 20000, 20000)
+    listener.hear(batch)
+    listener.finish()
+    counters = listener.payloads.counters
+    found = sum(len(head.octets) for heads in listener.heads.values() for head in heads)
+    assert found + counters.missing + 1000 * counters.refused == 20000 * 1000
+    assert listener.payloads.kept == 0
+
+
+@pytest.mark.parametrize("options", [{"memory": 100}, {"seed": b""}, {"head_bytes": 0}, {"claimed_bytes": 1}])
+def test_wrong_options(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"bytes|head"):
+        Payloads(**{"seed": SEED, **options})

@@ -1,0 +1,503 @@
+"""Telnet sessions: in any pieces, of one side alone, as edited, and as they were captured.
+
+Truth: for captures what their clients typed, by tshark (EXPECTED_telnet_client_text.tsv of the shared captures); for
+crafted sessions what the person meant whose keys they are.
+"""
+
+from __future__ import annotations
+
+import csv
+import pickle
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spanline.plaintext.model import Finding, Kind, Outcome, Piece, Sender, Severity, Span
+from spanline.plaintext.parsers import protocols
+from spanline.plaintext.parsers.telnet import TelnetParser
+from spanline.plaintext.session import MASK, MOST_TEXT, Who
+from tests.craft_telnet import (
+    CLIENT,
+    CONVERSATION,
+    GAP,
+    SERVER,
+    START,
+    Said,
+    Told,
+    hides,
+    pieces,
+    prints,
+    sends,
+    tell,
+    tell_of,
+    types,
+)
+
+OPTIONS = b"\xff\xfd\x18\xff\xfd\x1f\xff\xfb\x01\xff\xfb\x03"
+ANSWERS = b"\xff\xfb\x18\xff\xfb\x1f\xff\xfd\x01\xff\xfd\x03\xff\xfa\x1f\x00\x50\x00\x18\xff\xf0"
+TERMINAL = b"\xff\xfa\x18\x00xterm-256color\xff\xf0"
+
+LOGIN: list[list[Said]] = [
+    prints(OPTIONS), [(CLIENT, ANSWERS + TERMINAL)], prints("Debian 12\r\nhost login: "), types("alice"),
+    prints("Password: "), hides("wr\x7fong"), prints("\r\nLogin incorrect\r\nhost login: "), types("alice"),
+    prints("Password: "), hides("opensesame"), prints("Last login: today\r\nalice@host:~$ "), types("ls /"),
+    prints("bin  \x1b[01;34metc\x1b[0m\r\nalice@host:~$ "), types("exit"), prints("logout\r\n"),
+]  # fmt: skip
+LOGINS = [("alice", "wong", "refused"), ("alice", "opensesame", "accepted")]
+
+
+def flat(*said: list[Said]) -> list[Said]:
+    return [part for parts in said for part in parts]
+
+
+def told(result: Told) -> tuple[list[Finding], list[str], str]:
+    return result.findings, result.commands, result.text
+
+
+def test_a_session_is_told_as_its_user_saw_it() -> None:
+    result = tell_of(*LOGIN)
+    assert result.logins == LOGINS
+    assert result.commands == ["ls /", "exit"]
+    assert result.text == (
+        f"Debian 12\nhost login: alice\nPassword: {MASK}\n\nLogin incorrect\nhost login: alice\nPassword: {MASK}\n"
+        "Last login: today\nalice@host:~$ ls /\nbin  etc\nalice@host:~$ exit\nlogout\n"
+    )
+    session = result.parser.session
+    assert session is not None
+    assert (session.window, session.terminal_type, session.cut) == ((80, 24), "xterm-256color", False)
+    assert session.text(mask=None).count("opensesame") == 1
+    assert [event.text for event in session.events if event.secret] == ["wong", "opensesame"]
+    assert [event.text for event in session.events if event.who is Who.TYPED and not event.secret] == [
+        "alice", "alice", "ls /", "exit",
+    ]  # fmt: skip
+    assert [event.time for event in session.events] == sorted(event.time for event in session.events)
+
+
+def test_findings_tell_where_and_what_to_do() -> None:
+    said = flat(*LOGIN)
+    frames = {frame: data for frame, (_, data) in enumerate(said, 1)}
+    first, second = tell_of(*LOGIN).findings
+    for finding, answer in ((first, b"Login incorrect"), (second, b"Last login")):
+        account, secret, told_by = finding.frames
+        assert frames[account] == frames[secret] == b"\r\0"
+        assert answer in frames[told_by]
+        assert finding.time == START + secret * GAP
+        assert (finding.kind, finding.scheme, finding.severity) == (
+            Kind.CREDENTIAL, "login and password", Severity.HIGH,
+        )  # fmt: skip
+        assert "SSH" in finding.remedy
+        assert not finding.inferred
+    stream = b"".join(data for sender, data in said if sender is CLIENT)
+    assert [stream[span.start : span.end] for f in (first, second) for span in f.spans] == [b"wr\x7fong", b"opensesame"]
+
+
+def test_a_secret_that_the_server_shows_is_left_out_of_its_stream_too() -> None:
+    said = flat(prints("login: "), types("a"), prints("Password: "), types("op\x7fen"), prints("$ "))
+    [finding] = tell(pieces(said)).findings
+    streams = {side: b"".join(data for sender, data in said if sender is side) for side in (CLIENT, SERVER)}
+    assert [(span.sender, streams[span.sender][span.start : span.end]) for span in finding.spans] == [
+        (CLIENT, b"op\x7fen"),
+        (SERVER, b"op\b \ben\r\n"),
+    ]
+    assert "shown on the screen" in finding.detail
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.integers(1, sum(len(data) for _, data in flat(*LOGIN)) - 1), max_size=60))
+def test_any_cut_of_the_same_bytes_tells_the_same(cuts: list[int]) -> None:
+    assert told(tell(pieces(flat(*LOGIN), cuts))) == told(tell_of(*LOGIN))
+
+
+HARD = flat(
+    prints(b"\xff\xfb\x01\x1b]0;title\x07\x1b[1;32mhost\x1b[0m login: "),
+    [(CLIENT, b"\xff\xfa\x27\x00\x00USER\x01bob\xff\xf0"),
+     (CLIENT, "jö\x7fe".encode() + b"\x1b[D\x1b[3~\xff\xf1y\r\n")],
+    prints("joy\r\n密码: "), [(CLIENT, b"\xff\xff\xe4\r\0")], prints(b"\r\n\x1b[K\xe4\xff\xff$ "),
+    [(CLIENT, b"l\t\x1b[A"), (SERVER, b"ls\x08s -l"), (CLIENT, b"\r\0")], prints("\r\na\r\n$ "),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("said", [HARD, flat(*LOGIN)])
+def test_single_bytes_tell_the_same(said: list[Said]) -> None:
+    assert told(tell(pieces(said, range(1, 10_000)))) == told(tell(pieces(said)))
+
+
+def test_the_hard_session_is_read_rightly() -> None:
+    result = tell(pieces(HARD))
+    [finding] = result.findings
+    assert (finding.account, finding.secret and finding.secret.reveal()) == ("jy", b"\xff\xe4")
+    assert result.commands == ["ls -l"]
+
+
+ONE_SIDED: dict[str, tuple[list[list[Said]], list[tuple[str, str | None, str]], list[str]]] = {
+    "login": ([types("bob"), hides("pw"), types("ls"), types("exit")], [("bob", "pw", "accepted")], ["ls", "exit"]),
+    "no more": ([types("bob"), hides("pw")], [("bob", "pw", "unknown")], []),
+    "refused": (
+        [types("bob"), hides("no"), types("bob"), hides("pw"), types("ls")],
+        [("bob", "no", "refused"), ("bob", "pw", "accepted")],
+        ["ls"],
+    ),
+    "a letter wrong in the account": (
+        [types("rot"), hides("pw"), types("root"), hides("pw"), types("ls")],
+        [("rot", "pw", "refused"), ("root", "pw", "accepted")],
+        ["ls"],
+    ),
+    "another account, where the server says what it shows": (
+        [
+            [(CLIENT, b"\xff\xfe\x01")], sends("bob"), [(CLIENT, b"\xff\xfd\x01")], sends("no"),
+             [(CLIENT, b"\xff\xfe\x01")],
+            sends("carol"), [(CLIENT, b"\xff\xfd\x01")], sends("pw"), [(CLIENT, b"\xff\xfe\x01")], sends("ls"),
+        ],
+        [("bob", "no", "refused"), ("carol", "pw", "accepted")],
+        ["ls"],
+    ),
+    "Enter first": ([types(""), types("bob"), hides("pw"), types("ls")], [("bob", "pw", "accepted")], ["ls"]),
+    "no secret": ([types("bob"), hides(""), types("ls")], [("bob", "", "accepted")], ["ls"]),
+    "a router": (
+        [types("cisco"), types("en"), hides("s3cret"), types("show run")],
+        [("", "cisco", "accepted"), ("enable", "s3cret", "accepted")],
+        ["en", "show run"],
+    ),
+    "a router with accounts": (
+        [types("op"), hides("pw"), types("enable"), hides("s3"), types("show run")],
+        [("op", "pw", "accepted"), ("enable", "s3", "accepted")],
+        ["enable", "show run"],
+    ),
+    "the client told the account": (
+        [[(CLIENT, b"\xff\xfa\x27\x00\x00USER\x01bob\xff\xf0")], hides("pw"), types("ls")],
+        [("bob", "pw", "accepted")],
+        ["ls"],
+    ),
+    "edited": ([types("bobb\x7f"), hides("xx\x15pw"), types("lss\x08")], [("bob", "pw", "accepted")], ["ls"]),
+    "given up": (
+        [types("bob"), [(CLIENT, b"no\3")], types("bob"), hides("pw"), types("ls")],
+        [("bob", "no", "unknown"), ("bob", "pw", "accepted")],
+        ["ls"],
+    ),
+    "many commands": (
+        [types("bob"), hides("pw"), *(types(f"echo {n}") for n in range(40))],
+        [("bob", "pw", "accepted")],
+        [f"echo {n}" for n in range(40)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ONE_SIDED)
+def test_the_clients_side_alone(name: str) -> None:
+    said, logins, commands = ONE_SIDED[name]
+    result = tell_of(*said, only=CLIENT)
+    assert result.logins == logins
+    assert result.commands == commands
+    assert all(finding.inferred for finding in result.findings)
+    assert [event.text for event in result.parser.session.events if event.secret] == [s for _, s, _ in logins]
+
+
+def test_an_account_alone_is_no_login() -> None:
+    [finding] = tell_of(types("bob"), only=CLIENT).findings
+    assert (finding.kind, finding.secret, finding.detail) == (Kind.SERVICE, None, "only the client's side was captured")
+
+
+def test_the_servers_side_alone_tells_the_account() -> None:
+    [finding] = tell_of(*LOGIN, only=SERVER).findings
+    assert (finding.kind, finding.account, finding.secret, finding.outcome, finding.inferred) == (
+        Kind.SERVICE, "alice", None, Outcome.ACCEPTED, True,
+    )  # fmt: skip
+
+
+def test_a_session_that_began_before_the_capture() -> None:
+    result = tell_of(prints("alice@host:~$ "), types("ls"), prints("a\r\nalice@host:~$ "), types("id"), prints("0\r\n"))
+    [finding] = result.findings
+    assert (finding.kind, finding.account, finding.detail) == (Kind.SERVICE, "", "2 command lines")
+    assert result.commands == ["ls", "id"]
+
+
+EDITED = {
+    "DEL": (b"lss\x7f", "ls"),
+    "BS": (b"lss\x08", "ls"),
+    "more DEL than letters": (b"\x7f\x7fls", "ls"),
+    "IAC EC": (b"lss\xff\xf7", "ls"),
+    "IAC EL": (b"rm -rf /\xff\xf8ls", "ls"),
+    "kill": (b"rm -rf /\x15ls", "ls"),
+    "word": (b"cat /etc/passwd  \x17/etc/motd", "cat /etc/motd"),
+    "left and insert": (b"l -a\x1b[D\x1b[D\x1b[Ds", "ls -a"),
+    "application arrows": (b"l -a\x1bOD\x1bOD\x1bODs\x1bOC", "ls -a"),
+    "home and end": (b"s -\x01l\x05a", "ls -a"),
+    "home and end keys": (b"s -\x1b[1~l\x1b[4~a", "ls -a"),
+    "delete": (b"lss\x1b[D\x1b[3~", "ls"),
+    "kill to the end, and back": (b"ls -a\x01\x06\x06\x0b\x19", "ls -a"),
+    "transposed": (b"sl\x14", "ls"),
+    "literal": (b"a\x16\x09b", "a\tb"),
+    "UTF-8": ("grep ä\x7fö".encode(), "grep ö"),
+    "Latin-1": (b"grep \xe4", "grep ä"),
+    "a doubled IAC": (b"\xff\xff", "ÿ"),
+    "options in between": (b"l\xff\xfb\x1f\xff\xfa\x1f\x00\x50\x00\x18\xff\xf0s\xff\xf1", "ls"),
+    "NUL": (b"l\0s", "ls"),
+}
+
+
+@pytest.mark.parametrize("name", EDITED)
+@pytest.mark.parametrize("enter", [b"\r\0", b"\r\n", b"\n", b"\r"])
+def test_lines_are_as_edited(name: str, enter: bytes) -> None:
+    keys, meant = EDITED[name]
+    result = tell_of(prints("$ "), [(CLIENT, keys + enter)], prints("\r\n$ "), [(CLIENT, b"exit" + enter)])
+    assert result.commands == [meant, "exit"]
+
+
+FROM_THE_ECHO = {
+    "completion": ([(CLIENT, b"cat mo\t"), (SERVER, b"cat motd "), (CLIENT, b"\r\0")], "cat motd"),
+    "history": ([(CLIENT, b"\x1b[A"), (SERVER, b"ls -la"), (CLIENT, b"\r\0")], "ls -la"),
+    "history, twice": (
+        [(CLIENT, b"\x1b[A"), (SERVER, b"ls -la"), (CLIENT, b"\x1b[A"),
+         (SERVER, b"\x08\x08\x08\x08\x08\x08pwd\x1b[K"), (CLIENT, b"\r\0")],
+        "pwd",
+    ),
+    "a list of completions": (
+        [(CLIENT, b"sh v\t"), (SERVER, b"sh v\r\nversion  vlan\r\n$ sh v"), (CLIENT, b"ersion"), (SERVER, b"ersion"),
+         (CLIENT, b"\r\0")],
+        "sh version",
+    ),
+    "help of a router": (
+        [(CLIENT, b"sh ?"), (SERVER, b"sh ?\r\n  version\r\n\r\n$ sh "), (CLIENT, b"ver"), (SERVER, b"ver"),
+         (CLIENT, b"\r\0")],
+        "sh ver",
+    ),
+    "letters put in": (
+        [(CLIENT, b"\x1b[A"), (SERVER, b"ls a"), (CLIENT, b"\x1b[D"), (SERVER, b"\x08"), (CLIENT, b"-"),
+         (SERVER, b"\x1b[1@-"), (CLIENT, b"\r\0")],
+        "ls -a",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FROM_THE_ECHO)
+def test_what_keys_do_not_tell_the_echo_does(name: str) -> None:
+    said, meant = FROM_THE_ECHO[name]
+    result = tell_of(prints("$ "), said, prints("\r\n$ "), types("exit"))
+    assert result.commands == [meant, "exit"]
+    assert [command.from_echo for command in result.parser.session.commands] == [True, False]
+
+
+def test_keys_that_a_pager_takes_are_no_command() -> None:
+    result = tell_of(
+        prints("$ "), types("man ls"), prints("LS(1)\r\n--More--"), [(CLIENT, b" ")],
+        prints("\r\x1b[K more text\r\n:"),
+        [(CLIENT, b"q")], prints("\r\x1b[K\r\n$ "), types("exit"),
+    )  # fmt: skip
+    assert result.commands == ["man ls", "exit"]
+
+
+def test_a_command_longer_than_the_window_is_one_line() -> None:
+    window = [(CLIENT, b"\xff\xfa\x1f\x00\x14\x00\x18\xff\xf0")]
+    # As readline draws it: at the margin a space and CR, so that the cursor goes to the next row.
+    echo = b"echo 0123456789012 \r345\x08\x08\x1b[K"
+    said = [(CLIENT, b"\x1b[A"), (SERVER, echo), (CLIENT, b"\r\0")]
+    result = tell_of(window, prints("$ "), said, prints("\r\n$ "), types("exit"))
+    assert result.commands == ["echo 01234567890123", "exit"]
+
+
+FOREIGN = {
+    "TLS": [(CLIENT, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(64)))],
+    "SSH": [(SERVER, b"SSH-2.0-OpenSSH_9.2\r\n"), (CLIENT, b"SSH-2.0-PuTTY\r\n")],
+    "HTTP": [(CLIENT, b"GET /login: HTTP/1.1\r\nHost: a\r\n\r\n"), (SERVER, b"HTTP/1.1 200 OK\r\n\r\nlogin: ")],
+    "VNC": [(SERVER, b"RFB 003.008\n"), (CLIENT, b"RFB 003.008\n")],
+    "Telnet that begins TLS": flat(prints("\xff\xfd\x2e"),
+    [(CLIENT, b"\xff\xfb\x2e\xff\xfa\x2e\x01\xff\xf0"), (SERVER, b"\x16\x03")]),
+    "Telnet that encrypts": flat(prints(b"\xff\xfa\x26\x03\x00\xff\xf0"), [(CLIENT, b"sdkjfh\r\0")]),
+    "bytes of anything": [(CLIENT, bytes(range(0, 256, 3)) * 4), (SERVER, bytes(range(255, 0, -3)) * 4)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cuts", [(), range(1, 400)])
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_is_no_readable_telnet_gives_nothing(name: str, cuts: range) -> None:
+    assert tell(pieces(FOREIGN[name], cuts)).findings == []
+
+
+def test_a_parser_of_something_else_wants_no_more() -> None:
+    parser = TelnetParser(CONVERSATION)
+    for piece in pieces(FOREIGN["SSH"]):
+        parser.feed(piece)
+    assert parser.done
+
+
+def test_missing_bytes_end_lines_and_options() -> None:
+    parser = TelnetParser(CONVERSATION, transcript=True)
+    said = [
+        (SERVER, b"login: ", 0), (CLIENT, b"bob\r\0", 0), (SERVER, b"Pass\xff\xfa\x18", 0),
+         (SERVER, b"Password: ", 100),
+        (CLIENT, b"se", 0), (CLIENT, b"cret\r\0", 0), (SERVER, b"\r\nWelcome\r\n", 0),
+    ]  # fmt: skip
+    findings: list[Finding] = []
+    at = {CLIENT: 0, SERVER: 0}
+    for frame, (sender, data, gap) in enumerate(said, 1):
+        at[sender] += gap
+        findings += parser.feed(Piece(sender, data, at[sender], START + frame, frame, gap))
+        at[sender] += len(data)
+    [finding] = [*findings, *parser.finish()]
+    assert (finding.account, finding.secret and finding.secret.reveal(), finding.outcome) == (
+        "bob", b"secret", Outcome.ACCEPTED,
+    )  # fmt: skip
+    assert finding.spans == (Span(CLIENT, 5, 11),)
+
+
+@pytest.mark.parametrize("flood", [
+    b"a", b"\x1b[", b"\xff\xfa\x18", b"\xff\xfa\x18a", b"\r\n", b"\xff\xff", b"\x1b]", b"login: ", b"\x7f",
+    b"\xe4\xbd", b"x\r",
+    b"\x1b[9999C", b"\xff\xfb\x01", b"Password: \r\n", b" ", b"user's ",
+])  # fmt: skip
+@pytest.mark.parametrize("sender", [CLIENT, SERVER])
+def test_memory_is_bounded(flood: bytes, sender: Sender) -> None:
+    parser = TelnetParser(CONVERSATION)
+    block = flood * (4096 // len(flood))
+    parser.feed(Piece(SERVER if sender is CLIENT else CLIENT, b"\xff\xf1", 0, START, 1))
+    sizes = []
+    for n in range(64):
+        parser.feed(Piece(sender, block, n * len(block), START + n, n + 2))
+        sizes.append(len(pickle.dumps(parser)))
+    assert sizes[-1] < sizes[20] + 64, "it grows"
+    assert sizes[-1] < 250_000
+    parser.finish()
+
+
+def test_transcripts_are_bounded_and_say_so() -> None:
+    line = b"a" * 4000 + b"\r\n"
+    parser = TelnetParser(CONVERSATION, transcript=True)
+    for n in range(1000):
+        parser.feed(Piece(SERVER, line, n * len(line), START + n, n + 1))
+    parser.finish()
+    assert parser.session is not None
+    assert parser.session.cut
+    assert MOST_TEXT * 0.99 < len(parser.session.text()) <= MOST_TEXT
+
+
+def test_a_parser_goes_on_where_it_was_kept() -> None:
+    """Stages keep their state between runs: a parser is pickled, at any piece."""
+    parser = TelnetParser(CONVERSATION, transcript=True)
+    findings: list[Finding] = []
+    for piece in pieces(flat(*LOGIN)):
+        parser = pickle.loads(pickle.dumps(parser))
+        findings += parser.feed(piece)
+    assert told(Told([*findings, *parser.finish()], parser)) == told(tell_of(*LOGIN))
+
+
+def test_no_text_of_a_finding_or_a_session_tells_a_secret() -> None:
+    result = tell_of(*LOGIN)
+    everything = repr(result.findings) + str(result.findings) + repr(result.parser)
+    assert result.parser.session is not None
+    everything += repr(result.parser.session.events) + result.text
+    assert "opensesame" not in everything
+
+
+# --- patterns
+
+TELNET_BEGINS = {
+    "options": (SERVER, OPTIONS),
+    "options of the client": (CLIENT, ANSWERS),
+    "one option and text": (SERVER, b"\xff\xfd\x18\r\nlogin: "),
+    "BusyBox without options": (SERVER, b"\r\n(none) login: "),
+    "a banner": (SERVER, b"Welcome to the switch\r\n\r\nUser Access Verification\r\n\r\nUsername: "),
+    "a question at once": (SERVER, b"Password: "),
+    "German": (SERVER, b"Anlage 7\r\nBenutzername: "),
+    "Chinese": (SERVER, "欢迎\r\n请输入 用户名:".encode()),
+}
+OTHERS_BEGIN = {
+    "TLS": (CLIENT, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03login: "),
+    "SSH": (SERVER, b"SSH-2.0-OpenSSH_9.2p1\r\nlogin: "),
+    "HTTP": (SERVER, b"HTTP/1.1 200 OK\r\nServer: a\r\n\r\nlogin: "),
+    "HTTP's request": (CLIENT, b"POST /login HTTP/1.1\r\n\r\nlogin: bob"),
+    "FTP": (SERVER, b"220 Please login: anonymous\r\n"),
+    "SMTP": (SERVER, b"220 mail ESMTP\r\n250 AUTH LOGIN login: \r\n"),
+    "POP3": (SERVER, b"+OK login: \r\n"),
+    "IMAP": (SERVER, b"* OK login: \r\n"),
+    "HTML": (SERVER, b"<html>\r\nlogin: "),
+    "JPEG": (SERVER, b"\xff\xd8\xff\xe0\x00\x10JFIF"),
+    "MP3": (SERVER, b"\xff\xfb\x90\x64\x00\x00login: "),
+    "UTF-16": (SERVER, b"\xff\xfe1\x002\x003\x00"),
+}
+
+
+def beginning_matches(sender: Sender, data: bytes) -> bool:
+    hyperscan = pytest.importorskip("hyperscan")
+    [telnet] = [protocol for protocol in protocols() if protocol.name == "telnet"]
+    patterns = [p.expression for p in telnet.patterns if p.sender in (None, sender)]
+    database = hyperscan.Database()
+    database.compile(expressions=patterns, flags=hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_SINGLEMATCH)
+    matches: list[int] = []
+    database.scan(data, match_event_handler=lambda number, *_: matches.append(number))
+    by_re = [p for p in patterns if re.search(p, data, re.DOTALL)]
+    assert len(matches) == len(by_re), "hyperscan and re agree"
+    return bool(matches)
+
+
+@pytest.mark.parametrize("name", TELNET_BEGINS)
+def test_telnet_is_known_by_its_beginning(name: str) -> None:
+    assert beginning_matches(*TELNET_BEGINS[name])
+
+
+@pytest.mark.parametrize("name", OTHERS_BEGIN)
+def test_others_are_not_taken_for_it(name: str) -> None:
+    assert not beginning_matches(*OTHERS_BEGIN[name])
+
+
+# --- captures
+
+
+def captured(captures: Path, path: str) -> list[Piece]:
+    """The payload of a capture's TCP conversation on port 23, in order of its sequence numbers, by tshark."""
+    fields = ["frame.number", "frame.time_epoch", "tcp.dstport", "tcp.seq", "tcp.payload"]
+    arguments = [argument for field in fields for argument in ("-e", field)]
+    command = [
+        "tshark",
+        "-n",
+        "-r",
+        str(captures / path),
+        "-Y",
+        "tcp.len > 0 && tcp.port == 23",
+        "-T",
+        "fields",
+        *arguments,
+    ]
+    found, expected = [], {}
+    for row in subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines():
+        number, time, port, sequence, payload = row.split("\t")
+        sender, at, data = CLIENT if port == "23" else SERVER, int(sequence), bytes.fromhex(payload)
+        next_one = expected.setdefault(sender, at)
+        if at + len(data) > next_one:
+            found.append(
+                Piece(sender, data[max(0, next_one - at) :], max(at, next_one) - 1, int(float(time) * 1e9),
+                int(number),
+                      max(0, at - next_one))
+            )  # fmt: skip
+            expected[sender] = at + len(data)
+    return found
+
+
+def expected_text(captures: Path) -> dict[str, list[str]]:
+    """The lines that each capture's client typed."""
+    with open(captures / "EXPECTED_telnet_client_text.tsv", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    column = "first_client_bytes(options_removed)"
+    texts = {row["path"]: row[column].replace("\\r", "\r").replace("\\n", "\n").replace("\\x00", "\0") for row in rows}
+    return {
+        path: [line for line in re.split("\r[\n\0]", text.replace("\\x03", "")) if line] for path, text in texts.items()
+    }
+
+
+@pytest.mark.parametrize("only", [None, CLIENT])
+def test_captures_tell_what_was_typed(captures: Path, only: Sender | None) -> None:
+    expected = expected_text(captures)
+    assert len(expected) == 5
+    for path, (account, secret, *commands) in expected.items():
+        result = tell(piece for piece in captured(captures, path) if only in (None, piece.sender))
+        assert result.logins == [(account, secret, "accepted")], path
+        assert result.commands == commands, path
+        assert [finding.inferred for finding in result.findings] == [only is CLIENT], path
+
+
+def test_captures_of_the_servers_side_are_services(captures: Path) -> None:
+    result = tell(captured(captures, "plaintext/telnet__PcapPlusPlus__telnet.pcap"))
+    assert [(finding.kind, finding.secret) for finding in result.findings] == [(Kind.SERVICE, None)]
