@@ -75,7 +75,7 @@ class Follow:
 
     Of TCP each node's bytes are in order and shown once, those that came first; what begins after a hole waits until
     the hole is filled, or until the other node acknowledges more than the hole's end: then its size is `missing`. What
-    waits at the end of the capture is not shown. Of UDP each datagram is a record.
+    waits at the end of the capture is not shown. Of UDP each datagram that carries anything is a record.
 
     Batches have passed transforms.annotate.Annotate(details=True). `memory` is for what is kept of the stream.
 
@@ -138,9 +138,10 @@ class Follow:
     def _take_datagrams(self, batch: Batch, nodes: npt.NDArray[np.uint8]) -> None:
         times, numbers = batch.packets["timestamp"].tolist(), batch.numbers.tolist()
         for node, number, time, payload in zip(nodes.tolist(), numbers, times, _payloads(batch), strict=True):
-            to = self._nodes[node]
-            self._keep(Record(number, time, node, to.offset, 0, payload))
-            to.offset += len(payload)
+            if payload:
+                to = self._nodes[node]
+                self._keep(Record(number, time, node, to.offset, 0, payload))
+                to.offset += len(payload)
 
     def _take_segments(self, batch: Batch, nodes: npt.NDArray[np.uint8]) -> None:
         packets, analysis = batch.packets, batch.analysis
