@@ -7,6 +7,8 @@
 # make bench     the benchmarks
 # make compare   spanline beside other programs: writes benchmarks/RESULTS.md; a small look with COMPARE_ARGS=--quick
 # make compare-views  views and fields beside tshark: writes benchmarks/VIEWS.md; VIEWS_ARGS="--packets 100000" is a small look
+# make matching  how fast beginnings of conversations are searched for all patterns, and which patterns cost most
+# make compare-plaintext  findings beside everything else and beside tshark's credentials: writes benchmarks/PLAINTEXT.md
 # make clean     away with everything that make made
 
 PYTHON ?= python3
@@ -23,7 +25,7 @@ C_FLAGS := -std=c11 -Wall -Wextra -Wconversion -Werror -Iext -fsyntax-only -x c
 BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 WHEEL = $$(ls build/wheel/spanline-*.whl)
 
-.PHONY: demo test lint types headers pytest sanitize fuzz fuzz-short instructions instructions-accept bench compare compare-views clean
+.PHONY: demo test lint types headers pytest sanitize fuzz fuzz-short instructions instructions-accept bench compare compare-views matching compare-plaintext clean
 .DELETE_ON_ERROR:
 
 test: lint types headers pytest fuzz-short instructions
@@ -160,6 +162,12 @@ compare: $(VENV)/dev.stamp
 
 compare-views: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/views.py $(VIEWS_ARGS)
+
+matching: $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/matching.py $(MATCHING_ARGS)
+
+compare-plaintext: $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/plaintext.py $(PLAINTEXT_ARGS)
 
 clean:
 	rm -rf $(VENV) build dist ext/*.c src/*.egg-info src/spanline/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

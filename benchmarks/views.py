@@ -92,26 +92,28 @@ def text(results: dict[str, Result], load: Sequence[float]) -> str:
         together = (
             f"All views in one pass take {times:.1f} times as long as the slowest of the first three; 2 was wanted.\n"
         )
-    commands = [(pair.name, *(f"`{_shown(tool)}`" for tool in (pair.ours, pair.theirs))) for pair in PAIRS]
+    commands = [(pair.name, *(f"`{shown(tool)}`" for tool in (pair.ours, pair.theirs))) for pair in PAIRS]
     parts = (
         "# Views and fields, beside tshark\n",
         f"{whole.traffic.packets:,} packets of an internet mix, {whole.size / 1e6:.0f} MB. "
         f"Whole processes on {len(CORES)} cores, wall-clock: the median of {ROUNDS} runs, one "
         "of what takes long. Written by `make compare-views`.\n",
-        _table(heads, rows(results)),
+        table(heads, rows(results)),
         together,
-        _table(("what", "command", "tshark"), commands),
+        table(("what", "command", "tshark"), commands),
         f"{platform.system()} {platform.release()} on {platform.machine()}, Python {platform.python_version()}. "
         f"Load average of one minute: {load[0]:.2f} before, {load[1]:.2f} after.\n",
     )
     return "\n".join(part for part in parts if part)
 
 
-def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+def table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
     return "\n".join("| " + " | ".join(line) + " |" for line in (heads, ["---"] * len(heads), *lines)) + "\n"
 
 
-def _shown(tool: Tool) -> str:
+def shown(tool: Tool) -> str:
+    """Its command, as a user writes it, in a table."""
     command = ("spanline" if word == SPANLINE else f"'{word}'" if " " in word else word for word in tool.command)
     return " ".join(command).format(capture="FILE").replace("|", "\\|")
 

@@ -5,8 +5,10 @@ findings(FtpParser, [(SERVER, b"220 …\\r\\n"), (CLIENT, b"USER …\\r\\n")], l
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import cycle
+from pathlib import Path
 
 from hypothesis import strategies as st
 
@@ -76,3 +78,41 @@ def tells(
     parser: type[Parser], dialogue: Dialogue, lengths: Iterable[int] = ()
 ) -> list[tuple[str, str, bytes | None, str]]:
     return [told(finding) for finding in findings(parser, dialogue, lengths)]
+
+
+def secrets_of(finding: Finding, dialogue: Dialogue) -> list[bytes]:
+    """The bytes that the finding's spans are of."""
+    return [at(dialogue, span) for span in finding.spans]
+
+
+def assert_same_in_any_cut(parser: type[Parser], dialogue: Dialogue, lengths: Iterable[int]) -> None:
+    """Cutting messages changes neither findings nor the frames, times and places that they tell."""
+    assert findings(parser, dialogue, lengths) == findings(parser, dialogue)
+
+
+def assert_harmless(parser: type[Parser], noise: Dialogue, begins: Sequence[bytes], lengths: Iterable[int]) -> None:
+    """Random bytes, and beginnings of messages among them, raise nothing."""
+    mixed = [(who, begins[n % len(begins)] + octets) for n, (who, octets) in enumerate(noise)]
+    for dialogue in (noise, mixed, [(who, octets + b"\r\n") for who, octets in mixed]):
+        findings(parser, dialogue, lengths)
+
+
+def assert_bounded(parser: type[Parser], begins: Sequence[bytes], *, most: int = 160_000) -> None:
+    """What a parser keeps of endless input of one kind is less than `most` bytes, pickled: here of 200 kB."""
+    for begin in begins:
+        for block in (begin * (8192 // len(begin)), begin + b"a" * 8192):
+            for senders in ((CLIENT,), (SERVER,), (CLIENT, SERVER)):
+                one = parser(TCP)
+                for piece in pieces([(senders[n % len(senders)], block) for n in range(25)]):
+                    one.feed(piece)
+                assert len(pickle.dumps(one)) < most
+
+
+def expected_credentials(captures: Path, protocol: str) -> dict[str, list[tuple[int, str]]]:
+    """Frame and account of what `tshark -q -z credentials` finds, by capture; frames are those that it lists."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for row in (captures / "EXPECTED_tshark_credentials.tsv").read_text().splitlines()[1:]:
+        _, capture, frame, name, account = (row + "\t").split("\t")[:5]
+        if name == protocol:
+            found.setdefault(capture, []).append((int(frame), account.split(" Username in packet")[0].strip()))
+    return found

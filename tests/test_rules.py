@@ -14,6 +14,8 @@ from pathlib import Path
 
 import hyperscan
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from spanline.cli.text import printable
 from spanline.errors import UsageError
@@ -128,6 +130,34 @@ def test_a_file_that_is_no_list_of_rules_is_one_line(tmp_path: Path, text: str |
     lines = lines_about(path)
     assert WRONG_FILES[text] in lines[0]
     assert lines[0].startswith(path)
+
+
+MUTATED = (
+    EXAMPLE.encode()
+    + b"- {name: b, pattern: 'x+', flags: ism, direction: client, severity: low, protocol: http, message: \"a\\x41\"}\n"
+    + b"- name: c\n  pattern: >\n    a|b\n  message: |\n    m\n"
+)
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_file_has_it_is_rules_or_lines(tmp_path: Path, data: st.DataObject) -> None:
+    """Bytes put in, taken out and doubled; most come from what YAML gives a meaning."""
+    octets = bytearray(MUTATED)
+    piece = st.sampled_from(
+        [b"\n", b" ", b"'", b'"', b"- ", b": ", b"#", b"[", b"}", b"|", b"&a ", b"*a", b"!!a ", b"---\n"]
+    )
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(octets)))
+        length = data.draw(st.integers(0, 30))
+        octets[at : at + length] = data.draw(st.one_of(piece, st.binary(max_size=4), st.just(bytes(octets[:length]))))
+    path = file_of(tmp_path, bytes(octets))
+    try:
+        assert all(rule.path == path for rule in read_rules([path], {"http"}))
+    except RulesError as error:
+        for line in error.lines:
+            assert path in line
+            assert printable(line) == line
 
 
 def nothing(path: Path) -> None:

@@ -5,9 +5,10 @@ Oracles: Python's `re` on short texts; spanline.protocols.patterns, which names 
 
 from __future__ import annotations
 
+import random
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from spanline.plaintext import scanning
 from spanline.plaintext.model import Finding, Parser, Pattern, Piece, Plaintext, Secret, Sender
+from spanline.plaintext.parsers import protocols
 from spanline.plaintext.rules import Rules, read_rules
 from spanline.plaintext.scanning import MOST_MATCHES, MOST_SPANS, Beginning, Scanner
 from spanline.protocols.language import Application
@@ -180,24 +182,21 @@ def test_a_rule_that_everything_matches_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expression: str, places: list[tuple[int, int]]
 ) -> None:
     """However often it matches: what is behind the last place that is told apart belongs to that one."""
-    scanner = Scanner((), rules_of(tmp_path, expression), known=())
     calls = 0
-    found = Scanner.scan_one(scanner, b"a" * 4096, CLIENT)
+    scan_until = scanning._Database.scan_until
+
+    def counting(self: scanning._Database, octets: memoryview, note: Callable[..., bool]) -> None:
+        def counted(*event: object) -> bool:
+            nonlocal calls
+            calls += 1
+            return note(*event)
+
+        scan_until(self, octets, counted)
+
+    monkeypatch.setattr(scanning._Database, "scan_until", counting)
+    found = Scanner((), rules_of(tmp_path, expression), known=()).scan_one(b"a" * 4096, CLIENT)
     assert found is not None
     assert [list(match.places) for match in found.rules] == [places]
-    database, scratch = scanner._place_scanner(0)
-
-    class Counting:
-        def scan(self, octets: memoryview, note: object, *rest: object) -> None:
-            def counted(*event: object) -> object:
-                nonlocal calls
-                calls += 1
-                return note(*event)  # type: ignore[operator]
-
-            database.scan(octets, counted, *rest)
-
-    monkeypatch.setattr(scanner, "_place_scanner", lambda _: (Counting(), scratch))
-    scanner.scan_one(b"a" * 4096, CLIENT)
     assert calls <= scanning._MOST_ENDS + 1
 
 
@@ -242,3 +241,29 @@ def test_beginnings_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPa
     for _ in range(2):
         assert [scanner.scan_one(head, sender) for head in heads for sender in (CLIENT, SERVER, UNKNOWN)] == first
         assert len(scanner._kinds) <= 2
+
+
+def test_applications_are_told_of_those_heads_that_are_asked_for() -> None:
+    heads = [b"GET / HTTP/1.1\r\n", b"USER a\r\n", b"SSH-2.0-x\r\n", b"SSH-2.0-x\r\n", b"PASS "]
+    ends = np.cumsum([len(head) for head in heads]).tolist()
+    found = Scanner(PROTOCOLS).scan(memoryview(b"".join(heads)), [0, *ends[:-1]], ends, [UNKNOWN] * 5, asked=[1, 3])
+    assert found == [Beginning(1, (0, 1)), Beginning(3, (), ("ssh",)), Beginning(4, (1,))]
+
+
+def test_a_scanner_without_anything_to_look_for() -> None:
+    assert Scanner((), known=()).scan_one(b"USER root\r\n", CLIENT) is None
+
+
+def test_nothing_that_encrypts_begins_like_a_plaintext_protocol() -> None:
+    """Nor do random bytes, which is what other encrypted traffic is."""
+    encrypted = {"tls", "ssh", "quic", "gquic", "openvpn", "wg", "esp", "isakmp", "rdp"}
+    heads = [message.octets for message in MESSAGES if encrypted & set(message.stack.split(":")) and message.octets]
+    assert len(heads) > 5
+    chance = random.Random(1)
+    heads += [chance.randbytes(length) for length in (8, 40, 200, 1000) for _ in range(5000)]
+    # Content types, versions and lengths of TLS records and of SSH's packets, and random bytes behind.
+    beginnings = [bytes([kind, 3, minor]) for kind in (20, 21, 22, 23) for minor in range(5)] + [b"\0\0\1", b"\0\0\0"]
+    heads += [beginning + chance.randbytes(300) for beginning in beginnings for _ in range(200)]
+    scanner = Scanner(protocols(), known=())
+    found = scan_all(scanner, heads, [UNKNOWN] * len(heads))
+    assert [(heads[one.head][:16], scanner.protocols[number].name) for one in found for number in one.protocols] == []

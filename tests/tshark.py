@@ -109,3 +109,19 @@ def run(capture: Path, *taps: str) -> str:
     options = [option for tap in taps for option in ("-z", tap)]
     ran = subprocess.run(["tshark", "-n", "-q", "-r", capture, *options], capture_output=True, text=True, timeout=60)
     return ran.stdout
+
+
+def fields(capture: Path, choose: str, *names: str) -> list[tuple[str, ...]]:
+    """What tshark shows of the frames that it selects: all occurrences of each field, joined by commas. Skips where
+    it is not installed."""
+    if not shutil.which("tshark"):
+        pytest.skip("tshark is not installed")
+    options = [option for name in names for option in ("-e", name)]
+    ran = subprocess.run(
+        ["tshark", "-n", "-r", capture, "-Y", choose, "-T", "fields", *options],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return [tuple(line.split("\t")) for line in ran.stdout.splitlines()]

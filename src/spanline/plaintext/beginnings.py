@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -63,10 +63,12 @@ class Beginnings:
             candidates.setdefault(slots[at], _Candidate(at))
         for one in beginnings:
             candidates.setdefault(slots[one.head], _Candidate(one.head)).beginnings.append(one)
+        first = [candidate.at for candidate in candidates.values()]
         begun = []
-        for slot, candidate in candidates.items():
-            at = candidate.at
-            followed = self._followed(candidate, heads, octets, ends[at], int(expected[at]))
+        for (slot, candidate), end, number in zip(
+            candidates.items(), _ends(ends[first]), expected[first].tolist(), strict=True
+        ):
+            followed = self._followed(candidate, heads, octets, end, number)
             if followed is not None:
                 begun.append((slot, followed))
         return begun
@@ -88,60 +90,54 @@ class Beginnings:
         candidate: _Candidate,
         heads: npt.NDArray[np.void],
         octets: npt.NDArray[np.uint8],
-        ends: np.void,
+        ends: _Ends,
         expected: int,
     ) -> Followed | None:
-        transport = int(ends["protocol"])
         like = dict.fromkeys(number for one in candidate.beginnings for number in one.protocols)
         applications = {name for one in candidate.beginnings for name in one.applications}
-        number = self._claims.protocol(transport, expected, like, applications)
-        has_rule = any(one.rules for one in candidate.beginnings)
-        if number == NONE and not has_rule:
+        number = self._claims.protocol(ends.transport, expected, like, applications)
+        if number == NONE and not any(one.rules for one in candidate.beginnings):
             return None
-        ports = int(ends["source_port"]), int(ends["destination_port"])
-        client = int(ends["client"])
-        if not ends["client_known"] and number != NONE:
-            client = self._client(number, transport, ports, candidate, heads, octets, client)
-        addresses = ends["source"].tobytes(), ends["destination"].tobytes()
-        names = address_texts(np.stack([ends["source"], ends["destination"]]))
+        client = ends.client
+        if not ends.client_known and number != NONE:
+            client = self._client(number, ends, candidate, heads, octets)
         server = 1 - client
         conversation = Conversation(
-            _TRANSPORTS[transport],
-            names[client],
-            ports[client],
-            names[server],
-            ports[server],
-            int(ends["first_seen"]),
-            None if ends["vlan"] == NO_VLAN else int(ends["vlan"]),
-            None if ends["vni"] == NO_TUNNEL_ID else int(ends["vni"]),
+            _TRANSPORTS[ends.transport],
+            ends.names[client],
+            ends.ports[client],
+            ends.names[server],
+            ends.ports[server],
+            ends.first_seen,
+            None if ends.vlan == NO_VLAN else ends.vlan,
+            None if ends.vni == NO_TUNNEL_ID else ends.vni,
         )
         protocol = None if number == NONE else self._protocols[number]
         name = protocol.name if protocol else ""
         return Followed(
-            int(ends["serial"]),
+            ends.serial,
             conversation,
-            addresses[client],
-            addresses[server],
+            ends.addresses[client],
+            ends.addresses[server],
             client,
             name,
-            number != NONE and not any(self._claims.is_expected(number, transport, port) for port in ports),
+            number != NONE and not any(self._claims.is_expected(number, ends.transport, port) for port in ends.ports),
             protocol.parser(conversation) if protocol else None,
             Watch(self._watch_bytes, name) if self._watch_bytes else None,
+            is_dormant=bool(protocol and protocol.triggers and not self._watch_bytes),
         )
 
     def _client(
         self,
         number: int,
-        transport: int,
-        ports: tuple[int, int],
+        ends: _Ends,
         candidate: _Candidate,
         heads: npt.NDArray[np.void],
         octets: npt.NDArray[np.uint8],
-        first: int,
     ) -> int:
         """The end that is the client of protocol `number` where no handshake tells: the other one is on its port, or it
-        begins as a client does; else who was the `first` to send."""
-        servers = [end for end in (0, 1) if self._claims.is_expected(number, transport, ports[end])]
+        begins as a client does; else who was the first to send."""
+        servers = [end for end in (0, 1) if self._claims.is_expected(number, ends.transport, ends.ports[end])]
         if len(servers) == 1:
             return 1 - servers[0]
         for one in candidate.beginnings:
@@ -150,8 +146,34 @@ class Beginnings:
             sides = [side for side in (0, 1) if _begins(self.scanner.scan_one(sent, side), number)]
             if len(sides) == 1:
                 return int(head["sender"]) ^ sides[0]
-        return first
+        return ends.client
 
 
 def _begins(beginning: Beginning | None, number: int) -> bool:
     return beginning is not None and number in beginning.protocols
+
+
+class _Ends(NamedTuple):
+    """A row of schema.PAYLOAD_CONVERSATION; of both ends: addresses, those as text, and ports."""
+
+    serial: int
+    transport: int
+    client: int
+    client_known: int
+    first_seen: int
+    vlan: int
+    vni: int
+    addresses: tuple[bytes, bytes]
+    names: tuple[str, str]
+    ports: tuple[int, int]
+
+
+def _ends(rows: npt.NDArray[np.void]) -> list[_Ends]:
+    names = ("serial", "protocol", "client", "client_known", "first_seen", "vlan", "vni")
+    columns = [rows[name].tolist() for name in names]
+    sides = ("source", "destination")
+    octets = [np.ascontiguousarray(rows[side]) for side in sides]
+    addresses = zip(*([row.tobytes() for row in side] for side in octets), strict=True)
+    texts = zip(*map(address_texts, octets), strict=True)
+    ports = zip(*(rows[f"{side}_port"].tolist() for side in sides), strict=True)
+    return [_Ends(*row) for row in zip(*columns, addresses, texts, ports, strict=True)]

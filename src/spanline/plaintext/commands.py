@@ -13,7 +13,7 @@ from spanline.plaintext.sasl import Exchange
 
 NOT_WHOLE = "not captured whole"
 
-_MOST_UNANSWERED = 32
+_MOST_UNANSWERED = 16
 
 _NO_TOKENS = {b"CAPA", b"NOOP", b"QUIT", b"RSET"}
 """Commands that are also base64: what they are is known from the server, if anything of it was captured."""

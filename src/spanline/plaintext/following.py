@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from spanline.errors import Problem
+from spanline.plaintext.dormant import Dormant
 from spanline.plaintext.findings import Found
-from spanline.plaintext.model import Conversation, Finding, Parser, Piece, Sender
+from spanline.plaintext.model import Conversation, Finding, Parser, Piece, Plaintext, Sender
 from spanline.plaintext.scanning import Scanner
 from spanline.plaintext.watching import Watch
 from spanline.schema import PAYLOAD_PIECE_FLAGS
@@ -23,8 +24,11 @@ BYTES_PER_PARSER = 8192
 
 _MOST_FAULTS = 100
 _SENDERS = tuple(Sender)
-_COLUMNS = ["slot", "sender", "start", "length", "offset", "time", "frame", "gap", "flags"]
+_COLUMNS = ("slot", "sender", "start", "length", "offset", "time", "frame", "gap", "flags")
 _ENDED, _LIMIT = (1 << PAYLOAD_PIECE_FLAGS.index(name) for name in ("ended", "limit"))
+
+# Of a slot: who reads it. A dormant one's client is the end of that number, behind _DORMANT.
+_NOBODYS, _AWAKE, _DORMANT = 0, 1, 2
 
 
 @dataclass(slots=True)
@@ -36,6 +40,7 @@ class Followed:
     client_end      which of the two ends that Payloads knows is the client: 0 or 1
     protocol        "" when only rules are looked for
     parser, watch   None when there is nothing for it to read, or nothing more
+    is_dormant      nothing is given to the parser until one of the protocol's triggers comes
     """
 
     serial: int
@@ -47,6 +52,7 @@ class Followed:
     foreign_port: bool
     parser: Parser | None
     watch: Watch | None
+    is_dormant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +66,15 @@ class _Fault:
 
 
 class Following:
-    """All conversations that are followed, by their slots in Payloads; `limit` at most, then those go that were silent
-    for longest.
+    """All conversations that are followed, by their slots in Payloads; of too many, those go that were silent for long.
+
+    protocols  those that may be followed
+    limit      conversations at a time
 
     `over` are slots and serials of those of which nothing more is wanted; who takes them clears it.
     """
 
-    def __init__(self, scanner: Scanner, limit: int) -> None:
+    def __init__(self, protocols: Sequence[Plaintext], scanner: Scanner, limit: int) -> None:
         self.scanner = scanner
         self.followed = 0
         self.evicted = 0
@@ -74,58 +82,112 @@ class Following:
         self.over: deque[tuple[int, int]] = deque()
         self._limit = limit
         self._by_slot: OrderedDict[int, Followed] = OrderedDict()
+        self._dormant = Dormant(protocols)
+        self._modes = np.zeros(1024, np.uint8)
         self._faults: Counter[_Fault] = Counter()
 
     def begin(self, slot: int, followed: Followed) -> list[Found]:
         """Gives what those still had that go."""
         self._by_slot[slot] = followed
+        self._set_mode(slot, _DORMANT + followed.client_end if followed.is_dormant else _AWAKE)
         self.followed += 1
         found = []
         while len(self._by_slot) > self._limit:
-            oldest, silent = self._by_slot.popitem(last=False)
-            found += self._finished(silent)
-            self.over.append((oldest, silent.serial))
+            oldest = next(iter(self._by_slot))
+            found += self._end(oldest, self._by_slot[oldest])
             self.evicted += 1
         return found
+
+    def _set_mode(self, slot: int, mode: int) -> None:
+        if slot >= len(self._modes):
+            self._modes = np.concatenate([self._modes, np.zeros(slot + 1, np.uint8)])
+        self._modes[slot] = mode
 
     def feed(self, pieces: npt.NDArray[np.void], octets: npt.NDArray[np.uint8]) -> list[Found]:
         """Gives each piece (schema.PAYLOAD_PIECE, of `octets`) to the parser of its conversation."""
         found: list[Found] = []
-        sent = octets.tobytes()
-        for slot, end, start, length, offset, time, frame, gap, flags in pieces[_COLUMNS].tolist():
+        if not len(pieces):
+            return found
+        if pieces["slot"].max() >= len(self._modes):  # of one that was let go already
+            self._set_mode(int(pieces["slot"].max()), _NOBODYS)
+        modes = self._modes[pieces["slot"]]
+        woken = self._wake(pieces, octets, modes, found) if (modes >= _DORMANT).any() else {}
+        if woken:
+            modes = self._modes[pieces["slot"]]
+        rows = np.flatnonzero((modes == _AWAKE) | ((modes != _NOBODYS) & (pieces["flags"] & _ENDED != 0)))
+        sent = octets.data
+        for row, slot, end, start, length, offset, time, frame, gap, flags in _columns(pieces, rows):
             followed = self._by_slot.get(slot)
             if followed is None:
                 continue
-            if length:
-                self._by_slot.move_to_end(slot)
+            if length and row > woken.get(slot, -1):
                 sender = _SENDERS[end ^ followed.client_end]
-                piece = Piece(sender, sent[start : start + length], offset, time, frame, gap)
-                if followed.parser is not None:
-                    if findings := self._told(followed, followed.parser.feed, piece):
-                        found += _found(followed, findings)
-                    if followed.parser is not None and followed.parser.done:
-                        found += _found(followed, self._told(followed, followed.parser.finish))
-                        followed.parser = None
-                if followed.watch is not None:
-                    found += _found(followed, followed.watch.feed(piece, self.scanner))
-                    if followed.watch.done:
-                        followed.watch = None
+                piece = Piece(sender, bytes(sent[start : start + length]), offset, time, frame, gap)
+                self._by_slot.move_to_end(slot)
+                self._read(followed, piece, found)
             if flags & _ENDED:
                 self.cut += bool(flags & _LIMIT)
-                found += self._finished(followed)
             if flags & _ENDED or (followed.parser is None and followed.watch is None):
-                del self._by_slot[slot]
-                self.over.append((slot, followed.serial))
+                found += self._end(slot, followed)
         return found
+
+    def _wake(
+        self,
+        pieces: npt.NDArray[np.void],
+        octets: npt.NDArray[np.uint8],
+        modes: npt.NDArray[np.uint8],
+        found: list[Found],
+    ) -> dict[int, int]:
+        """Looks for triggers in what dormant conversations say. For those that have one, the last piece that their
+        parser was given."""
+        woken: dict[int, int] = {}
+        sent = octets.data
+        from_clients = (pieces["sender"] == modes.astype(np.int16) - _DORMANT) & (pieces["length"] > 0)
+        for row, slot, _, start, length, offset, time, frame, gap, _ in _columns(pieces, np.flatnonzero(from_clients)):
+            part = sent[start : start + length]
+            if slot in woken or self._dormant.passes(slot, part):
+                continue
+            followed = self._by_slot[slot]
+            self._by_slot.move_to_end(slot)
+            message = self._dormant.feed(slot, Piece(Sender.CLIENT, bytes(part), offset, time, frame, gap))
+            if message:
+                woken[slot] = row
+                followed.is_dormant = False
+                self._modes[slot] = _AWAKE
+                for piece in message:
+                    self._read(followed, piece, found)
+        return woken
+
+    def _read(self, followed: Followed, piece: Piece, found: list[Found]) -> None:
+        if followed.parser is not None:
+            if findings := self._told(followed, followed.parser.feed, piece):
+                found += _found(followed, findings)
+            if followed.parser is not None and followed.parser.done:
+                found += _found(followed, self._told(followed, followed.parser.finish))
+                followed.parser = None
+        if followed.watch is not None:
+            found += _found(followed, followed.watch.feed(piece, self.scanner))
+            if followed.watch.done:
+                followed.watch = None
+
+    def _end(self, slot: int, followed: Followed) -> list[Found]:
+        del self._by_slot[slot]
+        self._modes[slot] = _NOBODYS
+        self._dormant.forget(slot)
+        self.over.append((slot, followed.serial))
+        return self._finished(followed)
 
     def finish(self) -> list[Found]:
         """Ends all conversations; gives what their parsers still have."""
         found = [one for followed in self._by_slot.values() for one in self._finished(followed)]
         self._by_slot.clear()
+        self._modes[:] = _NOBODYS
         return found
 
     def _finished(self, followed: Followed) -> list[Found]:
-        findings = [] if followed.parser is None else self._told(followed, followed.parser.finish)
+        findings: list[Finding] = []
+        if followed.parser is not None and not followed.is_dormant:
+            findings += self._told(followed, followed.parser.finish)
         if followed.watch is not None:
             findings += followed.watch.finish(self.scanner)
         return _found(followed, findings)
@@ -162,12 +224,19 @@ class Following:
 
     def state(self) -> bytes:
         """Parsers are in it as Python pickles them."""
-        return pickle.dumps((self._by_slot, self._faults, self.followed, self.evicted, self.cut, self.over))
+        counts = self.followed, self.evicted, self.cut
+        return pickle.dumps((self._by_slot, self._modes, self._dormant.messages, self._faults, counts, self.over))
 
     def restore(self, state: bytes) -> None:
-        self._by_slot, self._faults, self.followed, self.evicted, self.cut, self.over = pickle.loads(state)
+        self._by_slot, self._modes, self._dormant.messages, self._faults, counts, self.over = pickle.loads(state)
+        self.followed, self.evicted, self.cut = counts
 
 
 def _found(followed: Followed, findings: Iterable[Finding]) -> list[Found]:
     facts = followed.conversation, followed.client, followed.server, followed.protocol, followed.foreign_port
     return [Found(finding, *facts) for finding in findings]
+
+
+def _columns(pieces: npt.NDArray[np.void], rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, ...]]:
+    """The number and the _COLUMNS of each of some rows."""
+    return zip(rows.tolist(), *(pieces[name][rows].tolist() for name in _COLUMNS), strict=True)

@@ -177,6 +177,9 @@ class Plaintext:
     name       as tshark names the protocol; where spanline.protocols has it, ports are those it has there, too
     tcp_ports  a conversation on these is followed, unless its content is another protocol's
     patterns   a conversation that begins like this is followed on any port
+    triggers   where a client has to send one of these, in upper or lower case, before there is anything to find: until
+               then its conversation is not parsed, and then from the message on that has it. Only for messages as
+               HTTP's are: a method, headers, and a body behind an empty line
     """
 
     name: str
@@ -185,3 +188,4 @@ class Plaintext:
     tcp_ports: tuple[int, ...] = ()
     udp_ports: tuple[int, ...] = ()
     patterns: tuple[Pattern, ...] = ()
+    triggers: tuple[bytes, ...] = ()

@@ -12,8 +12,8 @@ from spanline.plaintext.model import Conversation, Finding, Kind, Outcome, Parse
 
 Octets = bytes | bytearray
 Length = Callable[[Octets], int]
-"""How long the record is that some bytes, one at least, begin; UNDECIDED while more of its own bytes are needed; WRONG when
-no record begins like this."""
+"""How long the record is that some bytes, one at least, begin; UNDECIDED while more of its own bytes are needed;
+WRONG when no record begins like this."""
 
 UNDECIDED = 0
 WRONG = -1
@@ -251,6 +251,8 @@ class RecordDialogue(Dialogue):
         pass
 
     def take(self, piece: Piece) -> None:
+        if not piece.data:
+            return
         side = self._sides[piece.sender]
         hand = self.from_client if piece.sender == Sender.CLIENT else self.from_server
         for record in (_datagram(piece),) if self._by_datagram else side.feed(piece):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import hyperscan
 
 from spanline.matching import compiled
-from spanline.plaintext.model import Plaintext, Secret
+from spanline.plaintext.model import Plaintext, Secret, Sender
 from spanline.plaintext.rules import NO_RULES, Rule, Rules
 from spanline.protocols import applications
 from spanline.protocols.language import Application
@@ -61,21 +61,51 @@ class Beginning:
     rules: tuple[RuleMatch, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What number of the database stands for: a protocol, an application, or a rule; of which sender."""
-
-    kind: str
-    number: int
-    sender: int | None
+# Of a beginning: numbers of protocols, and of rules.
+_Kind: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-_Kind: TypeAlias = tuple[tuple[int, ...], tuple[str, ...], tuple[int, ...]]
-# Of a beginning: numbers of protocols, names of applications, numbers of rules.
+class _Database:
+    """A database, which may have no pattern at all, with a scratch for each thread."""
+
+    def __init__(self, database: hyperscan.Database | None) -> None:
+        self._database = database
+        self._own = threading.local()
+
+    def scan(self, octets: memoryview, heads: Iterable[tuple[int, int, int]]) -> Iterable[tuple[int, list[int]]]:
+        """Of the heads (number, start, end) that match anything the number, and the numbers of what they match."""
+        found: dict[int, list[int]] = {}
+        if self._database is None:
+            return ()
+
+        def note(number: int, _: int, __: int, ___: int, head: int) -> None:
+            found.setdefault(head, []).append(number)
+
+        scan, scratch = self._database.scan, self._scratch(self._database)
+        for head, start, end in heads:
+            scan(octets[start:end], note, 0, head, scratch)  # type: ignore[arg-type, type-var]
+        return found.items()
+
+    def scan_until(self, octets: memoryview, note: Callable[[int, int, int, int, object], bool]) -> None:
+        """Calls `note` for every match until it says that it is enough."""
+        if self._database is not None:
+            with contextlib.suppress(hyperscan.ScanTerminated):
+                self._database.scan(octets, note, 0, None, self._scratch(self._database))  # type: ignore[type-var]
+
+    def _scratch(self, database: hyperscan.Database) -> hyperscan.Scratch:
+        scratch: hyperscan.Scratch | None = getattr(self._own, "scratch", None)
+        if scratch is None:
+            scratch = self._own.scratch = hyperscan.Scratch(database)
+        return scratch
+
+
+def _compiled(expressions: Sequence[bytes]) -> hyperscan.Database | None:
+    return compiled(expressions, [BEGINNING] * len(expressions)) if expressions else None
 
 
 class Scanner:
-    """Looks for the patterns of `protocols`, the beginnings of `known` and the rules, all in one database.
+    """Looks for the patterns of `protocols` and for the rules, all in one database, and where it is asked for them in
+    another one for the beginnings of `known`: those of spanline.protocols, unless others are given.
 
     Threads may share one: each scans with memory of its own.
     """
@@ -85,72 +115,77 @@ class Scanner:
     ) -> None:
         self.protocols = tuple(protocols)
         self.rules = rules
-        self._known = tuple(known if known is not None else applications())
-        patterns = builtin_patterns(self.protocols, self._known)
-        self._wanted = [wanted for _, wanted in patterns]
-        self._wanted += [_Wanted("rule", n, rule.sender) for n, rule in enumerate(rules)]
-        if rules:
-            self._database = rules.database([expression for expression, _ in patterns], BEGINNING)
-        else:
-            self._database = compiled([expression for expression, _ in patterns], [BEGINNING] * len(patterns))
-        self._own = threading.local()
+        patterns = [(n, one) for n, protocol in enumerate(self.protocols) for one in protocol.patterns]
+        expressions = [one.expression for _, one in patterns]
+        # What each number of the database stands for: a protocol, or behind all patterns a rule; and of which sender.
+        self._numbers = [n for n, _ in patterns] + list(range(len(rules)))
+        self._senders = [one.sender for _, one in patterns] + [rule.sender for rule in rules]
+        self._first_rule = len(expressions)
+        self._patterns = _Database(rules.database(expressions, BEGINNING) if rules else _compiled(expressions))
+        names = [
+            (one.name, expression) for one in (applications() if known is None else known) for expression in one.foreign
+        ]
+        self._names = [name for name, _ in names]
+        self._known = _Database(_compiled([expression for _, expression in names]))
+        self._places: dict[int, _Database] = {}
         # Most beginnings are like one before: a protocol's, on either side.
         self._kinds: dict[tuple[int, ...], _Kind] = {}
 
     def scan(
-        self, octets: memoryview, starts: Sequence[int], ends: Sequence[int], senders: Sequence[int]
+        self,
+        octets: memoryview,
+        starts: Sequence[int],
+        ends: Sequence[int],
+        senders: Sequence[int],
+        asked: Iterable[int] | None = None,
     ) -> list[Beginning]:
         """What heads are like; only those that anything was found in, in order.
 
         octets   where the heads are: bytes, one dimension
         starts, ends, senders   lists, one item a head; a sender that is neither 0, the client, nor 1, the server, is
                  not known, and anything may be from it
+        asked    heads whose `applications` are wanted, None for all: that is a second scan of each
         """
-        scratch = self._scratch()
-        scan = self._database.scan
-        found: dict[int, list[int]] = {}
-
-        def note(number: int, _: int, __: int, ___: int, head: int) -> None:
-            found.setdefault(head, []).append(number)
-
-        for head, (start, end) in enumerate(zip(starts, ends, strict=True)):
-            scan(octets[start:end], note, 0, head, scratch)  # type: ignore[arg-type, type-var]
-        beginnings = []
-        for head, numbers in found.items():
-            one = self._beginning(head, numbers, octets[starts[head] : ends[head]], senders[head])
-            if one is not None:
-                beginnings.append(one)
-        return beginnings
+        found: dict[int, Beginning] = {}
+        for head, numbers in self._patterns.scan(octets, zip(range(len(starts)), starts, ends, strict=True)):
+            protocols, rules = self._kind((senders[head], *numbers))
+            if protocols or rules:
+                part = octets[starts[head] : ends[head]]
+                matches = tuple([self._match(rule, part) for rule in rules])
+                found[head] = Beginning(head, protocols, rules=matches)
+        wanted = range(len(starts)) if asked is None else asked
+        for head, numbers in self._known.scan(octets, [(head, starts[head], ends[head]) for head in wanted]):
+            names = tuple(dict.fromkeys(self._names[number] for number in sorted(numbers)))
+            found.setdefault(head, Beginning(head)).applications = names
+        return [found[head] for head in sorted(found)]
 
     def scan_one(self, head: bytes, sender: int) -> Beginning | None:
         """What one head is like; None when nothing was found."""
         found = self.scan(memoryview(head), [0], [len(head)], [sender])
         return found[0] if found else None
 
-    def _beginning(self, head: int, numbers: list[int], octets: memoryview, sender: int) -> Beginning | None:
-        key = (sender, *numbers)
+    def _kind(self, key: tuple[int, ...]) -> _Kind:
+        """What matching some numbers means when a sender does it: `key` is the sender, and the numbers."""
         kind = self._kinds.get(key)
         if kind is None:
+            sender, *numbers = key
+            if sender in (Sender.CLIENT, Sender.SERVER):
+                numbers = [n for n in numbers if self._senders[n] in (sender, None)]
+            numbers.sort()
+            protocols = dict.fromkeys(self._numbers[n] for n in numbers if n < self._first_rule)
+            rules = [self._numbers[n] for n in numbers if n >= self._first_rule]
+            kind = tuple(protocols), tuple(rules[:MOST_MATCHES])
             if len(self._kinds) >= _MOST_KINDS:
                 self._kinds.clear()
-            kind = self._kinds[key] = self._kind(sorted(numbers), sender)
-        if not any(kind):
-            return None
-        protocols, names, rules = kind
-        return Beginning(head, protocols, names, tuple([self._match(rule, octets) for rule in rules]))
-
-    def _kind(self, numbers: Sequence[int], sender: int) -> _Kind:
-        wanted = [self._wanted[number] for number in numbers]
-        wanted = [one for one in wanted if one.sender is None or sender not in (0, 1) or one.sender == sender]
-        return (
-            tuple(dict.fromkeys(one.number for one in wanted if one.kind == "protocol")),
-            tuple(dict.fromkeys(self._known[one.number].name for one in wanted if one.kind == "application")),
-            tuple([one.number for one in wanted if one.kind == "rule"][:MOST_MATCHES]),
-        )
+            self._kinds[key] = kind
+        return kind
 
     def _match(self, number: int, octets: memoryview) -> RuleMatch:
         """Where rule `number`, which is known to match, does."""
-        database, scratch = self._place_scanner(number)
+        # Few rules ever match: what finds where is loaded when the first time has come.
+        finder = self._places.get(number)
+        if finder is None:
+            finder = self._places[number] = _Database(self.rules.place_database(number))
         places: list[list[int]] = []
         count = 0
 
@@ -167,31 +202,6 @@ class Scanner:
                 return True
             return False
 
-        with contextlib.suppress(hyperscan.ScanTerminated):
-            database.scan(octets, note, 0, None, scratch)  # type: ignore[type-var]
+        finder.scan_until(octets, note)
         first = octets[slice(*places[0])]
         return RuleMatch(self.rules[number], tuple((start, end) for start, end in places), Secret(first.tobytes()))
-
-    def _place_scanner(self, number: int) -> tuple[hyperscan.Database, hyperscan.Scratch]:
-        """What finds where rule `number` matches. Few rules ever do: it is loaded when the first time has come."""
-        known: dict[int, tuple[hyperscan.Database, hyperscan.Scratch]] = self._own.__dict__.setdefault("places", {})
-        if number not in known:
-            database = self.rules.place_database(number)
-            known[number] = database, hyperscan.Scratch(database)
-        return known[number]
-
-    def _scratch(self) -> hyperscan.Scratch:
-        scratch: hyperscan.Scratch | None = getattr(self._own, "scratch", None)
-        if scratch is None:
-            scratch = self._own.scratch = hyperscan.Scratch(self._database)
-        return scratch
-
-
-def builtin_patterns(protocols: Sequence[Plaintext], known: Sequence[Application]) -> list[tuple[bytes, _Wanted]]:
-    """The expressions that come before those of rules, and what each stands for."""
-    patterns: list[tuple[bytes, _Wanted]] = []
-    for n, protocol in enumerate(protocols):
-        patterns += [(one.expression, _Wanted("protocol", n, one.sender)) for one in protocol.patterns]
-    for n, application in enumerate(known):
-        patterns += [(expression, _Wanted("application", n, None)) for expression in application.foreign]
-    return patterns

@@ -79,7 +79,7 @@ class Plaintext:
         beginnings = Beginnings(known, scanner, head_bytes if rules else 0)
         for_parsers = memory // _PARSERS_SHARE
         payloads = _payloads.Payloads(memory - for_parsers, seed=_decode.SEED, shard=shard, **self._options)
-        following = Following(scanner, max(1, for_parsers // BYTES_PER_PARSER))
+        following = Following(known, scanner, max(1, for_parsers // BYTES_PER_PARSER))
         self._shards = [_Shard(payloads, beginnings, following)]
 
     def update(self, batch: Batch) -> None:
@@ -193,11 +193,14 @@ class _Shard:
         self._add(self._turns.popleft())
 
     def _turn(self) -> _Turn:
-        heads, octets = self.payloads.heads()
         begun: list[tuple[int, Followed]] = []
-        if len(heads):
-            begun = self._beginnings.look(heads, octets, self.payloads.conversations(heads["slot"]))
-            self.payloads.claim(np.array([slot for slot, _ in begun], np.uint32))
+        while True:
+            heads, octets = self.payloads.heads()
+            if not len(heads):
+                break
+            these = self._beginnings.look(heads, octets, self.payloads.conversations(heads["slot"].copy()))
+            self.payloads.claim(np.array([slot for slot, _ in these], np.uint32))
+            begun += these
         return _Turn(begun, *self.payloads.pieces())
 
     def _release(self) -> None:

@@ -1,7 +1,8 @@
 """AMQP. Version 0-9-1 sections 4.2.3 and 1.4.2 (RabbitMQ), version 1.0 part 5.3: the client logs in by SASL.
 
-0-9-1  "AMQP" and 4 bytes, then |type 1|channel 2|length 4|class 2|method 2|…|0xCE|; Start-Ok: |table|mechanism|answer|locale|
-1.0    "AMQP" and |3|version 3|, then |length 4|data offset 1|type 1|channel 2|described list|
+0-9-1  "AMQP" and 4 bytes, then |type 1|channel 2|length 4|class 2|method 2|…|0xCE|; Start-Ok:
+|table|mechanism|answer|locale| 1.0    "AMQP" and |3|version 3|, then |length 4|data offset 1|type 1|channel
+2|described list|
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from spanline.plaintext.model import (
     Severity,
 )
 from spanline.plaintext.records import UNDECIDED, WRONG, Octets, Record, RecordDialogue
-from spanline.plaintext.sasl import Exchange
+from spanline.plaintext.tokens import attempt
 
 _GREETING = 8
 _FRAME_END = 8
@@ -75,10 +76,7 @@ class Amqp(RecordDialogue):
             self._exchange(record, mechanism, start, end)
 
     def _exchange(self, record: Record, mechanism: bytes, start: int, end: int) -> None:
-        name = text(mechanism)
-        exchange = Exchange(name, f"SASL {name}", _REMEDY, record.line())
-        if end <= record.size and (finding := exchange.respond(record.data[start:end], record.line(), start, end)):
-            finding.frames = record.frames
+        if finding := attempt(record, text(mechanism), start, end, _REMEDY):
             self.wait(finding)
 
     def _table(self, record: Record, start: int, end: int) -> None:

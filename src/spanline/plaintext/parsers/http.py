@@ -24,6 +24,7 @@ _STATUS = re.compile(rb"HTTP/1\.\d +(\d{3})")
 _TYPE = re.compile(rb"\ncontent-type[ \t]*:[ \t]*([^\r\n]*)")
 
 _MOST_UNANSWERED = 64
+_MOST_ATTEMPTS = 16
 _REFUSED_FORM = {401, 403, 407, 422}
 
 
@@ -97,6 +98,8 @@ class HttpParser(Parser):
         request = _PLAIN
         if findings or in_target or keep or method in (b"HEAD", b"CONNECT"):
             request = self._submitting = _Request(method, findings, in_target)
+            while sum(len(one.findings) + len(one.forms) for one in self._unanswered) >= _MOST_ATTEMPTS:
+                self._answer(self._unanswered.popleft(), 0, None)
         if len(self._unanswered) == _MOST_UNANSWERED:
             self._answer(self._unanswered.popleft(), 0, None)
         self._unanswered.append(request)
@@ -198,5 +201,6 @@ PROTOCOLS = (
             Pattern(rb"^[A-Z][A-Z-]{2,15} [^\r\n ]{1,2000} HTTP/1\.[01]\r?\n", Sender.CLIENT),
             Pattern(rb"^HTTP/1\.[01] \d{3}[ \r]", Sender.SERVER),
         ),
+        triggers=(rb"authorization", forms.SECRET_NAME.pattern),
     ),
 )

@@ -1,7 +1,7 @@
 """LDAP. RFC 4511 sections 4.1.1, 4.2 and 4.14: messages |id|operation| in BER; a simple bind has the password.
 
-A bind without a name or without a password is anonymous (RFC 4513 section 5.1), and nobody's attempt. Others are of SASL,
-or NTLM in a way of its own, "Sicily" ([MS-ADTS] section 5.1.1.1.3).
+A bind without a name or without a password is anonymous (RFC 4513 section 5.1), and nobody's attempt. Others are of
+SASL, or NTLM in a way of its own, "Sicily" ([MS-ADTS] section 5.1.1.1.3).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from spanline.plaintext import ber
 from spanline.plaintext.lines import text
 from spanline.plaintext.model import Conversation, Finding, Kind, Outcome, Pattern, Plaintext, Secret, Sender, Severity
 from spanline.plaintext.records import Octets, Record, RecordDialogue
-from spanline.plaintext.sasl import Exchange
+from spanline.plaintext.tokens import attempt
 
 _BIND, _BIND_ANSWER, _EXTENDED, _EXTENDED_ANSWER = 0x60, 0x61, 0x77, 0x78
 _SIMPLE, _SICILY_ANSWER, _SASL, _REQUEST_NAME = 0x80, 0x8B, 0xA3, 0x80
@@ -60,10 +60,7 @@ class Ldap(RecordDialogue):
                 self._sasl(record, key, text(ber.content(data, sasl[0])), sasl[1])
 
     def _sasl(self, record: Record, key: int, mechanism: str, token: ber.Element) -> None:
-        exchange = Exchange(mechanism, f"SASL {mechanism}", _REMEDY, record.line())
-        finding = exchange.respond(ber.content(record.data, token), record.line(), token.start, token.end)
-        if finding:
-            finding.frames = record.frames
+        if finding := attempt(record, mechanism, token.start, token.end, _REMEDY):
             self.wait(finding, key)
 
     def from_server(self, record: Record) -> None:

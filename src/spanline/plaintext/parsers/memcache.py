@@ -18,7 +18,7 @@ from spanline.plaintext.model import (
     Severity,
 )
 from spanline.plaintext.records import UNDECIDED, WRONG, Octets, Record, RecordDialogue
-from spanline.plaintext.sasl import Exchange
+from spanline.plaintext.tokens import attempt
 
 _HEAD = 24
 _REQUEST, _ANSWER = 0x80, 0x81
@@ -47,23 +47,22 @@ class Memcache(RecordDialogue):
         return _packet_length(data) if data[0] == _ANSWER else len(data)
 
     def from_client(self, record: Record) -> None:
-        data = record.data[_DATAGRAM_HEAD:] if self.conversation.transport == "udp" else record.data
+        data = record.data
+        if self.conversation.transport == "udp":
+            data = data[_DATAGRAM_HEAD:]
         if data[:1] != bytes((_REQUEST,)):
             if _COMMAND.match(data):
                 self.tell(
                     Finding(Kind.SERVICE, record.time, record.frames, "no authentication", Severity.MEDIUM, _REMEDY)
                 )
             self.stop()
-        elif len(data) >= _HEAD and data[1] in _AUTHENTICATE and not self.waits():
+        elif data is record.data and data[1] in _AUTHENTICATE and not self.waits():
             self._authenticate(record, data)
 
     def _authenticate(self, record: Record, data: bytes) -> None:
         start = _HEAD + data[4]
         token = start + int.from_bytes(data[2:4], "big")
-        mechanism = text(data[start:token])
-        exchange = Exchange(mechanism, f"SASL {mechanism}", _REMEDY, record.line())
-        if finding := exchange.respond(data[token:], record.line(), token, len(data)):
-            finding.frames = record.frames
+        if finding := attempt(record, text(data[start:token]), token, _HEAD + _body(data), _REMEDY):
             self.wait(finding)
 
     def from_server(self, record: Record) -> None:
@@ -78,8 +77,11 @@ class Memcache(RecordDialogue):
 def _packet_length(data: Octets) -> int:
     if len(data) < 12:
         return UNDECIDED
-    body = int.from_bytes(data[8:12], "big")
-    return _HEAD + body if body < _LONGEST else WRONG
+    return _HEAD + _body(data) if _body(data) < _LONGEST else WRONG
+
+
+def _body(data: Octets) -> int:
+    return int.from_bytes(data[8:12], "big")
 
 
 PROTOCOLS = (

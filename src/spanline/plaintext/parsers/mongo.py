@@ -1,7 +1,7 @@
 """MongoDB. Documentation, "Wire Protocol": |length 4|request 4|answers 4|operation 4|…, least significant byte first.
 
-Commands are BSON documents (bsonspec.org); authentication's are of the driver specification "auth". SCRAM and, until version
-3.x, MONGODB-CR answer a challenge; PLAIN has the password.
+Commands are BSON documents (bsonspec.org); authentication's are of the driver specification "auth". SCRAM and, until
+version 3.x, MONGODB-CR answer a challenge; PLAIN has the password.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from spanline.plaintext.model import (
     Severity,
 )
 from spanline.plaintext.records import UNDECIDED, WRONG, Octets, Record, RecordDialogue
-from spanline.plaintext.sasl import GUESSABLE, Exchange
+from spanline.plaintext.sasl import GUESSABLE
+from spanline.plaintext.tokens import attempt
 
 _HEAD = 16
 _LONGEST = 48_000_000
@@ -61,9 +62,7 @@ class Mongo(RecordDialogue):
 
     def _sasl(self, record: Record, mechanism: str, place: tuple[int, int, int]) -> None:
         _, start, end = place
-        exchange = Exchange(mechanism, f"SASL {mechanism}", _REMEDY, record.line())
-        if finding := exchange.respond(record.data[start:end], record.line(), start, end):
-            finding.frames = record.frames
+        if finding := attempt(record, mechanism, start, end, _REMEDY):
             self._exchange = _little(record.data, 4)
             self.wait(finding, self._exchange)
 

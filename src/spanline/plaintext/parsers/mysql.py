@@ -66,7 +66,8 @@ class MySql(RecordDialogue):
             self._answer(record, body)
 
     def _greeting(self, body: bytes) -> None:
-        """|10|version|0|thread 4|challenge 8|0|abilities 2|set 1|status 2|abilities 2|length 1|10|challenge|plugin|0|"""
+        """|10|version|0|thread 4|challenge 8|0|abilities 2|set 1|status 2|abilities 2|length
+        1|10|challenge|plugin|0|"""
         at = body.find(b"\0") + 1 + 4 + 8 + 1 + 2 + 1 + 2
         abilities = int.from_bytes(body[at : at + 2], "little") << 16
         if abilities & _WITH_PLUGIN:

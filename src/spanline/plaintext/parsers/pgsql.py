@@ -1,6 +1,7 @@
 """PostgreSQL. Documentation of version 16, sections 55.2.1 and 55.7.
 
-The client begins with |length 4|code 4|…, and the server may answer one letter to it; then both send |type 1|length 4|….
+The client begins with |length 4|code 4|…, and the server may answer one letter to it; then both send |type 1|length
+4|….
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """RADIUS. RFC 2865 sections 3 and 5, RFC 2866, RFC 3579 section 3; RFC 2548 (MS-CHAP); LEAP inside EAP (type 17).
 
-|code 1|identifier 1|length 2|authenticator 16|, then attributes |type 1|length 1|value|. Nothing but passwords is hidden, by
-MD5 and a secret that both ends share: who records a request can guess that, and where Message-Authenticator is missing, who
-stands between can turn a refusal into an acceptance (CVE-2024-3596).
+|code 1|identifier 1|length 2|authenticator 16|, then attributes |type 1|length 1|value|. Nothing but passwords is
+hidden, by MD5 and a secret that both ends share: who records a request can guess that, and where
+Message-Authenticator is missing, who stands between can turn a refusal into an acceptance (CVE-2024-3596).
 """
 
 from __future__ import annotations

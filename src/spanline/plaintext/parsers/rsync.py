@@ -1,4 +1,5 @@
-"""rsync's own protocol, of its daemon (rsyncd.conf(5), authenticate.c): lines "@RSYNCD: …", then a challenge and its answer.
+"""rsync's own protocol, of its daemon (rsyncd.conf(5), authenticate.c): lines "@RSYNCD: …", then a challenge and its
+answer.
 
 The client says the module after its version, and answers "user answer"; the files that follow are not encrypted.
 """

@@ -24,7 +24,7 @@ _Transaction = tuple[bytes, bytes, bytes]
 
 
 class SipParser(Parser):
-    """One finding a transaction (Call-ID and CSeq), however often its request is sent. Either side may send requests."""
+    """One finding a transaction (Call-ID and CSeq), however often its request is sent. Either side sends requests."""
 
     def __init__(self, conversation: Conversation) -> None:
         super().__init__(conversation)

@@ -1,6 +1,8 @@
-r"""SMB. [MS-CIFS] sections 2.2.4.52 and 2.2.4.53, [MS-SMB] 2.2.4.6, [MS-SMB2] 2.2.5: session setups, in NetBIOS sessions.
+r"""SMB. [MS-CIFS] sections 2.2.4.52 and 2.2.4.53, [MS-SMB] 2.2.4.6, [MS-SMB2] 2.2.5: session setups, in NetBIOS
+sessions.
 
-|type 1|length 3|\xFFSMB|command 1|status 4|flags 1|flags 2|…|multiplex id 2|words 1|…, |0xFE SMB|…|command 2|…|flags 4|…
+|type 1|length 3|\xFFSMB|command 1|status 4|flags 1|flags 2|…|multiplex id 2|words 1|…, |0xFE SMB|…|command 2|…|flags
+4|…
 
 Who logs in is told in NTLMSSP; SMB 1 also has answers to a challenge without it, and passwords as they are.
 """
@@ -17,7 +19,6 @@ from spanline.plaintext.model import (
     Pattern,
     Plaintext,
     Secret,
-    Sender,
     Severity,
 )
 from spanline.plaintext.records import UNDECIDED, WRONG, Octets, Record, RecordDialogue, utf16_text
@@ -107,9 +108,8 @@ class Smb(RecordDialogue):
                 self._security = message[_HEAD1 + 3]
             elif message[4] == _SETUP1:
                 self._judge(record, _little(message, 5, 4), _little(message, 30, 2))
-        elif message.startswith(_SMB2) and len(message) >= _HEAD2 and _little(message, 16, 4) & _ANSWER2:
-            if _little(message, 12, 2) == _SETUP2:
-                self._judge(record, _little(message, 8, 4), _little(message, 24, 8))
+        elif message.startswith(_SMB2) and _little(message, 12, 2) == _SETUP2 and _little(message, 16, 4) & _ANSWER2:
+            self._judge(record, _little(message, 8, 4), _little(message, 24, 8))
 
     def _judge(self, record: Record, status: int, key: int) -> None:
         if status != _MORE:

@@ -1,4 +1,5 @@
-"""Syslog. RFC 5424 section 6 and RFC 3164: |<priority>|…; over UDP (RFC 5426) and TCP (RFC 6587: a length, or line ends)."""
+"""Syslog. RFC 5424 section 6 and RFC 3164: |<priority>|…; over UDP (RFC 5426) and TCP (RFC 6587: a length, or line
+ends)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """VNC. RFC 6143 sections 7.1 and 7.2: versions, security types, a challenge of 16 bytes and its answer.
 
-Version 3.3: the server chooses the type; 3.7 and 3.8: the client does. Others than none and "VNC authentication", where 8
-bytes of the password are a key of DES, encrypt or have no answer that can be read here.
+Version 3.3: the server chooses the type; 3.7 and 3.8: the client does. Others than none and "VNC authentication",
+where 8 bytes of the password are a key of DES, encrypt or have no answer that can be read here.
 """
 
 from __future__ import annotations

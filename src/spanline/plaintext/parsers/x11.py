@@ -1,4 +1,5 @@
-"""X11. X Window System Protocol, chapter 8: |byte order 1|0|11 2|0 2|length 2|length 2|0 2|protocol|data|, each padded to 4.
+"""X11. X Window System Protocol, chapter 8: |byte order 1|0|11 2|0 2|length 2|length 2|0 2|protocol|data|, each
+padded to 4.
 
 The data of MIT-MAGIC-COOKIE-1 lets anybody in who repeats it.
 """

@@ -106,7 +106,8 @@ class XmppParser(Parser):
                 if found[3]:
                     self._attempt = self._exchange.encoded(line, *found.span(3))
             elif found[4] and self._exchange:
-                self._attempt = self._attempt or self._exchange.encoded(line, *found.span(5)) if found[5] else None
+                if found[5]:
+                    self._attempt = self._attempt or self._exchange.encoded(line, *found.span(5))
             elif found[6]:
                 self._answer(Outcome.UNKNOWN)
                 self._attempt = _old(line, found)
