@@ -55,11 +55,13 @@ cdef extern from "payloads.h" nogil:
         hash_seed seed
         payload_record **slabs
         uint32_t slab_count
+        uint32_t free_first
         uint32_t record_count
         uint32_t live
         uint32_t live_limit
         uint64_t *index
         uint32_t index_mask
+        uint32_t clock
         payload_syn *syns
         payload_pool pool
         uint32_t block_limit
@@ -67,6 +69,9 @@ cdef extern from "payloads.h" nogil:
         payload_list due
         payload_list chance
         payload_list pieces
+        uint32_t waits_first
+        uint32_t waits_last
+        uint64_t serial
         uint32_t head_bytes
         uint32_t claimed_bytes
         uint32_t shard
@@ -116,12 +121,18 @@ cdef extern from "payload_output.h" nogil:
     void pieces_give(payload_table *t, payload_output *out) noexcept
     void payload_describe(const payload_table *t, uint32_t slot, payload_conversation_row *row) noexcept
 
+cdef extern from "payload_state.h" nogil:
+    uint64_t payloads_content(const payload_table *t) noexcept
+    void payloads_save(const payload_table *t, payload_record *records, uint8_t *content) noexcept
+    int payloads_load(payload_table *t, const payload_record *records, uint32_t record_count,
+                      bytes_view content) noexcept
+
 PACKET_SIZE = sizeof(packet_row)
 HEAD_SIZE = sizeof(payload_head_row)
 PIECE_SIZE = sizeof(payload_piece_row)
 CONVERSATION_SIZE = sizeof(payload_conversation_row)
-# Bytes of memory that a conversation takes beside its payload: its record, its share of the index, which is at most three
-# quarters full, and of the three lists.
+# Bytes of memory that a conversation takes beside its payload: its record, its share of the index, which is at most
+# three quarters full, and of the three lists.
 BYTES_PER_CONVERSATION = sizeof(payload_record) + 2 * sizeof(uint64_t) + 3 * sizeof(uint32_t)
 LEAST_MEMORY = 4 << 20
 
@@ -248,8 +259,8 @@ cdef class Payloads:
         if slabs == NULL:
             raise MemoryError
         self.table.slabs = <payload_record **>slabs
-        # From numpy, which asks for huge pages: records are found all over this memory. They are four whole cache lines
-        # only if the first one starts on a line.
+        # From numpy, which asks for huge pages: records are found all over this memory. They are four whole cache
+        # lines only if the first one starts on a line.
         slab = np.empty(PAYLOAD_SLAB_RECORDS * sizeof(payload_record) + 63, np.uint8)
         cdef uint8_t[::1] view = slab
         self.slabs.append(slab)
@@ -289,8 +300,8 @@ cdef class Payloads:
         return 0
 
     cdef void _reserve(self, uint64_t packets, uint64_t octets):
-        """Conversations that are given up keep their memory until their heads were handed out: what a batch may bring is
-        to find room beside them."""
+        """Conversations that are given up keep their memory until their heads were handed out: what a batch may bring
+        is to find room beside them."""
         cdef uint64_t records = self.slab_limit * <uint64_t>PAYLOAD_SLAB_RECORDS
         cdef uint64_t blocks = self.block_slab_limit * <uint64_t>PAYLOAD_SLAB_BLOCKS
         cdef uint64_t wanted = octets // PAYLOAD_BLOCK_BYTES + packets
@@ -345,8 +356,8 @@ cdef class Payloads:
         bytes that they are places in.
 
         A head comes once it is full, or the conversation is over, and before that once early: when its first byte is a
-        second old, or both sides have said something, 512 bytes together. After the last update() call it until it gives
-        none: it gives about 8 MiB at a time.
+        second old, or both sides have said something, 512 bytes together. After finish() call it until it gives none:
+        it gives about 8 MiB at a time.
         """
         cdef payload_output out
         cdef uint64_t size = 0
@@ -384,9 +395,9 @@ cdef class Payloads:
                 payload_release(&self.table, slots[n])
 
     def pieces(self):
-        """(pieces, bytes): what the claimed conversations said since the last call, an array of schema.PAYLOAD_PIECE and
-        the bytes that they are places in. By conversation, and in it in the order of delivery; the last piece of one says
-        that it is over."""
+        """(pieces, bytes): what the claimed conversations said since the last call, an array of schema.PAYLOAD_PIECE
+        and the bytes that they are places in. By conversation, and in it in the order of delivery; the last piece of
+        one says that it is over."""
         cdef payload_output out
         cdef uint64_t size = 0
         cdef uint64_t count
@@ -424,6 +435,78 @@ cdef class Payloads:
         with nogil:
             payload_settle(&self.table)
             payload_finish(&self.table)
+
+    def state(self):
+        """All that is known, as plain values and bytes: restore() goes on exactly from here."""
+        cdef payload_table *t = &self.table
+        records = np.empty(t.record_count * sizeof(payload_record) + 1, np.uint8)
+        content = np.empty(payloads_content(t) + 1, np.uint8)
+        cdef uint8_t[::1] rows = records
+        cdef uint8_t[::1] octets = content
+        with nogil:
+            payloads_save(t, <payload_record *>&rows[0], &octets[0])
+        return {
+            "options": (t.head_bytes, t.claimed_bytes, t.key_vlan, t.key_vni, t.shard, t.shards),
+            "numbers": (t.free_first, t.clock, t.promised, t.waits_first, t.waits_last, t.serial),
+            "counters": tuple(self.counters),
+            "records": records[:-1].tobytes(),
+            "content": content[:-1].tobytes(),
+            "syns": (<const uint8_t *>t.syns)[:PAYLOAD_SYNS * sizeof(payload_syn)],
+            "due": self._slots(&t.due),
+            "chance": self._slots(&t.chance),
+            "pieces": self._slots(&t.pieces),
+        }
+
+    cdef bytes _slots(self, payload_list *which):
+        return (<const uint8_t *>which.slots)[:which.count * sizeof(uint32_t)] if which.count else b""
+
+    def restore(self, state):
+        """Goes on where state() was taken; this one is new. Raises ValueError when the state is damaged, is of others
+        with other options, or needs more memory than is allowed. It is of no use then."""
+        cdef payload_table *t = &self.table
+        cdef payload_counters *c = &t.counters
+        if t.record_count or t.counters.packets:
+            raise ValueError("only new payloads take over others' state")
+        if state["options"] != (t.head_bytes, t.claimed_bytes, t.key_vlan, t.key_vni, t.shard, t.shards):
+            raise ValueError("this state is of payloads with other options")
+        cdef const uint8_t[::1] records = np.frombuffer(state["records"], np.uint8)
+        cdef const uint8_t[::1] content = np.frombuffer(state["content"], np.uint8)
+        cdef uint64_t record_count = records.shape[0] // <Py_ssize_t>sizeof(payload_record)
+        cdef uint64_t blocks = content.shape[0] // PAYLOAD_BLOCK_BYTES
+        if (record_count > self.slab_limit * <uint64_t>PAYLOAD_SLAB_RECORDS
+                or blocks > self.block_slab_limit * <uint64_t>PAYLOAD_SLAB_BLOCKS):
+            raise ValueError("more payload is saved than memory is allowed for")
+        while t.slab_count * <uint64_t>PAYLOAD_SLAB_RECORDS < record_count:
+            self._add_slab()
+        while t.pool.slab_count * <uint64_t>PAYLOAD_SLAB_BLOCKS < blocks:
+            self._add_blocks()
+        t.free_first, t.clock, t.promised, t.waits_first, t.waits_last, t.serial = state["numbers"]
+        (c.packets, c.conversations, c.evicted, c.refused, c.far, c.retransmitted, c.overlaps, c.conflicts, c.gaps,
+         c.missing, c.beyond) = state["counters"]
+        cdef bytes syns = state["syns"]
+        if len(syns) != PAYLOAD_SYNS * sizeof(payload_syn):
+            raise ValueError("the saved payload is damaged")
+        memcpy(t.syns, <const char *>syns, len(syns))
+        self._take_slots(&t.due, state["due"])
+        self._take_slots(&t.chance, state["chance"])
+        self._take_slots(&t.pieces, state["pieces"])
+        cdef bytes_view view
+        view.data = &content[0] if content.shape[0] else NULL
+        view.length = <uint32_t>min(content.shape[0], 0xFFFFFFFF)
+        cdef const payload_record *rows = <const payload_record *>(&records[0] if records.shape[0] else NULL)
+        cdef int sound
+        with nogil:
+            sound = payloads_load(t, rows, <uint32_t>record_count, view)
+        if not sound:
+            raise ValueError("the saved payload is damaged")
+
+    cdef int _take_slots(self, payload_list *which, bytes slots) except -1:
+        if len(slots) > self.table.slab_count * <uint64_t>PAYLOAD_SLAB_RECORDS * sizeof(uint32_t):
+            raise ValueError("the saved payload is damaged")
+        which.count = <uint32_t>(len(slots) // sizeof(uint32_t))
+        if which.count:
+            memcpy(which.slots, <const char *>slots, which.count * sizeof(uint32_t))
+        return 0
 
     @property
     def counters(self):

@@ -1,141 +1,26 @@
 """Payload in order: heads and pieces of conversations that were made for it.
 
 Oracles: the bytes that went into the segments, whatever became of these on the way; RFC 9293 for what a sequence number
-means; tshark's "follow stream" on real captures; and for divided work the same in one piece.
+means.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+import itertools
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spanline._decode import SEED
-from spanline._payloads import LEAST_MEMORY, Payloads
-from spanline.batch import Batch, Decode
-from spanline.chunk import Chunk
-from spanline.schema import PAYLOAD_HEAD_FLAGS, PAYLOAD_PIECE_FLAGS
 from spanline.transforms.reassemble import Reassemble
 from tests.craft import Frame, ethernet, fragments, icmp, ipv4, raw, tcp, udp, vlan
 from tests.craft_files import START, Record
 from tests.craft_tunnels import vxlan
-from tests.rows import chunk_of, decode_all
+from tests.payload_listener import BASES, Head, Listener, Said, cut, datagram, handshake, joined, listen, only, segment
+from tests.rows import decode_all
 
 MS, SECOND = 1_000_000, 1_000_000_000
-BASES = (100, 5000)
-"""Initial sequence numbers of client and server."""
-EVERYTHING = 1 << 30
-
-
-class Said(NamedTuple):
-    """A piece: who, from which offset, what, what is missing before it, and how it is flagged."""
-
-    sender: int
-    offset: int
-    octets: bytes
-    gap: int
-    flags: str
-
-
-class Head(NamedTuple):
-    sender: int
-    octets: bytes
-    flags: str
-
-
-def names(bits: int, table: Sequence[str]) -> str:
-    return " ".join(name for n, name in enumerate(table) if bits >> n & 1)
-
-
-class Listener:
-    """Payloads, and what they handed out: `heads` and `pieces`, by conversation."""
-
-    def __init__(self, *, claim: bool = True, **options: Any) -> None:
-        self.payloads = Payloads(**{"seed": SEED, **options})
-        self.claim = claim
-        self.heads: dict[int, list[Head]] = {}
-        self.pieces: dict[int, list[Said]] = {}
-        self.frames: dict[int, list[tuple[int, int]]] = {}
-
-    def hear(self, batch: Batch) -> None:
-        self.payloads.update(batch.packets.view(np.uint8), batch.numbers, batch.buffers)
-        self.drain()
-
-    def drain(self) -> int:
-        rows, octets = self.payloads.heads()
-        for row in rows:
-            part = octets[row["start"] : row["start"] + row["length"]].tobytes()
-            head = Head(int(row["sender"]), part, names(row["flags"], PAYLOAD_HEAD_FLAGS))
-            self.heads.setdefault(int(row["serial"]), []).append(head)
-        if self.claim:
-            self.payloads.claim(np.unique(rows["slot"]))
-        pieces, octets = self.payloads.pieces()
-        for row in pieces:
-            part = octets[row["start"] : row["start"] + row["length"]].tobytes()
-            flags = names(row["flags"], PAYLOAD_PIECE_FLAGS)
-            said = Said(int(row["sender"]), int(row["offset"]), part, int(row["gap"]), flags)
-            self.pieces.setdefault(int(row["serial"]), []).append(said)
-            self.frames.setdefault(int(row["serial"]), []).append((int(row["frame"]), int(row["time"])))
-        return len(rows)
-
-    def finish(self) -> None:
-        self.payloads.finish()
-        while self.drain():
-            pass
-
-    def streams(self) -> dict[int, tuple[bytes, bytes]]:
-        """What each side said in all, by conversation."""
-        return {serial: (joined(pieces, 0), joined(pieces, 1)) for serial, pieces in self.pieces.items()}
-
-
-def joined(pieces: Iterable[Said], sender: int) -> bytes:
-    return b"".join(piece.octets for piece in pieces if piece.sender == sender)
-
-
-def listen(frames: Iterable[Frame | bytes | Record], **options: Any) -> Listener:
-    listener = Listener(**options)
-    listener.hear(decode_all(frames))
-    listener.finish()
-    return listener
-
-
-def only(listener: Listener) -> list[Said]:
-    """The pieces of the only conversation, without its end."""
-    (pieces,) = listener.pieces.values()
-    assert "ended" in pieces[-1].flags
-    assert not any("ended" in piece.flags for piece in pieces[:-1])
-    return pieces[:-1]
-
-
-def segment(
-    way: int,
-    at: int,
-    octets: bytes = b"",
-    flags: str = "A",
-    *,
-    ack: int | None = None,
-    bases: tuple[int, int] = BASES,
-    port: int = 40000,
-) -> Frame:
-    """A segment whose payload stands at `at` of what `way`, 0 the client, sends. With a SYN `at` is -1."""
-    addresses, ports = ("10.0.0.1", "10.0.0.2"), (port, 2323)
-    seq = (bases[way] + 1 + at) % 2**32
-    number = (bases[1 - way] + 1 + (ack or 0)) % 2**32 if "A" in flags else 0
-    header = tcp(ports[way], ports[1 - way], seq=seq, ack=number, flags=flags)
-    return ethernet() / ipv4(addresses[way], addresses[1 - way]) / header / raw(octets)
-
-
-def handshake(**options: Any) -> list[Frame]:
-    return [segment(0, -1, flags="S", **options), segment(1, -1, flags="SA", **options), segment(0, 0, **options)]
-
-
-def datagram(way: int, octets: bytes) -> Frame:
-    addresses, ports = ("10.0.0.1", "10.0.0.2"), (40000, 161)
-    return ethernet() / ipv4(addresses[way], addresses[1 - way]) / udp(ports[way], ports[1 - way]) / raw(octets)
 
 
 # --- order
@@ -177,7 +62,10 @@ ORDERED: dict[str, tuple[list[Frame], list[tuple[int, bytes, int, str]]]] = {
         [HELLO[2], HELLO[2], HELLO[0], HELLO[1]],
         [(0, b"hel", 0, ""), (3, b"lo", 0, ""), (5, b" world", 0, "")],
     ),
-    "repeated in part": ([segment(0, 0, b"abc"), segment(0, 1, b"bcde")], [(0, b"abc", 0, ""), (3, b"de", 0, "overlap")]),
+    "repeated in part": (
+        [segment(0, 0, b"abc"), segment(0, 1, b"bcde")],
+        [(0, b"abc", 0, ""), (3, b"de", 0, "overlap")],
+    ),
     "repeated in part, otherwise": (
         [segment(0, 0, b"abc"), segment(0, 1, b"bXde")],
         [(0, b"abc", 0, ""), (3, b"de", 0, "overlap conflict")],
@@ -246,7 +134,7 @@ def test_any_cut_in_any_order(data: st.DataObject) -> None:
     """Whatever the segments of a stream, and however often and in whatever order they come: it is the same stream."""
     octets = data.draw(st.binary(min_size=1, max_size=200))
     cuts = sorted(data.draw(st.sets(st.integers(1, len(octets)), max_size=12)) | {0, len(octets)})
-    parts = list(zip(cuts, cuts[1:], strict=False))
+    parts = list(itertools.pairwise(cuts))
     more = data.draw(st.lists(st.tuples(st.integers(0, len(octets) - 1), st.integers(1, 60)), max_size=8))
     parts += [(start, min(start + length, len(octets))) for start, length in more]
     base = data.draw(st.sampled_from([0, 7, 2**31 - 20, 2**32 - 1, 2**32 - 30]))
@@ -260,11 +148,6 @@ def test_any_cut_in_any_order(data: st.DataObject) -> None:
     assert joined(pieces, 0) == octets
     assert [piece.offset for piece in pieces] == list(np.cumsum([0, *(len(piece.octets) for piece in pieces)])[:-1])
     assert not any(piece.gap or "conflict" in piece.flags for piece in pieces)
-
-
-def cut(batch: Batch, at: int) -> tuple[Batch, Batch]:
-    first = np.arange(len(batch)) < at
-    return batch.select(first), batch.select(~first)
 
 
 @pytest.mark.parametrize("start", [["S"], [], ["S", "A"], ["A"]], ids=["syn", "nothing", "syn ack", "ack"])
@@ -517,80 +400,3 @@ def test_long_pieces_are_joined_and_short_ones_are_not() -> None:
     assert [len(piece.octets) for piece in pieces] == [40000, *[1] * 40]
     assert listener.frames[1][0] == (43, START + 42 * MS)
     assert listener.frames[1][1] == (44, START + 43 * MS)
-
-
-# --- memory
-
-
-def many(frame: Frame, count: int, at_once: int = 20000) -> Iterable[Batch]:
-    """Batches of `count` frames like this one, each with a source address of its own."""
-    decode = Decode()
-    octets = np.frombuffer(bytes(frame), np.uint8)
-    for start in range(0, count, at_once):
-        number = np.arange(start, min(start + at_once, count))
-        frames = np.repeat(octets[None, :], len(number), axis=0)
-        frames[:, 26:30] = number.astype(">u4").view(np.uint8).reshape(-1, 4)
-        chunk = chunk_of([frame])
-        rows = np.repeat(chunk.records, len(number))
-        rows["offset"] = np.arange(len(number)) * len(octets)
-        rows["timestamp"] += number * 1000
-        yield decode(Chunk(frames.ravel(), rows, chunk.interfaces))
-
-
-def flood(listener: Listener, frame: Frame, count: int, at_once: int = 20000) -> None:
-    for batch in many(frame, count, at_once):
-        listener.hear(batch)
-        assert listener.payloads.memory <= MEMORY
-
-
-MEMORY = 64 << 20
-
-
-def test_a_million_half_open_connections_take_no_memory() -> None:
-    listener = Listener(memory=MEMORY)
-    flood(listener, segment(0, -1, flags="S"), 1_000_000)
-    counters = listener.payloads.counters
-    assert (counters.packets, counters.conversations, listener.payloads.live) == (1_000_000, 0, 0)
-    assert listener.payloads.memory < 2 << 20
-
-
-def test_a_million_conversations_of_one_packet_stay_in_memory() -> None:
-    """All of them are looked at, whether they were given up or not."""
-    listener = Listener(memory=MEMORY, claim=False)
-    flood(listener, segment(0, 0, b"user"), 1_000_000)
-    listener.finish()
-    counters = listener.payloads.counters
-    assert counters.conversations == 1_000_000
-    assert counters.refused == 0
-    assert counters.evicted > 500_000
-    assert len(listener.heads) == 1_000_000
-    assert sum(len(heads) for heads in listener.heads.values()) == 1_000_000
-    assert {heads[0].octets for heads in listener.heads.values()} == {b"user"}
-
-
-def test_conversations_that_fill_memory_are_looked_at_before_they_are_given_up() -> None:
-    listener = Listener(memory=MEMORY, claim=False)
-    flood(listener, segment(0, 0, b"u" * 1000), 100_000, 5000)
-    listener.finish()
-    assert listener.payloads.counters.refused == 0
-    assert listener.payloads.counters.missing == 0
-    assert len(listener.heads) == 100_000
-    assert {heads[0].octets for heads in listener.heads.values()} == {b"u" * 1000}
-
-
-def test_without_any_memory_left_bytes_are_missing_and_nothing_else_happens() -> None:
-    """A batch that brings more than there is memory for: what does not fit is counted."""
-    listener = Listener(memory=LEAST_MEMORY, claim=False)
-    (batch,) = many(segment(0, 0, b"u" * 1000), 20000, 20000)
-    listener.hear(batch)
-    listener.finish()
-    counters = listener.payloads.counters
-    found = sum(len(head.octets) for heads in listener.heads.values() for head in heads)
-    assert found + counters.missing + 1000 * counters.refused == 20000 * 1000
-    assert listener.payloads.kept == 0
-
-
-@pytest.mark.parametrize("options", [{"memory": 100}, {"seed": b""}, {"head_bytes": 0}, {"claimed_bytes": 1}])
-def test_wrong_options(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"bytes|head"):
-        Payloads(**{"seed": SEED, **options})

@@ -277,7 +277,9 @@ PAYLOAD_HEAD = (
 
 PAYLOAD_PIECE = (
     Column("serial", "u8", "uint64", "Conversation", "", "number of the conversation, from 1"),
-    Column("offset", "u8", "uint64", "Offset", "byte", "of the first byte in what this side sent, with what is missing"),
+    Column(
+        "offset", "u8", "uint64", "Offset", "byte", "of the first byte in what this side sent, with what is missing"
+    ),
     Column("time", "i8", "time", "Time", "ns", "of the frame that brought the last of these bytes"),
     Column("frame", "u8", "uint64", "Frame", "", "its number"),
     Column("slot", "u4", "uint32", "", "", "of the conversation"),
