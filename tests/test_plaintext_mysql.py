@@ -1,4 +1,5 @@
-"""MySQL logins. Oracles: tshark 4.0 on the same bytes and on real captures; MySQL's documentation of the connection phase."""
+"""MySQL logins. Oracles: tshark 4.0 on the same bytes and on real captures; MySQL's documentation of the connection
+phase."""
 
 from __future__ import annotations
 
@@ -85,7 +86,9 @@ def test_logins(case: str) -> None:
 
 def test_tshark_reads_the_same(tmp_path: Path) -> None:
     capture = written(tmp_path / "mysql.pcap", SWITCHED, 3306)
-    assert tshark.fields(capture, "mysql.user", "mysql.user", "mysql.client_auth_plugin") == [("alice", NATIVE.decode())]
+    assert tshark.fields(capture, "mysql.user", "mysql.user", "mysql.client_auth_plugin") == [
+        ("alice", NATIVE.decode())
+    ]
     assert tshark.fields(capture, "mysql.auth_switch_request.name", "mysql.auth_switch_request.name") == [
         (CLEAR.decode(),)
     ]

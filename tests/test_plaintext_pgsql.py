@@ -1,4 +1,5 @@
-"""PostgreSQL logins. Oracles: tshark 4.0 on the same bytes and on real captures; PostgreSQL's documentation, 55.2 and 55.7."""
+"""PostgreSQL logins. Oracles: tshark 4.0 on the same bytes and on real captures; PostgreSQL's documentation, 55.2 and
+55.7."""
 
 from __future__ import annotations
 

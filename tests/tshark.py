@@ -111,12 +111,13 @@ def run(capture: Path, *taps: str) -> str:
     return ran.stdout
 
 
-def fields(capture: Path, choose: str, *names: str) -> list[tuple[str, ...]]:
+def fields(capture: Path, choose: str, *names: str, decode_as: str = "") -> list[tuple[str, ...]]:
     """What tshark shows of the frames that it selects: all occurrences of each field, joined by commas. Skips where
     it is not installed."""
     if not shutil.which("tshark"):
         pytest.skip("tshark is not installed")
     options = [option for name in names for option in ("-e", name)]
+    options += ["-d", decode_as] if decode_as else []
     ran = subprocess.run(
         ["tshark", "-n", "-r", capture, "-Y", choose, "-T", "fields", *options],
         capture_output=True,

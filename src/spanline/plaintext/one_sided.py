@@ -53,7 +53,7 @@ class OneSided:
             self._held = line if line.octets else None
         elif self._expected is Role.SECRET:
             self._give(line)
-        elif line.octets:
+        elif line.octets and text_of(line.octets).isprintable():
             self._name(line)
 
     def finish(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from spanline.plaintext.lines import Line
 from spanline.plaintext.model import Conversation, Finding, Kind, Outcome, Parser, Piece, Sender, Span
@@ -222,10 +222,12 @@ class Dialogue(Parser):
 
 
 class RecordDialogue(Dialogue):
-    """Attempts in records: both sides' bytes are cut into them; over UDP every datagram is one.
+    """Attempts in records: both sides' bytes are cut into them. A side whose bytes are no records ends it.
 
-    A side whose bytes are no records ends it.
+    datagrams  the protocol is spoken over UDP, too, where every datagram is a record, of any length
     """
+
+    datagrams: ClassVar[bool] = False
 
     def __init__(self, conversation: Conversation) -> None:
         super().__init__(conversation)
@@ -251,6 +253,9 @@ class RecordDialogue(Dialogue):
         pass
 
     def take(self, piece: Piece) -> None:
+        if self._by_datagram and not self.datagrams:
+            self.stop()
+            return
         if not piece.data:
             return
         side = self._sides[piece.sender]

@@ -139,9 +139,9 @@ class HttpParser(Parser):
             self._submitting.forms.append(finding)
 
     def _in_target(self, head: Head, start: int, end: int) -> list[Finding]:
-        """A login in the query of a request's target, or before the host in one that is a whole URL."""
-        query = head.data.find(b"?", start, end) + 1
-        if query and forms.SECRET_NAME.search(head.data, query, end):
+        """A login in the query of a request's target."""
+        query = head.data.find(b"?", start, end)
+        if query >= 0 and forms.SECRET_NAME.search(head.data, query, end):
             finding = forms.attempt(forms.parameters(head.data, query, end), head, "query", REMEDY)
             if finding is not None:
                 return [finding]

@@ -24,6 +24,9 @@ REMEDY = "Use IMAP over TLS (port 993 or STARTTLS) and refuse logins without it 
 _LITERAL = re.compile(rb"\{(\d{1,10})(\+?)\}$")
 _ARGUMENT = re.compile(rb'"((?:[^"\\]|\\.)*)"|([^\s"]\S*)')
 _ESCAPE = re.compile(rb"\\(.)")
+_LAST = {"LOGIN", "AUTHENTICATE", "STARTTLS"}
+"""What comes after one of these that is accepted tells no account."""
+
 _MOST_ARGUMENTS = 4
 _MOST_TAGS = 64
 
@@ -39,6 +42,8 @@ class ImapParser(CommandParser):
         super().__init__(conversation)
         self._tags: dict[str, Command] = {}
         self._login: Command | None = None
+        self._current: Command | None = None
+        self._asked: Command | None = None
         self._arguments: list[_Argument] = []
         self._literal = 0
         self._continues = False
@@ -51,8 +56,8 @@ class ImapParser(CommandParser):
 
     def client(self, line: Line) -> None:
         if self._literal:
-            self._literal = 0
-            self._arguments.append((line.data, line.span(), line.frame))
+            self._literal, self._asked = 0, None
+            self._argument(line.data, line.span(), line.frame)
         elif self._continues:
             self._continues = False
             self._arguments_of(line, 0)
@@ -65,7 +70,7 @@ class ImapParser(CommandParser):
         if not verb:
             return
         self._login = None
-        command = self.send(verb)
+        self._current = command = self.send(verb)
         self._tags[tag] = command
         if len(self._tags) > _MOST_TAGS:
             self._tags = {tag: command for tag, command in self._tags.items() if command in self.sent}
@@ -85,14 +90,20 @@ class ImapParser(CommandParser):
         if command is None or command not in self.sent:
             return
         self.sent.remove(command)
-        if command is self._login:
-            self._literal, self._continues, self._login = 0, False, None
+        if command is self._asked:
+            self._refuse_literal()
         accepted = word(line.data, status)[0] == "OK"
-        over = accepted and (command.finding is not None or command.verb == "STARTTLS")
+        over = accepted and command.verb in _LAST
         self.answer(command, Outcome.ACCEPTED if accepted else Outcome.REFUSED, line)
         if over:
             self.end()
             self.done = True
+
+    def _refuse_literal(self) -> None:
+        """An answer came instead of leave to send a literal: the client's next line is a command again."""
+        self._literal, self._continues, self._login, self._asked = 0, False, None, None
+        if self.lines[Sender.CLIENT].skipping:
+            self.lines[Sender.CLIENT].stop_skipping()
 
     def _arguments_of(self, line: Line, start: int) -> None:
         """Reads what stands in a line from `start`, and looks what follows it: a literal, or nothing."""
@@ -100,20 +111,25 @@ class ImapParser(CommandParser):
         end = literal.start() if literal else len(line.data)
         if self._login:
             for found in _ARGUMENT.finditer(line.data, start, end):
-                if len(self._arguments) < _MOST_ARGUMENTS:
-                    value = found[2] if found[1] is None else _ESCAPE.sub(rb"\1", found[1])
-                    self._arguments.append((value, line.span(*found.span(2 if found[1] is None else 1)), line.frame))
+                value = found[2] if found[1] is None else _ESCAPE.sub(rb"\1", found[1])
+                self._argument(value, line.span(*found.span(2 if found[1] is None else 1)), line.frame)
+        self._asked = None
         if literal:
             self._continues = True
+            self._asked = None if literal[2] else self._current
             size = int(literal[1])
             if self._login and 0 < size <= LONGEST:
                 self._literal = size
                 return
             self.lines[Sender.CLIENT].skip(size)
             if self._login:
-                self._arguments.append((b"", Span(line.sender, 0, 0), line.frame))
+                self._argument(b"", Span(line.sender, 0, 0), line.frame)
         elif self._login:
             self._login.finding = self._credential(line)
+
+    def _argument(self, value: bytes, span: Span, frame: int) -> None:
+        if len(self._arguments) < _MOST_ARGUMENTS:
+            self._arguments.append((value, span, frame))
 
     def _credential(self, line: Line) -> Finding | None:
         if len(self._arguments) < 2:

@@ -37,6 +37,8 @@ _REMEDY = "Let only the machines that need it reach memcached, and use TLS with 
 class Memcache(RecordDialogue):
     """Follows SASL in the binary protocol; of commands in lines, one tells all."""
 
+    datagrams = True
+
     def client_length(self, data: Octets) -> int:
         if data[0] == _REQUEST:
             return _packet_length(data)

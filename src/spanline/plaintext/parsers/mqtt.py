@@ -6,7 +6,7 @@ A CONNECT: |name|level 1|flags 1|keep alive 2|properties (5.0)|client|will|user|
 from __future__ import annotations
 
 from spanline.plaintext.lines import text
-from spanline.plaintext.model import Finding, Kind, Outcome, Pattern, Plaintext, Secret, Sender, Severity
+from spanline.plaintext.model import Conversation, Finding, Kind, Outcome, Pattern, Plaintext, Secret, Sender, Severity
 from spanline.plaintext.records import UNDECIDED, WRONG, Octets, Record, RecordDialogue
 
 _CONNECT, _CONNACK = 0x10, 0x20
@@ -14,11 +14,16 @@ _NAMES = (b"MQTT", b"MQIsdp")
 _WILL, _PASSWORD, _USER = 0x04, 0x40, 0x80
 _WITH_PROPERTIES = 5
 _MOST_DIGITS = 4
+_MOST_PACKETS = 16
 _REMEDY = "Use MQTT over TLS, port 8883."
 
 
 class Mqtt(RecordDialogue):
     """A client says who it is in its first packet, and is let in or not by the first answer."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        super().__init__(conversation)
+        self._packets = 0
 
     def client_length(self, data: Octets) -> int:
         return _packet_length(data) if data[0] == _CONNECT or self.waits() else WRONG
@@ -28,9 +33,10 @@ class Mqtt(RecordDialogue):
 
     def from_client(self, record: Record) -> None:
         """A client may go on without waiting to be let in."""
-        if not self.waits() and (finding := _connect(record)):
+        self._packets += 1
+        if self._packets == 1 and (finding := _connect(record)):
             self.wait(finding)
-        elif not self.waits() or not self.heard:
+        elif self._packets in (1, _MOST_PACKETS):
             self.stop()
 
     def from_server(self, record: Record) -> None:

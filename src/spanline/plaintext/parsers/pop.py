@@ -18,6 +18,9 @@ from spanline.plaintext.sasl import GUESSABLE
 
 REMEDY = "Use POP3 over TLS (port 995 or STLS) and refuse logins without it."
 
+_LAST = {"PASS", "APOP", "AUTH", "STLS"}
+"""What comes after one of these that is accepted tells no account."""
+
 _LISTS = {"CAPA", "LIST", "UIDL", "AUTH"}
 """Without an argument answered by lines up to a dot."""
 
@@ -62,7 +65,7 @@ class PopParser(CommandParser):
             return
         command = self.sent.popleft()
         self._listing = accepted and command.verb == "a list"
-        over = accepted and (command.finding is not None or command.verb == "STLS")
+        over = accepted and command.verb in _LAST
         self.answer(command, Outcome.ACCEPTED if accepted else Outcome.REFUSED, line)
         if over:
             self.end()

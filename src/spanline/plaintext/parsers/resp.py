@@ -25,11 +25,12 @@ _MOST_ARGUMENTS = 7
 """HELLO 3 AUTH user password SETNAME name."""
 
 _MOST_UNANSWERED = 1024
+_MOST_ATTEMPTS = 16
 _LONGEST_BULK = 1 << 30
-_AGGREGATES = {b"*": 1, b"~": 1, b"%": 2}
-_REPLIES = frozenset(b"+-:_#,($=!*~%")
-"""What the first byte of a reply can be; | (an attribute) and > (pushed) are none."""
+_AGGREGATES = {b"*": 1, b"~": 1, b">": 1, b"%": 2, b"|": 2}
+"""Of how many elements they are, for each that they count. > (pushed) and | (attributes) stand beside replies."""
 
+_KINDS = frozenset(b"+-:_#,($=!*~%>|")
 _MOST_ELEMENTS = 1 << 24
 
 
@@ -39,11 +40,12 @@ class RespParser(LineParser):
     def __init__(self, conversation: Conversation) -> None:
         super().__init__(conversation)
         self._waiting: deque[Finding | None] = deque()
+        self._attempts = 0
         self._left = 0
         self._size = 0
         self._arguments: list[Line] = []
         self._open = 0
-        self._failed = False
+        self._failed = self._aside = False
         self._quiet = b"ON"
 
     def next(self, lines: Lines) -> Line | None:
@@ -71,11 +73,14 @@ class RespParser(LineParser):
 
     def server(self, line: Line) -> None:
         kind = line.data[:1]
-        if not kind or kind[0] not in _REPLIES:
+        if not kind or kind[0] not in _KINDS:
             return
         if self._open == 0:
             self._failed = kind in (b"-", b"!")
+            self._aside = kind in (b"|", b">")
             self._open = 1
+        elif kind == b"|":
+            self._open += 1
         self._open -= 1
         if kind in (b"$", b"=", b"!"):
             size = _number(line.data)
@@ -83,9 +88,10 @@ class RespParser(LineParser):
                 self.lines[Sender.SERVER].skip(min(size + 2, _LONGEST_BULK))
         elif kind in _AGGREGATES:
             self._open = min(self._open + max(0, _number(line.data)) * _AGGREGATES[kind], _MOST_ELEMENTS)
-        if self._open == 0 and self._waiting:
+        if self._open == 0 and not self._aside and self._waiting:
             finding = self._waiting.popleft()
             if finding is not None:
+                self._attempts -= 1
                 add_frame(finding, line.frame)
                 finding.outcome = Outcome.REFUSED if self._failed else Outcome.ACCEPTED
                 self.give(finding)
@@ -115,11 +121,20 @@ class RespParser(LineParser):
     def _command(self, arguments: list[Line]) -> None:
         if not arguments or not self._replied([one.data.upper() for one in arguments[:3]]):
             return
-        if len(self._waiting) == _MOST_UNANSWERED:
+        login = _login(arguments)
+        if len(self._waiting) == _MOST_UNANSWERED or (login and self._attempts == _MOST_ATTEMPTS):
+            self._give_up()
+        self._attempts += login is not None
+        self._waiting.append(login)
+
+    def _give_up(self) -> None:
+        """The oldest attempts, and what is before them, will not be answered."""
+        while self._waiting:
             oldest = self._waiting.popleft()
             if oldest is not None:
+                self._attempts -= 1
                 self.give(oldest)
-        self._waiting.append(_login(arguments))
+                return
 
     def _replied(self, words: list[bytes]) -> bool:
         """Whether the server says anything to a command: CLIENT REPLY tells it not to."""

@@ -26,6 +26,8 @@ _REMEDY = "Use Kerberos with privacy (sec=krb5p), or RPC over TLS."
 class Rpc(RecordDialogue):
     """Tells each user of each machine and program once, with the answer to the first call."""
 
+    datagrams = True
+
     def __init__(self, conversation: Conversation) -> None:
         super().__init__(conversation)
         self._known: deque[tuple[int, bytes, int]] = deque(maxlen=_MOST_KNOWN)

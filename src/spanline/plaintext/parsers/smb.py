@@ -93,7 +93,8 @@ class Smb(RecordDialogue):
             scheme = f"{'NTLM' if long else 'LM'} v{version} in SMB 1"
             finding = Finding(Kind.CHALLENGE, record.time, record.frames, scheme, severity, _REMEDY, account)
         else:
-            start, password = (at, message[at : at + short]) if short else (at + short, message[at + short : end])
+            start = at if short else at + short
+            password = message[at : at + short].removesuffix(b"\0") if short else message[start:end]
             finding = Finding(
                 Kind.CREDENTIAL, record.time, record.frames, "plaintext in SMB 1", Severity.HIGH, _REMEDY_PLAIN, account
             )

@@ -39,6 +39,8 @@ _REMEDY = "Use SNMPv3 with authentication and privacy, and allow only the manage
 class Snmp(RecordDialogue):
     """Tells a community when an answer has it, too, when MOST_REQUESTS had none, or at the end."""
 
+    datagrams = True
+
     def __init__(self, conversation: Conversation) -> None:
         super().__init__(conversation)
         self._requests: OrderedDict[bytes, int] = OrderedDict()

@@ -62,8 +62,12 @@ class TelnetParser(Parser):
         self._found_any = False
 
     def feed(self, piece: Piece) -> Iterable[Finding]:
-        if self.done or self._is_foreign(piece):
+        if self.done:
+            return ()
+        if self._is_foreign(piece):
             self.done = True
+            if self.session is not None:
+                self.session = Session()
             return ()
         if self._first is None:
             self._first = Piece(piece.sender, b"", piece.offset, piece.time, piece.frame)
@@ -80,13 +84,13 @@ class TelnetParser(Parser):
         for said in splitter.feed(piece.data, piece.offset):
             if said.what is What.OPTION or said.what is What.SUBOPTION:
                 self._take_option(piece.sender, said)
+                if self._options.encrypted:
+                    self.done = True
+                    break
             elif is_client:
                 self._take_keys(said, piece)
             elif said.what is What.TEXT:
                 self._take_print(said, piece)
-        if self._options.encrypted:
-            self.done = True
-            return ()
         return self._found()
 
     def finish(self) -> Iterable[Finding]:
@@ -137,10 +141,15 @@ class TelnetParser(Parser):
             self._server_spoke = False
             self._dialogue.paused(*self._last[Sender.SERVER])
 
+    def _is_readable(self) -> bool:
+        """Whether both sides began with text, and not with line ends alone."""
+        heads = [head for head in self._heads if head]
+        return all(map(_is_text, heads)) and any(head.strip(b"\r\n\0") for head in heads)
+
     def _service(self) -> Iterable[Finding]:
         """No secret was seen: the session itself can be read, if it is one."""
         dialogue, first = self._dialogue, self._first
-        if first is None or not (self._options.seen or all(_is_text(head) for head in self._heads if head)):
+        if first is None or not (self._options.seen or self._is_readable()):
             return ()
         details = []
         if dialogue.commands:

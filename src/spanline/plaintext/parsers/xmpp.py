@@ -24,19 +24,22 @@ from spanline.plaintext.sasl import GUESSABLE, Exchange
 
 REMEDY = "Require TLS (STARTTLS, or port 5223) before any login."
 
+_MECHANISM = rb"\b[^<>]{0,500}?\bmechanism=['\"]([\w-]{1,32})['\"][^<>]{0,500}?"
 _CLIENT = re.compile(
-    rb"<(auth|authenticate)\b[^>]{0,500}?\bmechanism=['\"]([\w-]{1,32})['\"][^>]{0,500}?"
-    rb"(?:/>|>(?:<initial-response>)?([^<]*)<)"
-    rb"|<(response)\b[^>]{0,500}?(?:/>|>([^<]*)</)"
-    rb"|<(query)\b[^>]{0,500}?jabber:iq:auth[^>]{0,500}>(.{0,4096}?)</query>"
-    rb"|<(abort)\b",
+    rb"<auth" + _MECHANISM + rb"(?:/>|>(?P<token>[^<]*)</auth>)"
+    rb"|<authenticate" + _MECHANISM + rb">(?P<inside>(?:(?!<auth).){0,2048}?)</authenticate>"
+    rb"|<(?P<response>response)\b[^<>]{0,500}?(?:/>|>(?P<next>[^<]*)</response>)"
+    rb"|<query\b[^<>]{0,500}?jabber:iq:auth[^<>]{0,500}>(?P<old>(?:(?!<query).){0,2048}?)</query>"
+    rb"|<(?P<abort>abort)\b",
     re.DOTALL,
 )
+_INITIAL = re.compile(rb"<initial-response>([^<]*)</initial-response>")
 _SERVER = re.compile(
-    rb"<(success)\b|<(failure)\b|<(proceed)\b|<iq\b[^>]{0,500}?\btype=['\"](result|error)['\"]", re.DOTALL
+    rb"<(success)\b|<(failure)\b|<(proceed)\b|<iq\b[^<>]{0,500}?\btype=['\"](result|error)['\"]", re.DOTALL
 )
 _FIELDS = {
-    name: re.compile(rb"<%s\b[^>]{0,100}>([^<]*)</%s>" % (name, name)) for name in (b"username", b"password", b"digest")
+    name: re.compile(rb"<%s\b[^<>]{0,100}>([^<]*)</%s>" % (name, name))
+    for name in (b"username", b"password", b"digest")
 }
 _BEGINS = re.compile(rb"<(?:auth|response|query|abort)\b")
 _KEPT, _MOST_KEPT = 512, 16384
@@ -99,25 +102,30 @@ class XmppParser(Parser):
         line, end = kept.line(piece), 0
         for found in _CLIENT.finditer(kept.data):
             end = found.end()
-            if found[1]:
-                self._answer(Outcome.UNKNOWN)
-                mechanism = found[2].decode("latin-1").upper()
-                self._exchange = Exchange(mechanism, f"SASL {mechanism}", REMEDY, line)
-                if found[3]:
-                    self._attempt = self._exchange.encoded(line, *found.span(3))
-            elif found[4] and self._exchange:
-                if found[5]:
-                    self._attempt = self._attempt or self._exchange.encoded(line, *found.span(5))
-            elif found[6]:
+            mechanism = found[1] or found[3]
+            if mechanism:
+                self._authenticate(mechanism.decode("latin-1").upper(), line, found)
+            elif found["response"] and self._exchange:
+                if found["next"]:
+                    self._attempt = self._attempt or self._exchange.encoded(line, *found.span("next"))
+            elif found["old"]:
                 self._answer(Outcome.UNKNOWN)
                 self._attempt = _old(line, found)
-            elif found[8]:
+            elif found["abort"]:
                 self._exchange = None
         begins = _BEGINS.search(kept.data, end)
         last = len(kept.data)
         kept.use(min(max(end, last - _KEPT), begins.start()) if begins else max(end, last - _KEPT))
         if len(kept.data) > _MOST_KEPT:
             kept.use(len(kept.data) - _KEPT)
+
+    def _authenticate(self, mechanism: str, line: Line, found: re.Match[bytes]) -> None:
+        self._answer(Outcome.UNKNOWN)
+        self._exchange = Exchange(mechanism, f"SASL {mechanism}", REMEDY, line)
+        inside = _INITIAL.search(line.data, *found.span("inside")) if found["inside"] else None
+        token = inside.span(1) if inside else found.span("token")
+        if token[0] < token[1]:
+            self._attempt = self._exchange.encoded(line, *token)
 
     def _server(self, kept: _Text, piece: Piece) -> None:
         end = 0
@@ -152,7 +160,7 @@ class XmppParser(Parser):
 
 def _old(line: Line, query: re.Match[bytes]) -> Finding | None:
     """XEP-0078 section 3: a password, or SHA-1 of the stream's number and it."""
-    user, password, digest = (pattern.search(line.data, *query.span(7)) for pattern in _FIELDS.values())
+    user, password, digest = (pattern.search(line.data, *query.span("old")) for pattern in _FIELDS.values())
     told = password or digest
     if user is None or told is None:
         return None
@@ -176,6 +184,6 @@ PROTOCOLS = (
         "XMPP",
         XmppParser,
         tcp_ports=(5222, 5269),
-        patterns=(Pattern(rb"^(<\?xml [^>]{0,100}\?>\s{0,4})?<stream:stream\b[^>]{0,500}jabber:(client|server)"),),
+        patterns=(Pattern(rb"^(<\?xml [^<>]{0,100}\?>\s{0,4})?<stream:stream\b[^<>]{0,500}jabber:(client|server)"),),
     ),
 )
