@@ -41,7 +41,7 @@ def test_a_stream_of_datagrams_is_named_by_its_number() -> None:
 
 @pytest.mark.parametrize("text", ["", "sctp.stream==1", "udp.stream", "10.0.0.1:1", "10.0.0.1:99999,10.0.0.2:1"])
 def test_what_names_no_stream_is_told_in_a_line(text: str) -> None:
-    with pytest.raises(UsageError, match="write tcp.stream==N, udp.stream==N or A:port,B:port"):
+    with pytest.raises(UsageError, match=r"write tcp\.stream==N, udp\.stream==N or A:port,B:port"):
         stream(text)
 
 

@@ -92,6 +92,15 @@ TALKS: dict[str, list[Said]] = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module", autouse=True)
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterable[Path]:
+    """Keys and logs of these tests, in a folder of their own."""
+    folder = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        yield folder / "spanline"
+
+
 def annotated(records: Sequence[Record]) -> Batch:
     (batch,) = Annotate(details=True, applications=False).feed(decode_all(records))
     return batch
@@ -303,10 +312,7 @@ def bare(text: str) -> str:
 
 @pytest.mark.parametrize("way", WAYS, ids=" ".join)
 @pytest.mark.parametrize("name", HIDING)
-def test_a_secret_is_shown_only_when_it_is_asked_for(
-    name: str, way: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+def test_a_secret_is_shown_only_when_it_is_asked_for(name: str, way: list[str], tmp_path: Path, state: Path) -> None:
     records, secret = HIDING[name]
     path = tmp_path / "capture.pcap"
     path.write_bytes(pcap(records))
@@ -316,12 +322,12 @@ def test_a_secret_is_shown_only_when_it_is_asked_for(
     assert "alice" in result.output or b"alice".hex() in bare(result.output)
     revealed = run("follow", path, "--stream", "tcp.stream==0", *way, "--reveal-anyway")
     assert {secret, secret.encode().hex()} & {one for one in tellings if one in bare(revealed.stdout)}
-    (line,) = (tmp_path / "spanline/revealed.jsonl").read_text().splitlines()
-    assert json.loads(line)["revealed"] >= 1
+    line = json.loads((state / "revealed.jsonl").read_text().splitlines()[-1])
+    assert line["captures"] == [str(path)]
+    assert line["revealed"] >= 1
 
 
-def test_revealed_bytes_are_those_of_tshark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+def test_revealed_bytes_are_those_of_tshark(tmp_path: Path) -> None:
     path = tmp_path / "capture.pcap"
     path.write_bytes(pcap(LOGIN))
     theirs = tshark_follows(path, "tcp", [0])

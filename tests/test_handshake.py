@@ -196,7 +196,8 @@ OTHERS: list[tuple[str, list[Record], str]] = [
     (
         "tcp.stream==0",
         [QUOTING, *opening(10)],
-        "no conversation has tcp.stream 0; only headers of tunnels or quoted in ICMP messages do, or frames that a filter leaves out",
+        "no conversation has tcp.stream 0; only headers of tunnels or quoted in ICMP messages do, or frames that a "
+        "filter leaves out",
     ),
     (f"{A},{SERVER}:444", opening(), f"no TCP conversation between {A},{SERVER}:444; the nearest: {A},{B}"),
     (f"{A},10.9.9.9:1", opening(), f"no TCP conversation between {A},10.9.9.9:1; the nearest: {A},{B}"),

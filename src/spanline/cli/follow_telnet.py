@@ -11,6 +11,7 @@ from spanline.cli.telnet_view import print_sessions, session_objects
 from spanline.cli.text import plural
 from spanline.errors import UsageError
 from spanline.output import open_stream, write_objects
+from spanline.pipeline import Transform
 from spanline.plaintext.redaction import Revealer
 from spanline.stages.chosen_stream import ChosenStream
 from spanline.stages.ends import stream
@@ -36,7 +37,9 @@ def follow_telnet(
     chosen = None if wanted is None else ChosenStream(stream(wanted))
     shows = revealing.shows(output)
     stage = TelnetSessions(shows, memory=memory)
-    transforms = [] if chosen is None else [Annotate(applications=False), OnlyStream(chosen)]
+    transforms: list[Transform] = []
+    if chosen is not None:
+        transforms = [Annotate(applications=False), OnlyStream(chosen)]
     capture = open_capture(inputs)
     for _ in follow(capture, stage, transforms=transforms, quiet=inputs.quiet):
         stage.drain()

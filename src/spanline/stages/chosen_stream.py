@@ -116,8 +116,10 @@ class ChosenStream:
 
 
 def _is_any(packets: npt.NDArray[np.void], transports: Sequence[str]) -> npt.NDArray[np.bool_]:
-    first, *rest = (packets["ip_protocol"] == IP_PROTOCOLS[name] for name in transports)
-    return np.logical_or.reduce([first, *rest]) if rest else first
+    is_any = np.zeros(len(packets), np.bool_)
+    for name in transports:
+        is_any |= packets["ip_protocol"] == IP_PROTOCOLS[name]
+    return is_any
 
 
 def _names(transports: Sequence[str]) -> str:
