@@ -1,16 +1,20 @@
 """Fixtures and rules for every test: where the shared captures stand, and that CI skips nothing."""
 
-import fcntl
+from __future__ import annotations
+
 import os
+import sys
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import spanline
 from tests.commands import cut_capture, whole_capture
-from tests.lab import recordings as recording
-from tests.lab.recordings import Recordings
+
+if TYPE_CHECKING:
+    from tests.lab.recordings import Recordings
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -56,6 +60,12 @@ def cut(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
     """What the lab recorded: once for all tests, whichever process needs it first. Skips where there can be no lab."""
+    if sys.platform != "linux":
+        pytest.skip("the lab is made of Linux namespaces")
+    import fcntl
+
+    from tests.lab import recordings as recording
+
     if reason := recording.missing():
         pytest.skip(reason)
     base = tmp_path_factory.getbasetemp()

@@ -11,12 +11,15 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.lab.hosts import wait_for
 from tests.lab.network import CLIENT, TARGETS, Lab
-from tests.lab.recordings import Recordings
+
+if TYPE_CHECKING:
+    from tests.lab.recordings import Recordings
 
 pytestmark = pytest.mark.lab
 
@@ -81,8 +84,8 @@ def test_servers_accept_and_refuse(recordings: Recordings, keep: str, count: int
 
 
 @pytest.mark.parametrize("port", [23, 2323])
-def test_each_key_of_a_password_is_a_packet(recordings: Recordings, port: int) -> None:
-    """Some may share one on a busy machine."""
+def test_keys_come_one_by_one(recordings: Recordings, port: int) -> None:
+    """On a busy machine some of those that are not echoed may share a packet."""
     (wrong,) = (
         one.secret for one in recordings.sessions.attempts if one.server_port == port and one.outcome == "refused"
     )
@@ -121,6 +124,7 @@ def test_without_a_listener_frames_come_back_quoted(recordings: Recordings) -> N
     assert segments(capture) == segments(recordings.captures["both"].path)
 
 
+@pytest.mark.usefixtures("recordings")
 def test_nothing_of_the_lab_stays(tmp_path: Path) -> None:
     """Neither when its context ends, nor when the process that made it is killed."""
     with Lab() as lab, lab.record(tmp_path / "nothing.pcap"):

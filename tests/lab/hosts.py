@@ -50,6 +50,7 @@ class Host:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self._started: list[subprocess.Popen[bytes]] = []
         self._keeper = subprocess.Popen(
             ["unshare", "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]
             + ["bash", "-c", _FIRST_PROCESS, "first", name],
@@ -65,7 +66,6 @@ class Host:
             self.close()
             raise OSError(f"cannot make the namespaces of {name}: {b' '.join(said).decode(errors='replace').strip()}")
         self.process = self._keeper.pid
-        self._started: list[subprocess.Popen[bytes]] = []
 
     def close(self) -> None:
         """Ends every process of the host; what it was made of goes with the last of them."""
@@ -74,7 +74,7 @@ class Host:
         self._keeper.stdin.close()
         self._keeper.wait(PATIENCE)
         self._keeper.stdout.close()
-        for process in getattr(self, "_started", []):
+        for process in self._started:
             process.wait(PATIENCE)
 
     def command(self, *command: str | Path, namespaces: str = "net mount uts pid") -> list[str]:
@@ -89,17 +89,23 @@ class Host:
     def run(
         self, *command: str | Path, feed: str | None = None, codes: tuple[int, ...] = (0,)
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a command to its end, with `feed` as its input. Raises AssertionError at any other exit code."""
-        done = subprocess.run(
-            self.command(*command),
-            input=feed or "",
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=2 * PATIENCE,
-            cwd="/",
-            start_new_session=True,
-        )
+        """Runs a command to its end, with `feed` as its input.
+
+        Raises AssertionError at any other exit code, or TimeoutError; without the arguments, some of which are secrets.
+        """
+        try:
+            done = subprocess.run(
+                self.command(*command),
+                input=feed or "",
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=2 * PATIENCE,
+                cwd="/",
+                start_new_session=True,
+            )
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"{command[0]} on {self.name} does not end") from None
         assert done.returncode in codes, f"{command[0]} on {self.name}: {done.returncode}: {done.stderr}{done.stdout}"
         return done
 
@@ -143,5 +149,5 @@ class Host:
 
 
 def missing(*programs: str) -> list[str]:
-    """Which of the programs this machine has not; servers often stand where only root looks."""
-    return [one for one in programs if not shutil.which(one, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")]
+    """Which of the programs this machine has not."""
+    return [one for one in programs if not shutil.which(one)]

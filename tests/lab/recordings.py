@@ -32,7 +32,7 @@ class Recordings:
 
 def missing() -> str:
     """Why the lab cannot be built here; "" when it can."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+    if os.geteuid() != 0:
         return "the lab needs root, for network namespaces"
     programs = [*missing_tools(), *missing_servers(), *missing_clients()]
     return f"the lab needs programs that are not installed: {' '.join(programs)}" if programs else ""

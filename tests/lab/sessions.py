@@ -219,11 +219,15 @@ def hold(lab: Lab, accounts: dict[str, Account]) -> Sessions:
     """Holds every session, all at once. Raises what any of them raises."""
     others: list[Callable[[Host, Account], list[Attempt]]]
     others = [ftp, mail, smtp, web, ldap, snmp, redis, ssh, tls, syslog]
-    with ThreadPoolExecutor() as pool:
+    pool = ThreadPoolExecutor(len(others) + 2)
+    try:
         typed = {port: pool.submit(telnet, lab.client, accounts["telnet"], port) for port in (23, 2323)}
         sent = [pool.submit(session, lab.client, accounts[session.__name__]) for session in others]
         attempts = [one for session in sent for one in session.result()]
         commands = {port: session.result()[1] for port, session in typed.items()}
         attempts += [one for session in typed.values() for one in session.result()[0]]
+    finally:
+        # When one fails, or Ctrl-C comes, the others end with the lab.
+        pool.shutdown(wait=False, cancel_futures=True)
     secrets = {secret for account in accounts.values() for secret in (account.password, account.wrong) if secret}
     return Sessions(attempts, commands, sorted(secrets))
