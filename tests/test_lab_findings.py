@@ -10,7 +10,7 @@ import json
 import subprocess
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -18,8 +18,10 @@ import pytest
 from tests import tshark
 from tests.commands import run, spawn
 from tests.lab.network import CLIENT, SERVER, TARGETS
-from tests.lab.recordings import Recordings
-from tests.lab.sessions import Attempt
+
+if TYPE_CHECKING:
+    from tests.lab.recordings import Recordings
+    from tests.lab.sessions import Attempt
 
 pytestmark = pytest.mark.lab
 
