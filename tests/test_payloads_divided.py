@@ -168,11 +168,13 @@ def last_head(heads: Iterable[Head], sender: int) -> bytes:
 
 
 def told(listener: Listener) -> Any:
-    """What must not depend on division: last heads, and pieces joined as far as they can be."""
+    """What must not depend on division: last heads, and pieces joined as far as they can be. That what came again
+    differs is only seen as long as the first copy is kept."""
     heads = {serial: [last_head(heads, way) for way in (0, 1)] for serial, heads in listener.heads.items()}
     pieces = {}
     for serial, said in listener.pieces.items():
-        pieces[serial] = [piece._replace(octets=b"") for piece in said if piece.gap or piece.flags]
+        told = [piece._replace(octets=b"", flags=piece.flags.replace(" conflict", "")) for piece in said]
+        pieces[serial] = [piece for piece in told if piece.gap or piece.flags.replace("conflict", "")]
         pieces[serial] += [(way, joined(said, way)) for way in (0, 1)]
     return heads, pieces
 
