@@ -204,7 +204,7 @@ static inline int frame_enter_tunnel(frame *f, uint32_t kind, uint32_t id, uint3
     }
     if (f->tunnels && f->tunnels->count < f->tunnels->capacity) {
         tunnel_row *tunnel = &f->tunnels->rows[f->tunnels->count++];
-        memset(tunnel, 0, sizeof *tunnel);
+        memset(tunnel->reserved, 0, sizeof tunnel->reserved);
         memcpy(tunnel->source, row->source, 16);
         memcpy(tunnel->destination, row->destination, 16);
         tunnel->packet = f->packet;

@@ -13,8 +13,9 @@ import pytest
 
 from spanline import _applications
 from spanline.protocols import applications
-from spanline.protocols.compiling import NAMES, application_set, compile_set
+from spanline.protocols.compiling import NAMES, compile_set
 from spanline.protocols.language import Application, Inside, be16, starts, u8
+from spanline.protocols.tables import application_set
 from tests.craft import Frame, ethernet, icmp, ipv4, udp
 from tests.craft_files import Record, pcap
 from tests.craft_messages import (

@@ -61,6 +61,19 @@ def strings(texts: Sequence[str | None]) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
 
 
+def chosen(texts: Sequence[str], numbers: npt.NDArray[np.integer[Any]]) -> pa.Array:
+    """The text of each number, null for number 0: take() would import pyarrow.compute."""
+    encoded = [text.encode() for text in texts]
+    ends = np.cumsum([0, *map(len, encoded)])
+    lengths = np.diff(ends)[numbers]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    at = np.arange(offsets[-1]) + np.repeat(ends[numbers] - offsets[:-1], lengths)
+    letters = np.frombuffer(b"".join(encoded), np.uint8)[at]
+    valid = pa.py_buffer(np.packbits(numbers != 0, bitorder="little"))
+    buffers = [valid, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(letters)]
+    return pa.Array.from_buffers(pa.string(), len(numbers), buffers)
+
+
 def fixed_binary(octets: npt.NDArray[np.uint8]) -> pa.Array:
     """uint8[n, width] as fixed-size binary."""
     octets = np.ascontiguousarray(octets)

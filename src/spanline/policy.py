@@ -12,7 +12,7 @@ from typing import Any
 
 from spanline.batch import PROTOCOLS
 from spanline.errors import UsageError
-from spanline.protocols.compiling import application_set
+from spanline.protocols.tables import application_set
 
 EXAMPLE = """\
 # Names are those of `spanline stats hierarchy`. Each unwanted one has a reason, which may be empty.

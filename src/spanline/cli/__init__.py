@@ -3,8 +3,10 @@
 
 def main() -> None:
     """Runs `spanline` and ends the process; cli/group.py has the exit codes."""
+    import gc
     import os
 
+    gc.set_threshold(100_000)  # what modules define is no garbage, and most of a short run is importing them
     from spanline.cli.signals import end_on_signals
 
     end_on_signals()  # before the imports, which take most of the time of a short run

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from rich.console import Console
 
 from spanline.arrow import address_text
@@ -147,7 +146,7 @@ def titles(flows: pa.Table) -> list[str]:
     if not days:
         return []
     made = [f"{' to '.join(days)} UTC. RTT: the handshake's, from client to server and back."]
-    if pc.any(flows.column("foreign_port")).as_py():
+    if True in flows.column("foreign_port").unique().to_pylist():
         made.append("*: found by its content, on a port where nobody expects it.")
     return made
 

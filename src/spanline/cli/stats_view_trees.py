@@ -82,7 +82,7 @@ class _TreeView(View):
 
 def _names(tree: Tree, heading: str) -> list[str]:
     """What stands before the counts, indented by a blank a level."""
-    names = np.char.add(" ", tree.text).astype(object)
+    names = np.char.add(" ", tree.text.astype(str)).astype(object)
     names[tree.level == 2] = np.array([f"  {name}" for name in TRANSPORTS], object)[tree.transport[tree.level == 2]]
     names[tree.level == 3] = _texts(tree.port[tree.level == 3], "   %d")
     names[0] = heading

@@ -11,8 +11,9 @@ from spanline import _application_fields
 from spanline.batch import IP_PROTOCOLS, PROTOCOLS, Batch
 from spanline.fields.model import Field, Kind, Occurrences, Octets, Rows
 from spanline.protocols import applications
-from spanline.protocols.compiling import NAMES, application_set
+from spanline.protocols.compiling import NAMES
 from spanline.protocols.http import METHODS
+from spanline.protocols.tables import application_set
 
 # As in ext/application_fields.h, in this order.
 _READERS = (

@@ -29,10 +29,13 @@ class When:
     unless: bool = False
 
     def limits(self) -> tuple[int, int, int, int, int, int]:
+        if isinstance(self.values, range):  # of which min() and max() would look at each number
+            lowest, highest, among = self.values[0], self.values[-1], 0
+        else:
+            lowest, highest, among = min(self.values), max(self.values), sum(1 << value for value in self.values)
         if self.unless:
-            return self.offset, self.width, (1 << 8 * self.width) - 1, max(self.values) + 1, min(self.values) - 1, 0
-        among = 0 if isinstance(self.values, range) else sum(1 << value for value in self.values)
-        return self.offset, self.width, (1 << 8 * self.width) - 1, min(self.values), max(self.values), among
+            lowest, highest, among = highest + 1, lowest - 1, 0
+        return self.offset, self.width, (1 << 8 * self.width) - 1, lowest, highest, among
 
 
 @dataclass(frozen=True, slots=True)

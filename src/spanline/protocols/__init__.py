@@ -5,18 +5,21 @@ A module of this package that has `PROTOCOLS`, a tuple of language.Application, 
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from functools import cache
+from typing import TYPE_CHECKING
 
-from spanline.protocols.language import Application
+if TYPE_CHECKING:
+    from spanline.protocols.language import Application
 
-_NOT_PROTOCOLS = ("compiling", "first_bytes", "language", "patterns")
+_NOT_PROTOCOLS = ("compiling", "first_bytes", "language", "patterns", "tables")
 
 
 @cache
 def applications() -> tuple[Application, ...]:
     """All of them, by the name of their module."""
+    import importlib  # seldom needed: tables.py keeps what is made of them
+    import pkgutil
+
     found: list[Application] = []
     for name in sorted(module.name for module in pkgutil.iter_modules(__path__)):
         if name not in _NOT_PROTOCOLS:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spanline import _applications
-from spanline.protocols import applications
 from spanline.protocols.first_bytes import first_bytes
 from spanline.protocols.language import Among, Application, Constant, Expression, Inside, Operation, Text
 
@@ -234,9 +232,3 @@ def _numbers(name: str, size: int, protocols: Iterable[Application], number: dic
                 raise ValueError(f"{protocol.name}: another protocol has number {value} of the {name}")
             table[value] = number[protocol.name]
     return table
-
-
-@cache
-def application_set() -> _applications.ApplicationSet:
-    """The tables of all protocols."""
-    return compile_set(applications())

@@ -10,8 +10,8 @@ import hyperscan
 import numpy as np
 import numpy.typing as npt
 
-from spanline.protocols import applications
-from spanline.protocols.compiling import application_set
+from spanline.matching import compiled
+from spanline.protocols.tables import foreign_patterns
 
 HEAD_BYTES = 64
 
@@ -20,16 +20,12 @@ class Patterns:
     """What says of the first bytes of a conversation which protocol it is: Application.foreign of all protocols."""
 
     def __init__(self) -> None:
-        names = application_set().names
-        pairs = [(names.index(one.name), pattern) for one in applications() for pattern in one.foreign]
+        pairs = foreign_patterns()
         self._names = [name for name, _ in pairs]
         self._exact = [re.compile(pattern, re.DOTALL) for _, pattern in pairs]
-        self._database = hyperscan.Database()
         # Each head begins with a newline: "^" finds it with MULTILINE, and all heads are one text.
         flags = hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_MULTILINE
-        self._database.compile(
-            expressions=[pattern for _, pattern in pairs], ids=list(range(len(pairs))), flags=[flags] * len(pairs)
-        )
+        self._database = compiled([pattern for _, pattern in pairs], [flags] * len(pairs))
         self._scratch = threading.local()
 
     def __call__(self, heads: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -133,9 +133,8 @@ class Conversations:
         self._tallies["eth"].take(entries.view(np.uint8))
 
     def entries(self, kind: str) -> npt.NDArray[np.void]:
-        """All of one type (schema.TALLY_ENTRY_DTYPE), in the order in which they were first seen."""
-        entries = self._tallies[kind].entries().view(TALLY_ENTRY_DTYPE)
-        return entries[np.argsort(entries["first"], kind="stable")]
+        """All of one type (schema.TALLY_ENTRY_DTYPE), in no order."""
+        return self._tallies[kind].entries().view(TALLY_ENTRY_DTYPE)
 
     def count(self, kind: str) -> int:
         """How many conversations of one type there are."""
@@ -219,8 +218,10 @@ def with_others(
 
 def most_frames_first(entries: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
     """`entries` as tshark has them: by frames of both directions, then as first seen; the others last."""
-    frames = entries["packets"].sum(axis=1)
-    return entries[np.lexsort((entries["first"], -frames.astype(np.int64), entries["first"] == _OTHERS))]
+    first, packets = np.ascontiguousarray(entries["first"]), entries["packets"]
+    frames = (packets[:, 0] + packets[:, 1]).astype(np.int64)
+    frames[first == _OTHERS] = -1
+    return entries[np.lexsort((first, -frames))]
 
 
 def end_arrays(

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spanline import _columns, _flows
-from spanline.arrow import column, fixed_binary, labels, strings, table_of, text
-from spanline.protocols.compiling import application_set
+from spanline.arrow import chosen, column, fixed_binary, labels, table_of, text
+from spanline.protocols.tables import application_set
 from spanline.schema import (
     CONN_STATES,
     END_REASONS,
@@ -135,7 +135,7 @@ def _round_trips(values: Values) -> dict[str, pa.Array]:
 def _applications(numbers: npt.NDArray[np.uint16]) -> dict[str, pa.Array]:
     names = numbers & 0xFF
     return {
-        "application": strings(application_set().names).take(column(names, names == 0)),
+        "application": chosen(application_set().names, names),
         "foreign_port": column(numbers & _FOUND_FOREIGN != 0, names == 0),
     }
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from spanline import _decode, _flows
 from spanline.batch import Batch
 from spanline.errors import UsageError
-from spanline.protocols.compiling import application_set
+from spanline.protocols.tables import application_set
 from spanline.schema import FLOW_RECORD_DTYPE
 from spanline.stages.flow_table import flows_table
 

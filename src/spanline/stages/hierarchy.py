@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -226,6 +227,7 @@ def _without_length(batch: Batch, rows: npt.NDArray[np.int64]) -> npt.NDArray[np
     return without
 
 
+@lru_cache(4096)  # batch after batch has the same ones
 def _walk(stack: Sequence[str], application: Sequence[str], ending: int) -> tuple[str, ...]:
     """The nodes that a frame counts at."""
     if ending >= _NO_LAYER:

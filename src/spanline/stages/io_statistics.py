@@ -67,13 +67,13 @@ class IoStatistics:
         times = np.ascontiguousarray(packets["timestamp"])
         if self.start is None:
             self.start = batch.begun
-        # An int64 has room for the difference, and for what is added to round it.
-        latest = min(_FURTHEST, self.start + _FURTHEST - _MICROSECOND)
-        since = np.clip(times, self.start, latest) - self.start
-        self.duration = max(self.duration, int(since.max()))
-        intervals = (since + _MICROSECOND // 2) // self.interval
-        intervals[0] = max(intervals[0], self._latest)
-        np.maximum.accumulate(intervals, out=intervals)
+        first, last = self._intervals(np.array([times.min(), times.max()])).tolist()
+        if first == last:  # as in most batches
+            intervals = np.full(len(times), max(first, self._latest))
+        else:
+            intervals = self._intervals(times)
+            intervals[0] = max(intervals[0], self._latest)
+            np.maximum.accumulate(intervals, out=intervals)
         self._latest = int(intervals[-1])
         number, of = self._shard
         octets = packets["wire_length"].astype(np.uint64)
@@ -82,6 +82,15 @@ class IoStatistics:
             intervals, octets = intervals[own], octets[own]
         if len(intervals):
             self._add(intervals, octets)
+
+    def _intervals(self, times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The number of the interval of each time; `duration` grows to the latest one."""
+        assert self.start is not None
+        # An int64 has room for the difference, and for what is added to round it.
+        latest = min(_FURTHEST, self.start + _FURTHEST - _MICROSECOND)
+        since = np.clip(times, self.start, latest) - self.start
+        self.duration = max(self.duration, int(since.max()))
+        return (since + _MICROSECOND // 2) // self.interval
 
     def _add(self, intervals: npt.NDArray[np.int64], octets: npt.NDArray[np.uint64]) -> None:
         """Counts frames, in the order of their intervals."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pyarrow as pa
 from spanline import _text
 from spanline._decode import SEED
 from spanline._tree_tally import TreeTally
-from spanline.arrow import column, fixed_binary, strings, table_of, text
+from spanline.arrow import column, fixed_binary, strings, table_of
 from spanline.batch import Batch
 from spanline.errors import UsageError
 from spanline.schema import TREE_NODE_DTYPE, TREE_QUOTE_DTYPE, Column
@@ -34,9 +35,7 @@ COUNTS = (
 )
 
 _NO_PARENT = 0xFFFFFFFF
-# The text of a port decides among equally frequent ones.
-_PORT_RANK = np.empty(65536, np.int64)
-_PORT_RANK[np.argsort(np.arange(65536).astype("S5"), kind="stable")] = np.arange(65536)
+_LONGEST_ADDRESS = 45
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Tree:
 
     level       0 of the root, which is the first; 1 of addresses, 2 of transports, 3 of ports
     address     uint8[n, 16]; of the root zeros
-    text        str[n], the text of the address where level is 1, else ""
+    text        bytes[n], the text of the address where level is 1, else b""
     transport   index into TRANSPORTS
     port        uint16[n]
     packets     uint64[n]
@@ -57,7 +56,7 @@ class Tree:
 
     level: npt.NDArray[np.uint8]
     address: npt.NDArray[np.uint8]
-    text: npt.NDArray[np.str_]
+    text: npt.NDArray[np.bytes_]
     transport: npt.NDArray[np.uint8]
     port: npt.NDArray[np.uint16]
     packets: npt.NDArray[np.uint64]
@@ -209,25 +208,35 @@ def _joined(own: tuple[int, int], other: tuple[int, int], shift: int) -> tuple[i
     return (start, last) if own[0] < 0 else (min(own[0], start), max(own[1], last))
 
 
-def _address_texts(addresses: npt.NDArray[np.uint8], level: npt.NDArray[np.uint8]) -> npt.NDArray[np.str_]:
-    """The text of each address of level 1, str[n]."""
+def _address_texts(addresses: npt.NDArray[np.uint8], level: npt.NDArray[np.uint8]) -> npt.NDArray[np.bytes_]:
+    """The text of each address of level 1, bytes[n]."""
     own = np.flatnonzero(level == 1)
-    parts: list[str] = []
+    letters = np.zeros((len(own), _LONGEST_ADDRESS), np.uint8)
     for at in range(0, len(own), _text.MOST_ROWS):
-        offsets, letters = _text.addresses(addresses[own[at : at + _text.MOST_ROWS]])
-        parts += text(offsets, letters).to_pylist()
-    texts = np.zeros(len(level), "U45")
-    texts[own] = parts
+        offsets, written = _text.addresses(addresses[own[at : at + _text.MOST_ROWS]])
+        lengths = np.diff(offsets)
+        place = np.arange(len(written)) - np.repeat(offsets[:-1], lengths)
+        letters[at + np.repeat(np.arange(len(lengths)), lengths), place] = written[: offsets[-1]]
+    texts = np.zeros(len(level), f"S{_LONGEST_ADDRESS}")
+    texts[own] = letters.view(texts.dtype).ravel()
     return texts
+
+
+@cache
+def _port_ranks() -> npt.NDArray[np.int64]:
+    """The place of each port in the order of their texts, which decides among equally frequent ones."""
+    ranks = np.empty(65536, np.int64)
+    ranks[np.argsort(np.arange(65536).astype("S5"), kind="stable")] = np.arange(65536)
+    return ranks
 
 
 def _order(
     nodes: npt.NDArray[np.void], level: npt.NDArray[np.uint8], parent: npt.NDArray[np.int64],
-    texts: npt.NDArray[np.str_],
+    texts: npt.NDArray[np.bytes_],
 ) -> npt.NDArray[np.int64]:  # fmt: skip
     """The order of print: inside each node by count, the largest first; equal ones by their text, the last of the
     alphabet first, as tshark sorts."""
-    names = np.where(level == 3, _PORT_RANK[nodes["port"]], nodes["place"] & 3).astype(np.int64)
+    names = np.where(level == 3, _port_ranks()[nodes["port"]], nodes["place"] & 3).astype(np.int64)
     addresses = np.flatnonzero(level == 1)
     names[addresses[np.argsort(texts[addresses], kind="stable")]] = np.arange(len(addresses))
     count = nodes["count"].astype(np.int64)

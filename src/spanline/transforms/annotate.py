@@ -87,7 +87,7 @@ class Annotate:
 
     def _want_applications(self) -> Applications:
         if self._applications is None:
-            from spanline.protocols.compiling import application_set  # takes longer to make than many a capture
+            from spanline.protocols.tables import application_set  # takes longer to make than many a capture
 
             self._applications = Applications(application_set(), self._pending)
         return self._applications

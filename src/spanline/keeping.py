@@ -1,0 +1,126 @@
+"""What takes long to make is kept in the user's cache folder, and what nobody else may know in the state folder.
+
+Of what was kept, only what this installation wrote is used again: a key that nobody else can read seals it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+_KEY_BYTES = 32
+_SEAL_BYTES = 32
+_LONGEST_UNUSED = 30 * 86_400
+"""Seconds after which what was kept is removed when something else is."""
+
+
+def cache_folder() -> Path:
+    """Where spanline keeps what it can make again. Definition: freedesktop.org's Base Directory Specification."""
+    return _folder("XDG_CACHE_HOME", ".cache")
+
+
+def state_folder() -> Path:
+    """Where it keeps what it cannot make again: its key and its log. The same definition."""
+    return _folder("XDG_STATE_HOME", ".local/state")
+
+
+def _folder(variable: str, default: str) -> Path:
+    """Raises OSError when there is no home."""
+    given = Path(os.environ.get(variable, ""))
+    if not given.is_absolute():
+        try:
+            given = Path.home() / default
+        except RuntimeError as error:
+            raise FileNotFoundError(f"neither {variable} nor HOME says where") from error
+    return given / "spanline"
+
+
+def private_folder(folder: Path) -> Path:
+    """The folder, made if there is none. Raises OSError when it cannot be, or when it is another user's or not only
+    this user can write there."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.stat()
+    if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(f"{folder}: somebody else can write there")
+    return folder
+
+
+def installation_key(purpose: str) -> bytes:
+    """32 bytes that only this user's spanline knows, others for each purpose; made the first time.
+
+    Raises OSError when there is no place for it, or others can read it.
+    """
+    path = private_folder(state_folder()) / "key"
+    try:
+        key = _read_private(path)
+    except FileNotFoundError:
+        _write_private(path, os.urandom(_KEY_BYTES))
+        key = _read_private(path)  # of several that make one at the same time, the last one's is everybody's
+    if len(key) != _KEY_BYTES:
+        raise OSError(f"{path}: no key of {_KEY_BYTES} bytes; remove the file")
+    return hashlib.blake2b(purpose.encode(), key=key, digest_size=32).digest()
+
+
+def _read_private(path: Path) -> bytes:
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise PermissionError(f"{path}: not only this user can read it")
+        return file.read()
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """All of it or nothing: written under another name first."""
+    new = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
+    try:
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(content)
+        new.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise
+
+
+def kept(name: str, source: bytes, make: Callable[[], bytes]) -> bytes:
+    """What `make` gives for `source`, kept under `name` and what identifies the source.
+
+    Where nothing can be kept, or what was kept is damaged or somebody else's, it is made again.
+    """
+    identity = hashlib.blake2b(source, digest_size=16).digest()
+    try:
+        key = installation_key("cache")
+        path = cache_folder() / f"{name}-{identity.hex()}"
+    except OSError:
+        return make()
+    with contextlib.suppress(OSError):
+        content = _read_private(path)
+        if hmac.compare_digest(content[:_SEAL_BYTES], _seal(key, name, identity, content[_SEAL_BYTES:])):
+            return content[_SEAL_BYTES:]
+    made = make()
+    with contextlib.suppress(OSError):
+        private_folder(path.parent)
+        _remove_unused(path.parent)
+        _write_private(path, _seal(key, name, identity, made) + made)
+    return made
+
+
+def _seal(key: bytes, name: str, identity: bytes, content: bytes) -> bytes:
+    seal = hashlib.blake2b(key=key, digest_size=_SEAL_BYTES)
+    seal.update(len(name).to_bytes(8) + name.encode() + identity)
+    seal.update(content)
+    return seal.digest()
+
+
+def _remove_unused(folder: Path) -> None:
+    oldest = time.time() - _LONGEST_UNUSED
+    for file in folder.iterdir():
+        with contextlib.suppress(OSError):
+            if file.stat().st_mtime < oldest:
+                file.unlink()
