@@ -22,7 +22,21 @@ from tests.pieces import CLIENT, CUTS, NOISE, SERVER, TCP, UDP, fed, pieces
 from tests.planted_logins import LOGINS
 
 BINARY = (
-    *("amqp", "bacnet", "dnp3", "enip", "exec", "iec60870_104", "ldap", "memcache", "modbus", "mongo", "mqtt", "mysql"),
+    *(
+        "amqp",
+        "bacnet",
+        "dcerpc",
+        "dnp3",
+        "enip",
+        "exec",
+        "iec60870_104",
+        "ldap",
+        "memcache",
+        "modbus",
+        "mongo",
+        "mqtt",
+        "mysql",
+    ),
     *("opcua", "pgsql", "radius", "rlogin", "rpc", "rsh", "rsync", "s7comm", "smb", "snmp", "socks", "syslog", "tds"),
     *("tftp", "tns", "vnc", "x11"),
 )
@@ -97,6 +111,11 @@ def test_the_end_of_a_long_record_need_not_be_captured() -> None:
         Piece(CLIENT, stream[lost[1] :], lost[1], 2, 2, gap=lost[1] - lost[0]),
     ]
     assert [one.size for one in told(Records(length), parts)] == [2 * MOST_KEPT + 2, 6]
+
+
+def test_a_record_shows_no_bytes() -> None:
+    [one] = told(Records(length), cut(record(b"S3cret!"), []))
+    assert "S3cret" not in repr(one)
 
 
 def test_frames_of_a_record_are_some_of_many() -> None:
