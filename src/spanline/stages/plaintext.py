@@ -195,8 +195,10 @@ class _Shard:
             heads, octets = self.payloads.heads()
             if not len(heads):
                 break
-            these = self._beginnings.look(heads, octets, self.payloads.conversations(heads["slot"].copy()))
+            ends = self.payloads.conversations(heads["slot"].copy())
+            these, unwanted = self._beginnings.look(heads, octets, ends)
             self.payloads.claim(np.array([slot for slot, _ in these], np.uint32))
+            self.payloads.release(unwanted)
             begun += these
         return _Turn(begun, *self.payloads.pieces())
 
