@@ -117,10 +117,15 @@ ALWAYS_INLINE void payload_learn(payload_record *r, int way, const packet_row *r
     }
 }
 
-/* Both sides finished, or the only one that is mirrored. */
+/* Both sides finished, or the only one that is mirrored: of a connection whose beginning was seen, the other would have
+ * been heard of. */
 ALWAYS_INLINE int payload_is_finished(const payload_record *r) {
-    const int done[2] = {r->way[0].bits & WAY_FIN_DONE, r->way[1].bits & WAY_FIN_DONE};
-    return (done[0] && (done[1] || !(r->way[1].bits & WAY_SEEN))) || (done[1] && !(r->way[0].bits & WAY_SEEN));
+    int open = 0;
+    for (int way = 0; way < 2; way++) {
+        const uint32_t bits = r->way[way].bits;
+        open |= !(bits & WAY_FIN_DONE) && ((bits & WAY_SEEN) || !(r->bits & PAYLOAD_CLIENT));
+    }
+    return !open;
 }
 
 /* A TCP segment of a conversation that is followed. */
@@ -296,7 +301,7 @@ ALWAYS_INLINE void payload_hint_record(const payload_table *t, payload_hint *hin
     }
 }
 
-/* Where the packet's payload goes. */
+/* Where the packet's payload goes, in a conversation of which some is kept. */
 ALWAYS_INLINE void payload_hint_block(const payload_table *t, const payload_hint *hint) {
     if (hint->candidate) {
         const payload_chain *log = &payload_at(t, hint->candidate - 1)->log;

@@ -134,7 +134,7 @@ CONVERSATION_SIZE = sizeof(payload_conversation_row)
 # Bytes of memory that a conversation takes beside its payload: its record, its share of the index, which is at most
 # three quarters full, and of the three lists.
 BYTES_PER_CONVERSATION = sizeof(payload_record) + 2 * sizeof(uint64_t) + 3 * sizeof(uint32_t)
-LEAST_MEMORY = 4 << 20
+LEAST_MEMORY = 16 << 20
 
 cdef enum:
     MAX_BUFFERS = 8
@@ -180,8 +180,8 @@ cdef class Payloads:
     by_vni         frames of different tunnels (VNI or GRE key) are of different conversations
     shard          (n, of): takes only the conversations of the n-th, from 0, of so many parts
 
-    After each update(): heads(), claim() what is wanted of them, pieces(). What was handed out as a last head and is not
-    claimed when update() or heads() is called next is forgotten.
+    After each update(): heads(), claim() what is wanted of them, pieces(). What was handed out as a last head and is
+    not claimed when update() or heads() is called next is forgotten.
     """
 
     cdef payload_table table

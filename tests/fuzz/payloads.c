@@ -38,7 +38,7 @@ enum {
 
 static const uint32_t bases[] = {0xFFFFFFC0U, 0x7FFFFFE0U}; /* numbers wrap, and change their sign */
 
-static uint8_t octet_at(uint32_t seq) { return (uint8_t)((seq * 0x9E3779B1U) >> 24); }
+static inline uint8_t octet_at(uint32_t seq) { return (uint8_t)((seq * 0x9E3779B1U) >> 24); }
 
 /* What is known of one side of a conversation. */
 typedef struct {
@@ -61,9 +61,9 @@ typedef struct {
     side sides[MOST_PACKETS + 1][2];
 } tracked;
 
-static uint64_t mixed(uint64_t digest, uint64_t value) { return hash_mix(digest ^ value, 0x9E3779B97F4A7C15ULL); }
+static inline uint64_t mixed(uint64_t digest, uint64_t value) { return hash_mix(digest ^ value, 0x9E3779B97F4A7C15ULL); }
 
-static void start_table(tracked *k, const payload_table *like) {
+UNCOVERED static void start_table(tracked *k, const payload_table *like) {
     payload_table *t = &k->table;
     memset(t, 0, sizeof *t);
     t->seed = like->seed;
@@ -78,14 +78,14 @@ static void start_table(tracked *k, const payload_table *like) {
     t->due.slots = room(MOST_RECORDS, sizeof(uint32_t));
     t->chance.slots = room(MOST_RECORDS, sizeof(uint32_t));
     t->pieces.slots = room(MOST_RECORDS, sizeof(uint32_t));
-    uint64_t *index = room(256, sizeof *index);
-    memset(index, 0, 256 * sizeof *index);
-    payload_index_replace(t, index, 255);
+    uint64_t *index = room(2 * MOST_PACKETS, sizeof *index);
+    memset(index, 0, 2 * MOST_PACKETS * sizeof *index);
+    payload_index_replace(t, index, 2 * MOST_PACKETS - 1);
     t->live_limit = k->slab_limit < MOST_RECORDS / PAYLOAD_SLAB_RECORDS ? k->slab_limit * PAYLOAD_SLAB_RECORDS * 3 / 4 : UINT32_MAX;
     t->block_limit = k->block_slab_limit * PAYLOAD_SLAB_BLOCKS * 3 / 4;
 }
 
-static void free_table(payload_table *t) {
+UNCOVERED static void free_table(payload_table *t) {
     for (uint32_t n = 0; n < t->slab_count; n++) {
         free(t->slabs[n]);
     }
@@ -187,7 +187,7 @@ UNCOVERED static void take_piece(tracked *k, const payload_piece_row *row, const
     s->end = row->offset + row->length;
 }
 
-static uint32_t hand_out(tracked *k) {
+UNCOVERED static uint32_t hand_out(tracked *k) {
     payload_table *t = &k->table;
     payload_output out = {0};
     uint64_t size;
@@ -263,7 +263,7 @@ UNCOVERED static void check_table(const payload_table *t) {
 }
 
 /* Another table that goes on from what this one saves. */
-static void hand_over(tracked *k) {
+UNCOVERED static void hand_over(tracked *k) {
     payload_table old = k->table;
     const uint64_t size = payloads_content(&old);
     payload_record *records = room(old.record_count, sizeof *records);
@@ -299,7 +299,7 @@ static void hand_over(tracked *k) {
     free_table(&old);
 }
 
-static void run(tracked *k, const payload_table *like, const packet_row *rows, uint32_t count, bytes_view buffer,
+UNCOVERED static void run(tracked *k, const payload_table *like, const packet_row *rows, uint32_t count, bytes_view buffer,
                 uint32_t group, uint32_t groups) {
     uint32_t done = 0;
     start_table(k, like);
@@ -338,11 +338,12 @@ static void run(tracked *k, const payload_table *like, const packet_row *rows, u
 }
 
 /* A row as its packet says; its payload is put at `*at` of the bytes. */
-static void make_row(packet_row *row, const fuzzed *f, int64_t time, const hash_seed *seed, uint8_t *bytes, uint32_t *at,
+UNCOVERED static void make_row(packet_row *row, const fuzzed *f, int64_t time, const hash_seed *seed, uint8_t *bytes, uint32_t *at,
                      int lies) {
     /* What connections are made of comes often. */
     static const uint8_t FLAGS[] = {TCP_ACK, TCP_ACK, TCP_SYN, TCP_SYN | TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST, TCP_ACK | TCP_PSH, 0};
-    const int way = f->ends & 1, scale = f->ends & 64 ? 16 : 0;
+    const int way = f->ends & 1;
+    const uint32_t scale = f->ends & 64 ? 65536 : 1;
     memset(row, 0, sizeof *row);
     row->timestamp = time;
     row->source[15] = (uint8_t)way;
@@ -356,8 +357,9 @@ static void make_row(packet_row *row, const fuzzed *f, int64_t time, const hash_
     row->transport_length = f->ends & 16 ? 8 : 20;
     row->flags = PACKET_HAS_TRANSPORT;
     row->tcp_flags = f->flags & 64 ? f->flags & 63 : FLAGS[f->flags & 7];
-    row->tcp_seq = bases[way] + ((uint32_t)(int32_t)f->seq << scale);
-    row->tcp_ack = bases[1 - way] + (uint32_t)(int32_t)f->ack;
+    const uint32_t seq = (uint16_t)f->seq, ack = (uint16_t)f->ack; /* from -32768 on */
+    row->tcp_seq = bases[way] + ((seq ^ 0x8000U) - 0x8000U) * scale;
+    row->tcp_ack = bases[1 - way] + (ack ^ 0x8000U) - 0x8000U;
     row->payload_offset = row->frame_offset = *at;
     row->payload_length = row->wire_length = f->length;
     row->captured_length = f->ends & 32 ? f->length / 2U : f->length;
