@@ -31,9 +31,14 @@ _REFUSED_FORM = {401, 403, 407, 422}
 
 @dataclass(slots=True)
 class _Request:
-    """One that waits for its response, and the attempts that it makes. `status` is 0 until then."""
+    """One that waits for its response, and the attempts that it makes.
+
+    form    the kind of its body, if fields can be read out of it
+    status  the response's; 0 until that comes
+    """
 
     method: bytes
+    form: str = ""
     findings: list[Finding] = field(default_factory=list)
     forms: list[Finding] = field(default_factory=list)
     status: int = 0
@@ -54,8 +59,7 @@ class HttpParser(Parser):
         super().__init__(conversation)
         self._messages = Messages(Sender.CLIENT), Messages(Sender.SERVER)
         self._unanswered: deque[_Request] = deque()
-        self._submitting = _PLAIN
-        self._form = ""
+        self._submitting = {Sender.CLIENT: _PLAIN, Sender.SERVER: _PLAIN}
         self._heard = False
         self._given: list[Finding] = []
 
@@ -93,12 +97,11 @@ class HttpParser(Parser):
         lower, method = head.data.lower(), first[1]
         findings = list(authorizations(head, lower, REMEDY))
         in_target = self._in_target(head, *first.span(2))
-        self._form = _form(lower)
-        length, chunked = content_length(lower) or 0, is_chunked(lower)
-        keep = bool(self._form) and (length > 0 or chunked)
+        form, length, chunked = _form(lower), content_length(lower) or 0, is_chunked(lower)
+        keep = bool(form) and (length > 0 or chunked)
         request = _PLAIN
         if findings or in_target or keep or method in (b"HEAD", b"CONNECT"):
-            request = self._submitting = _Request(method, findings, in_target)
+            request = self._submitting[head.sender] = _Request(method, form, findings, in_target)
             while sum(len(one.findings) + len(one.forms) for one in self._unanswered) >= _MOST_ATTEMPTS:
                 self._answer(self._unanswered.popleft(), 0, None)
         if len(self._unanswered) == _MOST_UNANSWERED:
@@ -129,15 +132,16 @@ class HttpParser(Parser):
 
     def _submit(self, body: Body) -> None:
         """Looks for a login in the body of the last request that has one worth keeping."""
+        request = self._submitting[body.sender]
         if not forms.may_have_secret(body.data):
             return
-        finding = forms.attempt(_FIELDS[self._form](body.data), body, self._form, REMEDY)
+        finding = forms.attempt(_FIELDS[request.form](body.data), body, request.form, REMEDY)
         if finding is None:
             return
-        if self._submitting.status:
-            self._give(finding, _form_outcome(self._submitting.status), None)
+        if request.status:
+            self._give(finding, _form_outcome(request.status), None)
         else:
-            self._submitting.forms.append(finding)
+            request.forms.append(finding)
 
     def _in_target(self, head: Head, start: int, end: int) -> list[Finding]:
         """A login in the query of a request's target, or before the host in one that is a whole URL."""
