@@ -1,8 +1,8 @@
-r"""SMB. [MS-CIFS] sections 2.2.4.52 and 2.2.4.53, [MS-SMB] 2.2.4.6, [MS-SMB2] 2.2.5: session setups, in NetBIOS
-sessions.
+"""SMB session setups. [MS-CIFS] section 2.2.4.53, [MS-SMB] section 2.2.4.6, [MS-SMB2] section 2.2.5.
 
-|type 1|length 3|\xFFSMB|command 1|status 4|flags 1|flags 2|…|multiplex id 2|words 1|…, |0xFE SMB|…|command 2|…|flags
-4|…
+In NetBIOS sessions, |type 1|length 3|:
+SMB 1     |0xFF SMB|command 1|status 4|flags 1|flags 2|…|multiplex id 2|count 1|words|length 2|bytes|
+SMB 2, 3  |0xFE SMB|64 2|credits 2|status 4|command 2|credits 2|flags 4|next 4|message 8|…|
 
 Who logs in is told in NTLMSSP; SMB 1 also has answers to a challenge without it, and passwords as they are.
 """
