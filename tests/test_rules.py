@@ -256,7 +256,7 @@ def test_a_child_has_bounds() -> None:
             limits = {line[:26].strip(): line[26:47].strip() for line in text.splitlines()[1:]}
         time.sleep(0.001)
     thread.join()
-    wanted = {"Max address space": "1073741824", "Max cpu time": "20", "Max file size": "0", "Max core file size": "0"}
+    wanted = {"Max address space": "1073741824", "Max cpu time": "60", "Max file size": "0", "Max core file size": "0"}
     assert {name: limits[name] for name in wanted} == wanted
 
 

@@ -69,20 +69,22 @@ class Rules(Sequence[Rule]):
         """Finds where rule `number` matches: from the leftmost byte that it may begin with."""
         return hyperscan.loadb(self._places[number], hyperscan.HS_MODE_BLOCK)
 
-    def database(self, expressions: Sequence[bytes], flags: int) -> hyperscan.Database:
-        """Finds, at once, which of some expressions with these flags match and, numbered behind them, which rules.
+    def database(self, expressions: Sequence[bytes], flags: int, numbers: Sequence[int]) -> hyperscan.Database:
+        """Finds, at once, which of some expressions with these flags match and, numbered behind them, which of the
+        rules `numbers`.
 
         Raises UsageError when all together take too much.
         """
-        every = (*expressions, *(rule.expression for rule in self))
-        every_flags = (flags,) * len(expressions) + tuple(rule.flags | hyperscan.HS_FLAG_SINGLEMATCH for rule in self)
+        rules = [self[number] for number in numbers]
+        every = (*expressions, *(rule.expression for rule in rules))
+        every_flags = (flags,) * len(expressions) + tuple(rule.flags | hyperscan.HS_FLAG_SINGLEMATCH for rule in rules)
 
         def compile_apart() -> bytes:
             from spanline.plaintext.rules_check import Job, Refusal, compile_bounded  # few have rules
 
             (made,) = compile_bounded([Job(every, every_flags, seconds=10, largest=64 << 20)])
             if isinstance(made, Refusal):
-                paths = ", ".join(dict.fromkeys(rule.path for rule in self))
+                paths = ", ".join(dict.fromkeys(rule.path for rule in rules))
                 raise UsageError(f"{paths}: the rules together: {made.why}", hint="fewer or simpler ones will do")
             return made
 
