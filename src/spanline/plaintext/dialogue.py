@@ -74,7 +74,6 @@ class Dialogue:
         self._named: _Echo | None = None
         self._waiting: deque[Line] = deque()
         self._one_sided: OneSided | None = None
-        self._shown = (-1, 0)
 
     # --- the client
 
@@ -88,7 +87,7 @@ class Dialogue:
             return
         asked, self._question = self._question, None
         if asked is not None:
-            self._answer(asked, line)
+            self._answer(self._reordered(asked, line), line)
         elif line.octets:
             self._waiting.append(line)
             if len(self._waiting) > MOST_WAITING:
@@ -214,13 +213,13 @@ class Dialogue:
         asked = _Question(
             question(fresh) or Question(Asked.OTHER), fresh, screen.number, len(screen.text), screen.offset
         )
-        if self._editor.begun:
-            asked = self._behind(asked)
         self._show(screen.text, fresh, screen.number, time, frame)
-        self._ask(asked, frame)
+        understood = self._behind(asked) if self._editor.begun else asked
+        if understood is not None:
+            self._ask(understood, frame)
 
-    def _behind(self, asked: _Question) -> _Question:
-        """The question, where what was typed already is shown behind it, too."""
+    def _behind(self, asked: _Question) -> _Question | None:
+        """The question, where what was typed already is shown behind it, too; None where it is the one before still."""
         latest, typed = self._latest, text_of(self._editor.octets)
         if latest is not None and asked.text.startswith(latest.text) and len(asked.text) > len(latest.text):
             # Drawn again, with what a completion made of the line.
@@ -235,6 +234,22 @@ class Dialogue:
         if asked.question.asked is Asked.COMMAND or (latest is not None and latest.question.asked is Asked.CHOICE):
             # A pager took the keys, or whatever wanted any key.
             self._editor.drop()
+        before = self._question
+        is_echo = before is not None and Asked.OTHER is asked.question.asked is not before.question.asked
+        return None if is_echo else asked
+
+    def _reordered(self, asked: _Question, line: Line) -> _Question:
+        """The question, where the echo of the first letters was captured before them."""
+        typed = self._text(line)
+        for size in range(min(len(typed), 4), 0, -1):
+            text = asked.text[:-size]
+            if asked.question.asked is not Asked.OTHER or not asked.text.endswith(typed[:size]):
+                continue
+            shorter = question(text)
+            if shorter is not None and shorter.asked is not Asked.OTHER:
+                asked = replace(asked, question=shorter, text=text, column=asked.column - size)
+                self._judge_question(asked, 0)
+                break
         return asked
 
     def _ask(self, asked: _Question, frame: int) -> None:
@@ -360,16 +375,10 @@ class Dialogue:
     # --- the transcript, and the end
 
     def _show(self, text: str, fresh: str, number: int, time: int, frame: int, end: str = "") -> None:
-        """Gives what is new of a line to the transcript: nothing of what it says twice, and no echo."""
-        if self._session is None:
-            return
-        shown = self._shown[1] if self._shown[0] == number else 0
-        self._shown = number, len(text)
-        if end and self._editor.begun and self._question is not None and self._question.number == number:
-            fresh = ""
-        part = text[max(shown, len(text) - len(fresh)) :] if fresh else ""
-        if part or end:
-            self._session.printed(part + end, time, frame)
+        """Gives what is new of a line to the transcript, and no echo."""
+        if self._session is not None:
+            is_echo = end and self._editor.begun and self._question is not None and self._question.number == number
+            self._session.line(number, text, 0 if is_echo else len(fresh), end, time, frame)
 
     def finish(self, time: int, frame: int) -> None:
         """Nothing more is said; the last of it was at that time and in that frame."""
