@@ -65,17 +65,27 @@ $(DEMO)/azure.cap: $(wildcard benchmarks/*.py) | $(VENV)/installed.stamp
 	mkdir -p $(DEMO)
 	$(BIN)/python benchmarks/demo_azure.py $@
 
+$(DEMO)/oci.pcap: $(wildcard benchmarks/*.py) | $(VENV)/installed.stamp
+	mkdir -p $(DEMO)
+	$(BIN)/python benchmarks/demo_oci.py $@
+
+$(DEMO)/oci-ingress.pcap: $(wildcard benchmarks/*.py) | $(VENV)/installed.stamp
+	mkdir -p $(DEMO)
+	$(BIN)/python benchmarks/demo_oci.py --ingress $@
+
 $(DEMO)/policy.toml: Makefile
 	mkdir -p $(DEMO)
 	printf '[unwanted]\nbittorrent = "file sharing"\ntelnet = "clear text"\n' > $@
 
 # Exit code 1 says that the policy found something, as it should.
-demo: $(DEMO)/demo.pcap $(DEMO)/azure.cap $(DEMO)/policy.toml $(VENV)/installed.stamp
+demo: $(DEMO)/demo.pcap $(DEMO)/azure.cap $(DEMO)/oci.pcap $(DEMO)/oci-ingress.pcap $(DEMO)/policy.toml $(VENV)/installed.stamp
 	$(BIN)/spanline flows $(DEMO)/demo.pcap -n 8
 	$(BIN)/spanline rtt $(DEMO)/azure.cap
 	$(BIN)/spanline stats hierarchy $(DEMO)/azure.cap --policy $(DEMO)/policy.toml || test $$? -eq 1
 	$(BIN)/spanline stats destinations $(DEMO)/azure.cap -n 8
 	$(BIN)/spanline packets $(DEMO)/azure.cap -Y rdp
+	$(BIN)/spanline plaintext $(DEMO)/oci.pcap
+	$(BIN)/spanline follow $(DEMO)/oci.pcap --telnet
 	$(BIN)/spanline crunch $(DEMO)/demo.pcap -o $(DEMO)/flows.parquet
 
 # --- test it

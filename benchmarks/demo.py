@@ -210,10 +210,10 @@ def lookup(mirror: Mirror, vni: int, client: str, now: float, name: str, address
     return answered
 
 
-def ping(mirror: Mirror, vni: int, client: str, server: Server, now: float, count: int) -> None:
-    """ICMP echo, once a second."""
+def ping(mirror: Mirror, vni: int, client: str, server: Server, now: float, count: int, octets: int = 56) -> None:
+    """ICMP echo with `octets` of data, once a second."""
     for number in range(1, count + 1):
-        data = struct.pack(">HH", 4711, number) + bytes(16) + bytes(range(0x10, 0x38))
+        data = struct.pack(">HH", 4711, number) + bytes(16) + bytes(n & 0xFF for n in range(0x10, octets))
         for when, source, destination, kind in (
             (now, client, server.address, 8),
             (now + server.rtt * mirror.rng.lognormvariate(0.0, server.spread), server.address, client, 0),

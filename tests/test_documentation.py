@@ -20,7 +20,7 @@ BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL
 ROW = re.compile(r"^\| (?:`(?P<theirs>[^`]+)`)? ?\| `(?P<ours>spanline [^`]+)` \|(?P<notes>.*)\|$", re.MULTILINE)
 EXIT_CODE = re.compile(r"# exit code (\d+)$")
 # Pages about files that a reader has in the same folder; others are about the folder in which `make` works.
-BESIDE_THE_CAPTURES = {"azure-network-watcher.md", "tshark.md"}
+BESIDE_THE_CAPTURES = {"azure-network-watcher.md", "oci-vtap.md", "plaintext.md", "tshark.md"}
 
 
 def blocks() -> list[tuple[str, str, str]]:
@@ -43,8 +43,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the pages' paths exist, as after `make demo`."""
     folder = tmp_path_factory.mktemp("pages")
     (folder / "build/demo").mkdir(parents=True)
-    for program, capture in (("demo.py", "demo.pcap"), ("demo_azure.py", "azure.cap")):
-        subprocess.run([sys.executable, TOP / "benchmarks" / program, folder / "build/demo" / capture], check=True)
+    for program, capture in (
+        ("demo.py", "demo.pcap"),
+        ("demo_azure.py", "azure.cap"),
+        ("demo_oci.py", "oci.pcap"),
+        ("demo_oci.py", "oci-ingress.pcap"),
+    ):
+        options = ["--ingress"] if "ingress" in capture else []
+        target = folder / "build/demo" / capture
+        subprocess.run([sys.executable, TOP / "benchmarks" / program, *options, target], check=True)
+    # With this key, hmacs of secrets are those that the pages show.
+    key = folder / "state/spanline/key"
+    key.parent.mkdir(mode=0o700, parents=True)
+    key.touch(0o600)
+    key.write_bytes(bytes(32))
     return folder
 
 
@@ -53,15 +65,22 @@ def place(page: str, folder: Path) -> Path:
     return folder / "build/demo" if page in BESIDE_THE_CAPTURES else folder
 
 
-def environment() -> dict[str, str]:
-    """The installed commands on the path, and a terminal's usual width."""
+def environment(folder: Path) -> dict[str, str]:
+    """The installed commands on the path, a terminal's usual width, and state of its own."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "COLUMNS": "80"}
+    return {**os.environ, "PATH": path, "COLUMNS": "80", "XDG_STATE_HOME": str(folder / "state")}
 
 
-def run(command: str, cwd: Path, stderr: int) -> subprocess.CompletedProcess[str]:
+def run(command: str, page: str, folder: Path, stderr: int) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, shell=True, cwd=cwd, env=environment(), text=True, stdout=subprocess.PIPE, stderr=stderr, timeout=60
+        command,
+        shell=True,
+        cwd=place(page, folder),
+        env=environment(folder),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        timeout=60,
     )
 
 
@@ -81,12 +100,12 @@ def commands(text: str) -> list[tuple[str, int | None, str]]:
 
 @pytest.mark.parametrize(("page", "language", "text"), blocks())
 def test_what_a_page_shows_is_what_happens(page: str, language: str, text: str, folder: Path) -> None:
-    cwd = place(page, folder)
     if language == "python":
-        subprocess.run([sys.executable, "-W", "error", "-c", text], cwd=cwd, env=environment(), check=True)
+        program = [sys.executable, "-W", "error", "-c", text]
+        subprocess.run(program, cwd=place(page, folder), env=environment(folder), check=True)
         return
     for command, code, shown in commands(text):
-        ran = run(command, cwd, subprocess.STDOUT)
+        ran = run(command, page, folder, subprocess.STDOUT)
         assert "Traceback" not in ran.stdout
         assert code is None or ran.returncode == code, f"{command}: {ran.returncode}\n{ran.stdout}"
         lines = [line.rstrip() for line in ran.stdout.splitlines()]
@@ -95,10 +114,9 @@ def test_what_a_page_shows_is_what_happens(page: str, language: str, text: str, 
 
 @pytest.mark.parametrize(("page", "theirs", "ours", "notes"), rows())
 def test_commands_side_by_side_do_the_same(page: str, theirs: str, ours: str, notes: str, folder: Path) -> None:
-    cwd = place(page, folder)
     printed = []
     for command in filter(None, (theirs, ours)):
-        ran = run(command, cwd, subprocess.PIPE)
+        ran = run(command, page, folder, subprocess.PIPE)
         assert ran.returncode == 0, f"{command}: {ran.stderr}"
         printed.append(ran.stdout)
     if notes.startswith("same text"):
@@ -109,6 +127,6 @@ def test_commands_side_by_side_do_the_same(page: str, theirs: str, ours: str, no
 def test_pages_have_something_to_run() -> None:
     assert {language for _, language, _ in blocks()} == {"console", "python"}
     # A row that the pattern does not see is not run.
-    text = (TOP / "docs/tshark.md").read_text()
+    text = "".join((TOP / "docs" / page).read_text() for page in BESIDE_THE_CAPTURES)
     assert len(rows()) == sum("`spanline" in line and line.startswith("| `") for line in text.splitlines()) + 1
     assert sum(notes.startswith("same text") for *_, notes in rows()) >= 10

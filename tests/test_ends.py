@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spanline.errors import UsageError
-from spanline.stages.ends import Ends, Nearest, conversation, likeness
+from spanline.stages.ends import Ends, Nearest, Numbered, conversation, likeness, stream
 from tests.craft import Frame, ethernet, ipv4, ipv6, tcp
 from tests.rows import decode_all, mapped
 
@@ -21,17 +21,28 @@ def ends(first: str, first_port: int, second: str, second_port: int) -> Ends:
 @pytest.mark.parametrize(
     ("text", "meaning"),
     [
-        ("tcp.stream==5", 5),
-        ("tcp.stream == 0", 0),
-        (" tcp.stream eq 4294967294 ", 4294967294),
+        ("tcp.stream==5", Numbered("tcp", 5)),
+        ("tcp.stream == 0", Numbered("tcp", 0)),
+        (" tcp.stream eq 4294967294 ", Numbered("tcp", 4294967294)),
         ("10.0.0.1:50000,10.0.0.2:443", ends("10.0.0.1", 50000, "10.0.0.2", 443)),
         ("10.0.0.1:0 , 10.0.0.2:65535", ends("10.0.0.1", 0, "10.0.0.2", 65535)),
         ("[2001:db8::1]:50000,[2001:db8::2]:443", ends("2001:db8::1", 50000, "2001:db8::2", 443)),
         ("[::ffff:10.0.0.1]:1,10.0.0.2:2", ends("10.0.0.1", 1, "10.0.0.2", 2)),
     ],
 )
-def test_a_conversation_is_named_by_its_number_or_its_ends(text: str, meaning: int | Ends) -> None:
+def test_a_conversation_is_named_by_its_number_or_its_ends(text: str, meaning: Numbered | Ends) -> None:
     assert conversation(text) == meaning
+    assert stream(text) == meaning
+
+
+def test_a_stream_of_datagrams_is_named_by_its_number() -> None:
+    assert stream("udp.stream==3") == Numbered("udp", 3)
+
+
+@pytest.mark.parametrize("text", ["", "sctp.stream==1", "udp.stream", "10.0.0.1:1", "10.0.0.1:99999,10.0.0.2:1"])
+def test_what_names_no_stream_is_told_in_a_line(text: str) -> None:
+    with pytest.raises(UsageError, match=r"write tcp\.stream==N, udp\.stream==N or A:port,B:port"):
+        stream(text)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ import pytest
 import spanline
 from spanline.batch import Batch
 from spanline.stages import handshake as handshake_stage
-from spanline.stages.ends import Ends, conversation
+from spanline.stages.ends import Ends, Numbered, conversation
 from spanline.stages.handshake import HANDSHAKE, Handshake
 from spanline.transforms.annotate import Annotate
 from tests import tshark
@@ -162,7 +162,7 @@ def test_of_several_between_the_same_ends_it_is_the_first_and_the_others_are_nam
 )  # fmt: skip
 @pytest.mark.parametrize("size", [1, 100])
 def test_which_frames_are_the_handshakes(records: list[Record], numbers: list[int], size: int) -> None:
-    stage, transform = Handshake(0), Annotate(details=True)
+    stage, transform = Handshake(Numbered("tcp", 0)), Annotate(details=True)
     for start in range(0, len(records), size):
         batch = decode_all(records[start : start + size])
         batch.numbers = batch.numbers + start
@@ -196,7 +196,8 @@ OTHERS: list[tuple[str, list[Record], str]] = [
     (
         "tcp.stream==0",
         [QUOTING, *opening(10)],
-        "no conversation has tcp.stream 0; only headers quoted in ICMP messages do, or frames that a filter leaves out",
+        "no conversation has tcp.stream 0; only headers of tunnels or quoted in ICMP messages do, or frames that a "
+        "filter leaves out",
     ),
     (f"{A},{SERVER}:444", opening(), f"no TCP conversation between {A},{SERVER}:444; the nearest: {A},{B}"),
     (f"{A},10.9.9.9:1", opening(), f"no TCP conversation between {A},10.9.9.9:1; the nearest: {A},{B}"),
@@ -222,9 +223,11 @@ def test_what_is_not_there_is_told_with_what_is_near(
     assert message in line
 
 
-@pytest.mark.parametrize("wanted", [0, 1, conversation(f"{A},{B}"), conversation(f"{A},{SERVER}:444")])
+@pytest.mark.parametrize(
+    "wanted", [Numbered("tcp", 0), Numbered("tcp", 1), conversation(f"{A},{B}"), conversation(f"{A},{SERVER}:444")]
+)
 @pytest.mark.parametrize("cut", range(0, 13, 3))
-def test_a_state_is_restored_exactly(wanted: int | Ends, cut: int) -> None:
+def test_a_state_is_restored_exactly(wanted: Numbered | Ends, cut: int) -> None:
     records = in_order(opening(), opening(50, port=50124))
     whole, first, later = Handshake(wanted), Handshake(wanted), Handshake(wanted)
     batch = annotated(records)
@@ -241,7 +244,7 @@ def test_a_state_is_restored_exactly(wanted: int | Ends, cut: int) -> None:
 
 def test_parts_of_the_traffic_are_joined() -> None:
     batch = annotated(in_order(opening(), opening(50, port=50124)))
-    whole, parts = Handshake(1), [Handshake(1), Handshake(1)]
+    whole, parts = Handshake(Numbered("tcp", 1)), [Handshake(Numbered("tcp", 1)), Handshake(Numbered("tcp", 1))]
     whole.update(batch)
     mask = batch.streams["stream"] == 1
     parts[0].update(batch.select(~mask))
@@ -252,7 +255,7 @@ def test_parts_of_the_traffic_are_joined() -> None:
 
 
 def test_its_table_has_its_columns_also_when_it_is_empty() -> None:
-    assert Handshake(0).tables()["frames"].schema.names == [column.name for column in HANDSHAKE]
+    assert Handshake(Numbered("tcp", 0)).tables()["frames"].schema.names == [column.name for column in HANDSHAKE]
 
 
 # --- the command
@@ -341,7 +344,7 @@ def test_a_fault_of_the_file_is_told_too(capture: Path) -> None:
 
 def all_handshakes(capture: Path, numbers: Iterable[int]) -> dict[int, Handshake]:
     """Several conversations of a capture, in one pass."""
-    stages = {number: Handshake(number) for number in numbers}
+    stages = {number: Handshake(Numbered("tcp", number)) for number in numbers}
     for _ in spanline.open(capture).run(*stages.values(), transforms=[Annotate(details=True)]):
         pass
     return stages
@@ -464,6 +467,6 @@ def test_handshakes_of_captures_equal_tsharks(captures: Path, oracle: Path) -> N
 
 
 def test_an_unknown_frame_is_no_tcp() -> None:
-    stage = Handshake(0)
+    stage = Handshake(Numbered("tcp", 0))
     stage.update(annotated([Record(START, Frame())]))
     assert stage.number is None

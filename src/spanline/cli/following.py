@@ -6,8 +6,9 @@ from spanline.cli.group import complain
 from spanline.cli.options import Inputs, Output
 from spanline.cli.reading import conclude, follow, open_capture
 from spanline.cli.show import show_conversation
+from spanline.stages.chosen_stream import MOST_OTHERS
 from spanline.stages.ends import conversation
-from spanline.stages.handshake import MOST_OTHERS, Handshake
+from spanline.stages.handshake import Handshake
 from spanline.transforms.annotate import Annotate
 
 

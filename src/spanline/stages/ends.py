@@ -1,9 +1,10 @@
-"""The two ends of a TCP conversation: as text, and where they are in a batch."""
+"""The two ends of a conversation: as text, and where they are in a batch."""
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
 
@@ -42,50 +43,77 @@ def end_text(address: bytes, port: int) -> str:
     return f"[{text}]:{port}" if ":" in text else f"{text}:{port}"
 
 
-def conversation(text: str) -> int | Ends:
-    """The conversation that somebody names: the number N of tcp.stream==N, or the two ends A:port,B:port.
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A stream by its number, as tshark counts those of its transport: "tcp" or "udp"."""
+
+    transport: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.transport}.stream {self.number}"
+
+
+def conversation(text: str) -> Numbered | Ends:
+    """The TCP conversation that somebody names for its handshake, as stream() has it. Raises UsageError."""
+    with _named("--follow", text, "tcp.stream==N or A:port,B:port"):
+        if text.strip().startswith("udp.stream"):
+            raise _Wrong("UDP has no handshake to measure")
+        return _parsed(text.strip(), ("tcp",))
+
+
+def stream(text: str) -> Numbered | Ends:
+    """The stream that somebody names: tcp.stream==N, udp.stream==N, or the two ends A:port,B:port.
 
     Raises UsageError with what is wrong and how it is written.
     """
-    asked = text.strip()
-    if match := re.fullmatch(r"tcp\.stream\s*(?:==|\beq\b)\s*([0-9]{1,20})", asked):
-        if int(match[1]) >= NO_STREAM:
-            raise _wrong(text, f"there is no stream {match[1]}")
-        return int(match[1])
-    if asked.startswith("udp.stream"):
-        raise _wrong(text, "UDP has no handshake to measure")
+    with _named("--stream", text, "tcp.stream==N, udp.stream==N or A:port,B:port"):
+        return _parsed(text.strip(), ("tcp", "udp"))
+
+
+class _Wrong(Exception):
+    """What is wrong with the name of a conversation."""
+
+
+@contextlib.contextmanager
+def _named(option: str, text: str, ways: str) -> Iterator[None]:
+    try:
+        yield
+    except _Wrong as wrong:
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        raise UsageError(f"{option} {shown!r}: {wrong}", hint=f"write {ways}, IPv6 as [A]:port,[B]:port") from None
+
+
+def _parsed(asked: str, transports: Sequence[str]) -> Numbered | Ends:
+    if match := re.fullmatch(rf"({'|'.join(transports)})\.stream\s*(?:==|\beq\b)\s*([0-9]{{1,20}})", asked):
+        if int(match[2]) >= NO_STREAM:
+            raise _Wrong(f"there is no stream {match[2]}")
+        return Numbered(match[1], int(match[2]))
     if re.match(r"[a-z]+\.[a-z]+", asked) and ":" not in asked:
-        raise _wrong(text, "this names no TCP stream")
+        raise _Wrong(f"this names no {' or '.join(name.upper() for name in transports)} stream")
     parts = asked.split(",")
     if len(parts) != 2:
-        raise _wrong(text, f"two ends make a conversation, and here is {len(parts)}" if asked else "it is empty")
-    return Ends(*(_end(text, part.strip()) for part in parts))
+        raise _Wrong(f"two ends make a conversation, and here is {len(parts)}" if asked else "it is empty")
+    return Ends(*(_end(part.strip()) for part in parts))
 
 
-def _end(text: str, part: str) -> End:
+def _end(part: str) -> End:
     match = re.fullmatch(r"\[([^\]]*)\]:([0-9]{1,9})|([^:\[\]]*):([0-9]{1,9})", part)
     if not match:
         if part.count(":") > 1 and "[" not in part:
-            raise _wrong(text, f"an IPv6 address stands in brackets before its port, {part!r} has none")
-        raise _wrong(text, f"{part[:_SHOWN]!r} is not an address, a colon and a port")
+            raise _Wrong(f"an IPv6 address stands in brackets before its port, {part!r} has none")
+        raise _Wrong(f"{part[:_SHOWN]!r} is not an address, a colon and a port")
     address, port = match[1] or match[3] or "", match[2] or match[4]
     if int(port) > 65535:
-        raise _wrong(text, f"port {port} is more than 65535")
+        raise _Wrong(f"port {port} is more than 65535")
     try:
         found = ip_address(address)
     except ValueError:
-        raise _wrong(text, f"{address!r} is not an IP address (names are not looked up)") from None
+        raise _Wrong(f"{address!r} is not an IP address (names are not looked up)") from None
     if "%" in address:
-        raise _wrong(text, f"{address!r} has a zone, which captures do not tell")
+        raise _Wrong(f"{address!r} has a zone, which captures do not tell")
     packed = found.packed
     return (bytes(10) + b"\xff\xff" + packed if isinstance(found, IPv4Address) else packed), int(port)
-
-
-def _wrong(text: str, what: str) -> UsageError:
-    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-    return UsageError(
-        f"--follow {shown!r}: {what}", hint="write tcp.stream==N or A:port,B:port, IPv6 as [A]:port,[B]:port"
-    )
 
 
 def likeness(packets: npt.NDArray[np.void], ends: Ends) -> npt.NDArray[np.uint8]:

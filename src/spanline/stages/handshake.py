@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import astuple
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,15 +13,14 @@ from spanline.arrow import arrow_schema, column, fixed_binary, ipc_of, table_of,
 from spanline.batch import Batch
 from spanline.errors import UsageError
 from spanline.fields import Occurrences, find, occurrences
-from spanline.schema import NO_STREAM, NO_TIME, Column
-from spanline.stages.ends import Ends, Nearest, likeness
+from spanline.schema import NO_TIME, Column
+from spanline.stages.chosen_stream import ChosenStream
+from spanline.stages.ends import Ends, Numbered
 from spanline.stages.flows import Flows
-from spanline.stages.packet_list import HAS_TRANSPORT, TCP, TCP_HEADER
+from spanline.stages.packet_list import TCP_HEADER
 
 MOST_FRAMES = 1000
 """Frames that are kept of a handshake: SYNs can be sent again without end."""
-
-MOST_OTHERS = 8
 
 _SYN, _ACK = 0x02, 0x10
 # What was met of the conversation: a SYN, a segment without, one with ACK and without SYN behind a SYN.
@@ -64,11 +62,10 @@ HANDSHAKE = (
 
 
 class Handshake:
-    """The handshake of the conversation that `wanted` says: a number as tshark's tcp.stream, or its Ends.
+    """The handshake of the TCP conversation that `wanted` says (ChosenStream).
 
     Its frames are all those with SYN, the first one without, and the first one without that has ACK: with that one
-    Wireshark's initial RTT ends. Of several conversations between the same ends it is the first; `others` has the
-    numbers of the next ones. `number` is that of the conversation, None as long as it was not met.
+    Wireshark's initial RTT ends. `number` and `others` are those of ChosenStream.
 
     Batches have passed transforms.annotate.Annotate(details=True). Memory does not grow with the capture.
 
@@ -76,52 +73,32 @@ class Handshake:
     counts as tshark does: no timeouts, whole frames, in whatever tunnel or VLAN.
     """
 
-    def __init__(self, wanted: int | Ends) -> None:
-        self._wanted = wanted
-        self.number: int | None = None
-        self.others: list[int] = []
-        """At most MOST_OTHERS of them."""
+    def __init__(self, wanted: Numbered | Ends) -> None:
+        self._chosen = ChosenStream(wanted)
         self.left_out = 0
         """Frames of the handshake beyond MOST_FRAMES."""
-        self._highest = -1
-        self._datagrams = False
-        self._nearest = Nearest()
         self._met = 0
         self._frames: list[pa.Table] = []
         self._flows = Flows(idle_timeout=None, active_timeout=None, by_vni=False, whole_frames=True)
 
+    @property
+    def number(self) -> int | None:
+        return self._chosen.number
+
+    @property
+    def others(self) -> list[int]:
+        return self._chosen.others
+
+    def missing(self) -> UsageError:
+        """What to say when the conversation was not met: there is none, and what there is."""
+        return self._chosen.missing()
+
     def update(self, batch: Batch) -> None:
-        numbers = np.where(_is_tcp(batch.packets), batch.streams["stream"], NO_STREAM)
-        if isinstance(self._wanted, Ends):
-            self._look_for(self._wanted, batch.packets, numbers)
-        else:
-            known = numbers[numbers != NO_STREAM]
-            self._highest = max(self._highest, int(known.max())) if len(known) else self._highest
-            self.number = self._wanted if self._wanted in numbers else self.number
-        if self.number is not None and (own := numbers == self.number).any():
+        own = self._chosen.rows(batch)
+        if own.any():
             mine = batch.select(own)
             self._flows.update(mine)
             self._keep(mine)
-
-    def _look_for(self, ends: Ends, packets: npt.NDArray[np.void], numbers: npt.NDArray[np.uint32]) -> None:
-        """Notes the conversations of these ends, and as long as there is none those that are like them."""
-        ports = {ends.first[1], ends.second[1]}
-        if self.number is not None:
-            some = np.isin(packets["source_port"], list(ports)) & (numbers != NO_STREAM)
-            packets, numbers = packets[some], numbers[some]
-        points = likeness(packets, ends)
-        found = numbers[points == 4]
-        self._datagrams |= bool((found == NO_STREAM).any())
-        found = found[found != NO_STREAM]
-        if self.number is None:
-            if not len(found):
-                self._nearest.update(packets, np.where(numbers == NO_STREAM, 0, points))
-                return
-            self.number = int(found[0])
-        self._add_others(np.unique(found).tolist())
-
-    def _add_others(self, numbers: Iterable[int]) -> None:
-        self.others = sorted({*self.others, *numbers} - {self.number})[:MOST_OTHERS]
 
     def _keep(self, batch: Batch) -> None:
         """Keeps the frames of the handshake; all of `batch` belong to the conversation."""
@@ -141,22 +118,6 @@ class Handshake:
         wanted[rows[room:]] = False
         if wanted.any():
             self._frames.append(_table(batch.select(wanted)))
-
-    def missing(self) -> UsageError:
-        """What to say when the conversation was not met: there is none, and what there is."""
-        if not isinstance(self._wanted, Ends):
-            if self._wanted < self._highest:
-                hint = "only headers quoted in ICMP messages do, or frames that a filter leaves out"
-            else:
-                hint = f"the last one is {self._highest}" if self._highest >= 0 else "there is no TCP"
-            return UsageError(f"no conversation has tcp.stream {self._wanted}", hint=hint)
-        if self._datagrams:
-            hint = "they exchange datagrams, which have no handshake"
-        elif self._nearest.found:
-            hint = f"the nearest: {' or '.join(str(ends) for _, ends in self._nearest.found)}"
-        else:
-            hint = "there is none with one of these addresses or ports"
-        return UsageError(f"no TCP conversation between {self._wanted}", hint=hint)
 
     def drain(self) -> Mapping[str, pa.Table]:
         """Nothing: the result is known at the end."""
@@ -180,33 +141,20 @@ class Handshake:
 
     def _known(self) -> dict[str, Any]:
         return {
-            "number": self.number,
-            "others": self.others,
+            "chosen": self._chosen.state(),
             "left_out": self.left_out,
-            "highest": self._highest,
-            "datagrams": self._datagrams,
-            "nearest": [(points, astuple(ends)) for points, ends in self._nearest.found],
             "met": self._met,
         }
 
     def _take_over(self, known: Mapping[str, Any], frames: list[pa.Table]) -> None:
-        self.number = known["number"] if self.number is None else self.number
-        self._add_others(known["others"])
+        self._chosen.take_over(known["chosen"])
         self.left_out += known["left_out"]
-        self._highest = max(self._highest, known["highest"])
-        self._datagrams |= known["datagrams"]
-        self._nearest.add((points, Ends(*ends)) for points, ends in known["nearest"])
         self._met |= known["met"]
         self._frames += frames
 
     def tables(self) -> Mapping[str, pa.Table]:
         frames = pa.concat_tables([arrow_schema(HANDSHAKE).empty_table(), *self._frames])
         return {"frames": frames, "flows": self._flows.tables()["flows"]}
-
-
-def _is_tcp(packets: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
-    is_tcp: npt.NDArray[np.bool_] = (packets["ip_protocol"] == TCP) & (packets["flags"] & HAS_TRANSPORT != 0)
-    return is_tcp
 
 
 def _table(batch: Batch) -> pa.Table:

@@ -93,8 +93,11 @@ class Plaintext:
 
     def drain(self) -> Mapping[str, pa.Table]:
         """What was found since the last call."""
-        found = [one for shard in self._shards for one in shard.take()]
-        return {"findings": findings_table(found, self._shows)}
+        return {"findings": findings_table(self.take(), self._shows)}
+
+    def take(self) -> list[Found]:
+        """What drain() would give, as objects, of which it is then over, too."""
+        return [one for shard in self._shards for one in shard.take()]
 
     def tables(self) -> Mapping[str, pa.Table]:
         for shard in self._shards:
