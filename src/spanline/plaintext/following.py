@@ -145,15 +145,20 @@ class Following:
         woken: dict[int, int] = {}
         sent = octets.data
         from_clients = (pieces["sender"] == modes.astype(np.int16) - _DORMANT) & (pieces["length"] > 0)
-        for row, slot, _, start, length, offset, time, frame, gap, _ in _columns(pieces, np.flatnonzero(from_clients)):
-            part = sent[start : start + length]
-            if slot in woken or self._dormant.passes(slot, part):
-                continue
-            followed = self._by_slot[slot]
+        rows = np.flatnonzero(from_clients)
+        ends = (pieces["start"] + pieces["length"])[rows].tolist()
+        parts = [sent[start:end] for start, end in zip(pieces["start"][rows].tolist(), ends, strict=True)]
+        telling = self._dormant.telling(parts)
+        for n, (slot, part) in enumerate(zip(pieces["slot"][rows].tolist(), parts, strict=True)):
             self._by_slot.move_to_end(slot)
+            if slot in woken or (n not in telling and self._dormant.passes(slot, part)):
+                continue
+            row = int(rows[n])
+            offset, time, frame, gap = (int(pieces[name][row]) for name in ("offset", "time", "frame", "gap"))
             message = self._dormant.feed(slot, Piece(Sender.CLIENT, bytes(part), offset, time, frame, gap))
             if message:
                 woken[slot] = row
+                followed = self._by_slot[slot]
                 assert followed.sleeper is not None
                 followed.parser = followed.sleeper(followed.conversation)
                 self._modes[slot] = _AWAKE
