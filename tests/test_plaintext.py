@@ -24,7 +24,7 @@ import spanline
 from spanline.batch import Batch
 from spanline.plaintext.redaction import Redactor, Revealer
 from spanline.sources import capture_file
-from spanline.stages.plaintext import Plaintext
+from spanline.stages.plaintext import LEAST_MEMORY, Plaintext
 from tests.commands import run
 from tests.craft import ethernet, icmp, ipv4
 from tests.craft_conversations import conversation, together
@@ -123,12 +123,12 @@ def test_what_icmp_errors_quote_is_no_traffic(tmp_path: Path) -> None:
 def test_more_conversations_than_are_followed_at_a_time(tmp_path: Path) -> None:
     """Those that were silent for longest go, with what they have told so far, and are counted."""
     login = LOGINS["pop"].dialogue(b"alice", b"opensesame")[:-1]
-    some = [conversation(login, 110, client_port=20000 + n, start=START + n * SECOND, whole=False) for n in range(600)]
-    stage = Plaintext(REDACTOR, memory=16 << 20)
+    some = [conversation(login, 110, client_port=20000 + n, start=START + n * SECOND, whole=False) for n in range(900)]
+    stage = Plaintext(REDACTOR, memory=LEAST_MEMORY)
     for _ in spanline.open(written(tmp_path, *some)).run(stage):
         pass
     assert stage.evicted > 0
-    assert stage.tables()["findings"].num_rows == 600
+    assert stage.tables()["findings"].num_rows == 900
 
 
 def test_equal_addresses_in_two_tunnels_are_two_conversations(tmp_path: Path) -> None:
@@ -362,6 +362,19 @@ def test_a_rule_of_the_user(tmp_path: Path) -> None:
     )
     assert row["frames"] == [6, 7]
     assert row["secret"].startswith("8 characters, hmac ")
+
+
+@pytest.mark.parametrize(
+    "options", [("--memory", "1M"), ("--head-bytes", "2M"), ("--claimed-bytes", "8G"), ("--rules", "/nonexistent.yaml")]
+)
+def test_what_makes_no_sense_is_one_line(one: Path, options: tuple[str, str]) -> None:
+    result = run("plaintext", *options, one, code=2)
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_little_memory_is_enough_for_crunch(one: Path, tmp_path: Path) -> None:
+    run("crunch", "--memory", "200M", one, "-o", tmp_path / "flows.csv", "--plaintext", tmp_path / "findings.csv")
 
 
 def test_a_wrong_rule_is_one_line(one: Path, tmp_path: Path) -> None:

@@ -269,6 +269,8 @@ COMMANDS = (
     ("packets",),
     ("packets", "--format", "json"),
     ("info",),
+    ("follow", "--telnet"),
+    ("follow", "--telnet", "-o", "sessions.json"),
 )
 
 
@@ -303,6 +305,25 @@ def test_a_thousand_secrets_are_nowhere(tmp_path: Path, home: Path, monkeypatch:
     assert {command: leaked for command, leaked in leaks.items() if leaked} == {}
     told = {row["account"] for row in json.loads((outputs / "findings.json").read_text())}
     assert len(told) > COUNT * 3 // 4  # some protocols have no accounts
+
+
+def test_followed_streams_leave_secrets_out(tmp_path: Path, home: Path) -> None:
+    """A conversation of each protocol as text and as digits, and all sessions of telnet."""
+    path = tmp_path / "planted.pcap"
+    secrets = {name: f"S3cret-of-{n:04}".encode() for n, name in enumerate(LOGINS)}
+    some = [
+        conversation(LOGINS[name].dialogue(b"alice", secret), LOGINS[name].port, LOGINS[name].transport, client_port=n)
+        for n, (name, secret) in enumerate(secrets.items(), 20000)
+    ]
+    path.write_bytes(pcap(together(some)))
+    leaks = {}
+    for n, name in enumerate(LOGINS, 20000):
+        stream = f"10.0.0.5:{n},10.0.1.2:{LOGINS[name].port}"
+        for options in (("--as", "text"), ("--as", "raw"), ("--as-tshark", "--as", "raw"), ("--format", "json")):
+            result = run("follow", "--stream", stream, *options, path)
+            leaks[name, options] = shown(secrets.values(), said(result, home))
+    leaks["telnet", ("--telnet",)] = shown(secrets.values(), said(run("follow", "--telnet", path), home))
+    assert {command: leaked for command, leaked in leaks.items() if leaked} == {}
 
 
 def test_a_thousand_secrets_are_revealed(tmp_path: Path, home: Path) -> None:

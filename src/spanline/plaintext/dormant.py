@@ -6,12 +6,12 @@ then it is parsed from the message on that has it.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import hyperscan
+import numpy as np
 
 from spanline.matching import compiled
 from spanline.plaintext.messages import LONGEST_BODY, LONGEST_HEAD
@@ -38,19 +38,22 @@ class Dormant:
 
     def __init__(self, protocols: Sequence[Plaintext]) -> None:
         triggers = sorted({trigger for one in protocols for trigger in one.triggers})
-        flags = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH
-        self._database = compiled(triggers, [flags] * len(triggers)) if triggers else None
+        self._database = compiled(triggers, [hyperscan.HS_FLAG_CASELESS] * len(triggers)) if triggers else None
         self._scratch = hyperscan.Scratch(self._database) if self._database else None
         self.messages: dict[int, _Message] = {}
 
+    def telling(self, parts: Sequence[memoryview]) -> set[int]:
+        """The places of those of `parts` that have a trigger: one search for all."""
+        # No trigger has an end of line in it.
+        ends = self._triggers(b"\n".join(parts))
+        if not ends:
+            return set()
+        starts = np.cumsum([0, *(len(part) + 1 for part in parts)])
+        return set((np.searchsorted(starts, np.array(ends), "left") - 1).tolist())
+
     def passes(self, slot: int, sent: memoryview) -> bool:
-        """Whether `sent`, which comes next from the client, is a whole message that tells nothing: most are."""
-        return (
-            slot not in self.messages
-            and sent[:4] == _WITHOUT_BODY
-            and sent[-4:] == _EMPTY_LINE
-            and not self._has_trigger(sent)
-        )
+        """Whether `sent`, which comes next from the client and has no trigger, is a whole message: most are."""
+        return sent[:4] == _WITHOUT_BODY and sent[-4:] == _EMPTY_LINE and slot not in self.messages
 
     def feed(self, slot: int, piece: Piece) -> list[Piece]:
         """Takes what does not pass. Gives what has to be parsed from now on: the message with a trigger, as far as it
@@ -59,12 +62,12 @@ class Dormant:
         begins = _BEGINS.match(piece.data) is not None
         if message is None or begins:
             message = self.messages[slot] = _Message()
-        has_trigger = self._has_trigger(message.tail + piece.data)
-        message.tail = (message.tail + piece.data)[-_LONGEST_TRIGGER:]
+        sent = message.tail + piece.data
+        message.tail = sent[-_LONGEST_TRIGGER:]
         if message.size < _MOST_BYTES:
             message.pieces.append(piece)
             message.size += len(piece.data)
-            if has_trigger:
+            if self._triggers(sent):
                 return self.messages.pop(slot).pieces
         if begins and piece.data.startswith(_WITHOUT_BODY) and piece.data.endswith(_EMPTY_LINE):
             del self.messages[slot]
@@ -73,15 +76,13 @@ class Dormant:
     def forget(self, slot: int) -> None:
         self.messages.pop(slot, None)
 
-    def _has_trigger(self, sent: bytes | memoryview) -> bool:
-        found = False
+    def _triggers(self, sent: bytes) -> list[int]:
+        """Where they end."""
+        ends: list[int] = []
 
-        def note(*_: object) -> bool:
-            nonlocal found
-            found = True
-            return True
+        def note(_: int, __: int, end: int, *___: object) -> None:
+            ends.append(end)
 
         assert self._database is not None
-        with contextlib.suppress(hyperscan.ScanTerminated):
-            self._database.scan(sent, note, 0, None, self._scratch)  # type: ignore[type-var]
-        return found
+        self._database.scan(sent, note, 0, None, self._scratch)
+        return ends

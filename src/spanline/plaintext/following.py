@@ -40,7 +40,7 @@ class Followed:
     client_end      which of the two ends that Payloads knows is the client: 0 or 1
     protocol        "" when only rules are looked for
     parser, watch   None when there is nothing for it to read, or nothing more
-    is_dormant      nothing is given to the parser until one of the protocol's triggers comes
+    sleeper         the parser that it gets when one of the protocol's triggers comes; None for others
     """
 
     serial: int
@@ -52,7 +52,7 @@ class Followed:
     foreign_port: bool
     parser: Parser | None
     watch: Watch | None
-    is_dormant: bool = False
+    sleeper: type[Parser] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Following:
 
     def begin(self, slot: int, followed: Followed) -> None:
         self._by_slot[slot] = followed
-        self._set_mode(slot, _DORMANT + followed.client_end if followed.is_dormant else _AWAKE)
+        self._set_mode(slot, _DORMANT + followed.client_end if followed.sleeper else _AWAKE)
         self.followed += 1
 
     def let_go(self) -> list[Found]:
@@ -145,16 +145,22 @@ class Following:
         woken: dict[int, int] = {}
         sent = octets.data
         from_clients = (pieces["sender"] == modes.astype(np.int16) - _DORMANT) & (pieces["length"] > 0)
-        for row, slot, _, start, length, offset, time, frame, gap, _ in _columns(pieces, np.flatnonzero(from_clients)):
-            part = sent[start : start + length]
-            if slot in woken or self._dormant.passes(slot, part):
-                continue
-            followed = self._by_slot[slot]
+        rows = np.flatnonzero(from_clients)
+        ends = (pieces["start"] + pieces["length"])[rows].tolist()
+        parts = [sent[start:end] for start, end in zip(pieces["start"][rows].tolist(), ends, strict=True)]
+        telling = self._dormant.telling(parts)
+        for n, (slot, part) in enumerate(zip(pieces["slot"][rows].tolist(), parts, strict=True)):
             self._by_slot.move_to_end(slot)
+            if slot in woken or (n not in telling and self._dormant.passes(slot, part)):
+                continue
+            row = int(rows[n])
+            offset, time, frame, gap = (int(pieces[name][row]) for name in ("offset", "time", "frame", "gap"))
             message = self._dormant.feed(slot, Piece(Sender.CLIENT, bytes(part), offset, time, frame, gap))
             if message:
                 woken[slot] = row
-                followed.is_dormant = False
+                followed = self._by_slot[slot]
+                assert followed.sleeper is not None
+                followed.parser = followed.sleeper(followed.conversation)
                 self._modes[slot] = _AWAKE
                 for piece in message:
                     self._read(followed, piece, found)
@@ -188,7 +194,7 @@ class Following:
 
     def _finished(self, followed: Followed) -> list[Found]:
         findings: list[Finding] = []
-        if followed.parser is not None and not followed.is_dormant:
+        if followed.parser is not None:
             findings += self._told(followed, followed.parser.finish)
         if followed.watch is not None:
             findings += followed.watch.finish(self.scanner)
