@@ -19,7 +19,7 @@ from typing import TypeAlias
 import hyperscan
 
 from spanline.plaintext.parsers import protocols
-from spanline.plaintext.scanning import BEGINNING, Scanner
+from spanline.plaintext.scanning import BEGINNING, CLIENT, SERVER, UNKNOWN, Scanner
 
 HEADS = 40_000
 HEAD_BYTES = 4096
@@ -35,22 +35,26 @@ WORDS = (
     b"the of and to in is for on that by this with you it not or be are from at as your all have new more an".split()
 )
 
-# What sides of conversations begin with, and the share of each; what follows is random, or text.
+# What sides of conversations begin with, the share of each, and who sends it; what follows is random, or text.
 ENCRYPTED = (
-    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 0.25),
-    (b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03", 0.25),
-    (b"\xc3\x00\x00\x00\x01\x08", 0.07),
-    (b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", 0.02),
-    (b"", 0.11),
+    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 0.25, CLIENT),
+    (b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03", 0.25, SERVER),
+    (b"\xc3\x00\x00\x00\x01\x08", 0.07, CLIENT),
+    (b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", 0.02, SERVER),
+    (b"", 0.11, UNKNOWN),
 )
 READABLE = (
-    (b"GET /a/page?of=some HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: none\r\nAccept: */*\r\n\r\n", 0.1),
-    (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nServer: none\r\nContent-Length: 100000\r\n\r\n<html>", 0.1),
-    (b"220 mail.example.com ESMTP Postfix\r\n250-mail.example.com\r\n", 0.02),
-    (b"EHLO client.example.com\r\nMAIL FROM:<a@example.com>\r\n", 0.02),
-    (b"* OK [CAPABILITY IMAP4rev1 IDLE] ready.\r\n", 0.01),
-    (b"\x05\x01\x00", 0.01),
-    (b"", 0.04),
+    (b"GET /a/page?of=some HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: none\r\nAccept: */*\r\n\r\n", 0.1, CLIENT),
+    (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nServer: none\r\nContent-Length: 100000\r\n\r\n<html>",
+        0.1,
+        SERVER,
+    ),
+    (b"220 mail.example.com ESMTP Postfix\r\n250-mail.example.com\r\n", 0.02, SERVER),
+    (b"EHLO client.example.com\r\nMAIL FROM:<a@example.com>\r\n", 0.02, CLIENT),
+    (b"* OK [CAPABILITY IMAP4rev1 IDLE] ready.\r\n", 0.01, SERVER),
+    (b"\x05\x01\x00", 0.01, CLIENT),
+    (b"", 0.04, UNKNOWN),
 )
 # Lengths of heads, from and to, and their share: many conversations say little, long ones fill their heads.
 LENGTHS = (
@@ -76,17 +80,17 @@ def mix(count: int, seed: int = 1) -> Heads:
     """Heads of `count` sides of conversations."""
     chance = random.Random(seed)
     text = b" ".join(chance.choices(WORDS, k=2 * HEAD_BYTES))
-    kinds = [(beginning, b"") for beginning, _ in ENCRYPTED] + [(beginning, text) for beginning, _ in READABLE]
-    shares = [share for _, share in ENCRYPTED + READABLE]
-    whole, starts = bytearray(), [0]
-    for beginning, then in chance.choices(kinds, shares, k=count):
+    kinds = [(*kind, b"") for kind in ENCRYPTED] + [(*kind, text) for kind in READABLE]
+    whole, starts, senders = bytearray(), [0], []
+    for beginning, _, sender, then in chance.choices(kinds, [share for _, share, *_ in kinds], k=count):
         low, high, _ = chance.choices(LENGTHS, [share for *_, share in LENGTHS])[0]
         length = chance.randint(low, high)
         rest = max(0, length - len(beginning))
         start = chance.randrange(HEAD_BYTES)
         whole += (beginning + (then[start : start + rest] if then else chance.randbytes(rest)))[:length]
         starts.append(len(whole))
-    return Heads(memoryview(bytes(whole)), starts[:-1], starts[1:], [n & 1 for n in range(count)])
+        senders.append(sender)
+    return Heads(memoryview(bytes(whole)), starts[:-1], starts[1:], senders)
 
 
 def best(*work: Callable[[], object]) -> list[float]:
@@ -147,7 +151,7 @@ def report(heads: Heads, slowest: int) -> Iterator[str]:
     work = {
         "Scanner.scan()": lambda: scanner.scan(*every, asked=()),
         "and what else all of them begin like": lambda: scanner.scan(*every),
-        "hyperscan, head by head": scanning(patterns, heads),
+        "hyperscan, all patterns on every head": scanning(patterns, heads),
         "one pattern that nothing begins with": scanning([NOTHING], heads),
         f"without the {slowest} patterns below": scanning(kept, heads),
     }

@@ -8,7 +8,7 @@
 
 #ifndef PAYLOAD_BLOCK_BYTES /* less makes the ends of things come soon: for fuzzing */
 #define PAYLOAD_BLOCK_BYTES 252
-#define PAYLOAD_BLOCK_SLAB_BITS 12
+#define PAYLOAD_BLOCK_SLAB_BITS 14
 #endif
 
 enum { PAYLOAD_SLAB_BLOCKS = 1 << PAYLOAD_BLOCK_SLAB_BITS };

@@ -88,7 +88,6 @@ static inline void payload_settle(payload_table *t) {
             payload_way *d = &r->way[way];
             if (d->bits & WAY_GIVEN) {
                 d->bits |= WAY_CLOSED;
-                waiting_drop_all(t, d);
                 shorten |= d->kept > t->head_bytes;
                 closed++;
             }
@@ -206,15 +205,6 @@ static inline void payload_evict(payload_table *t, int for_blocks, const uint32_
             payload_finalise(t, slot);
         } else {
             payload_detach(t, slot);
-        }
-    }
-}
-
-/* Ends all that lives. */
-static inline void payload_finish(payload_table *t) {
-    for (uint32_t slot = 0; slot < t->record_count; slot++) {
-        if (payload_at(t, slot)->bits & PAYLOAD_LIVE) {
-            payload_end(t, slot);
         }
     }
 }

@@ -103,7 +103,7 @@ static inline void waiting_drop(payload_table *t, payload_way *d, const waiting_
         chain.last = next;
     }
     d->waiting = first->next;
-    d->waiting_bytes -= first->captured;
+    d->waiting_bytes -= first->wire;
     d->waiting_blocks -= first->blocks;
     d->waiting_count--;
     chain_release(&t->pool, &chain);
@@ -185,7 +185,7 @@ static inline int waiting_insert(payload_table *t, payload_way *d, uint32_t prev
         d->waiting = chain.first;
     }
     d->waiting_count++;
-    d->waiting_bytes += segment.captured;
+    d->waiting_bytes += segment.wire;
     d->waiting_blocks += segment.blocks;
     return 1;
 }
@@ -225,6 +225,7 @@ static inline void order_wait(payload_table *t, payload_record *r, int way, uint
     if (d->waiting == 0) {
         d->hole_time = a.time;
     }
+    a.bytes.length = log_room(t, d) ? a.bytes.length : 0; /* when the connection ends depends on the order even so */
     uint32_t at = 0, previous = 0, block = d->waiting;
     while (block && at < a.wire) {
         const waiting_segment w = waiting_at(t, block);
@@ -261,14 +262,9 @@ static inline int order_differs(const payload_table *t, const payload_record *r,
 }
 
 /* Makes room for `length` bytes that begin at `seq`, behind a hole: as long as there is too little, the hole is given up.
- * Returns how far they are ahead then. Of what is not kept the order does not matter. */
+ * Returns how far they are ahead then. */
 static inline int32_t order_make_room(payload_table *t, payload_record *r, int way, uint32_t seq, uint32_t length) {
     payload_way *d = &r->way[way];
-    if (log_room(t, d) == 0) {
-        waiting_drop_all(t, d);
-        order_skip(t, d, seq);
-        return 0;
-    }
     int32_t ahead = sequence_difference(seq, d->next);
     while (ahead > 0 && (d->waiting_count + 2 > MAX_WAITING || d->waiting_bytes + length > MAX_WAITING_BYTES)) {
         if (d->waiting == 0 || sequence_difference(seq, waiting_at(t, d->waiting).seq) < 0) {
@@ -292,7 +288,7 @@ static inline void order_take(payload_table *t, payload_record *r, int way, uint
         ahead = 0;
     }
     if (UNLIKELY(ahead > 0)) {
-        ahead = order_make_room(t, r, way, seq, a.bytes.length);
+        ahead = order_make_room(t, r, way, seq, a.wire);
     }
     if (UNLIKELY(ahead < 0)) {
         const uint32_t back = (uint32_t)-ahead, old = back < a.wire ? back : a.wire;
@@ -334,15 +330,18 @@ static inline void order_take(payload_table *t, payload_record *r, int way, uint
     waiting_continue(t, r, way);
 }
 
-/* The side that `way` sends to asks for what comes from `ack` on. */
-ALWAYS_INLINE void order_acknowledge(payload_way *d, uint32_t ack) {
+/* The first that is known of where a direction begins. */
+ALWAYS_INLINE void order_start(payload_way *d, uint32_t base, uint32_t bits) {
     if (UNLIKELY(!(d->bits & WAY_BASE))) {
-        d->base = d->next = d->acked = ack;
-        d->bits |= WAY_BASE | WAY_TENTATIVE;
-    } else {
-        const int32_t ahead = sequence_difference(ack, d->acked);
-        d->acked = ahead > 0 && ahead < FAR_PAYLOAD ? ack : d->acked;
+        d->base = d->next = d->acked = d->opening = base;
+        d->bits = (uint8_t)(d->bits | WAY_BASE | bits);
     }
+}
+
+/* The side that the direction goes to asks for what comes from `ack` on. */
+ALWAYS_INLINE void order_acknowledge(payload_way *d, uint32_t ack) {
+    const int32_t ahead = sequence_difference(ack, d->acked);
+    d->acked = ahead > 0 && ahead < FAR_PAYLOAD ? ack : d->acked;
 }
 
 /* A hole that the receiver does not have, or that it had and we did not see, is given up. */

@@ -29,9 +29,9 @@ typedef struct {
     uint32_t given;     /* bytes of the head that were handed out */
     uint32_t gap;       /* bytes missing before the next piece */
     uint32_t waiting;   /* the first segment that waits, by sequence number: its first block */
-    uint32_t waiting_bytes;
+    uint32_t waiting_bytes; /* with those that were not captured */
     uint32_t waiting_blocks;
-    uint32_t reserved;
+    uint32_t opening; /* the first `base` that was known: another SYN opens another connection */
     uint16_t waiting_count;
     uint8_t bits;
     uint8_t marks; /* of the next piece: PIECE_OVERLAP, PIECE_CONFLICT */

@@ -89,7 +89,7 @@ static inline int waiting_load(payload_table *t, payload_way *d, cursor *content
         }
         memcpy(&w, first.data, sizeof w);
         const uint32_t ahead = w.seq - saved.next; /* and from there on they go up */
-        if (w.captured > w.wire || w.captured > MAX_WAITING_BYTES || w.wire >= FAR_PAYLOAD || w.wire == 0 ||
+        if (w.captured > w.wire || w.wire > MAX_WAITING_BYTES || w.wire == 0 ||
             ahead == 0 || ahead < place || ahead > INT32_MAX - w.wire || w.blocks == 0 ||
             (uint64_t)w.blocks * PAYLOAD_BLOCK_BYTES < sizeof w + (uint64_t)w.captured ||
             !blocks_load(&t->pool, &chain, w.blocks, content)) {
@@ -108,7 +108,7 @@ static inline int waiting_load(payload_table *t, payload_way *d, cursor *content
         }
         last = chain.first;
         d->waiting_count++;
-        d->waiting_bytes += w.captured;
+        d->waiting_bytes += w.wire;
         d->waiting_blocks += w.blocks;
     }
     return d->waiting_bytes == saved.waiting_bytes && d->waiting_blocks == saved.waiting_blocks &&

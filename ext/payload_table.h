@@ -9,7 +9,7 @@
 #include "payload_record.h"
 
 #ifndef PAYLOAD_SLAB_BITS /* fewer make the ends of a table come soon: for fuzzing */
-#define PAYLOAD_SLAB_BITS 12
+#define PAYLOAD_SLAB_BITS 14
 #define PAYLOAD_SYN_BITS 13
 #endif
 

@@ -69,11 +69,6 @@ static inline uint32_t payload_begin(payload_table *t, const packet_row *row, ui
     return slot;
 }
 
-ALWAYS_INLINE void way_start(payload_way *d, uint32_t base) {
-    d->base = d->next = d->acked = base;
-    d->bits = (uint8_t)((d->bits | WAY_BASE) & ~WAY_TENTATIVE);
-}
-
 /* A new TCP conversation, with what its SYN said if that was seen. *way is the direction of the row. */
 static inline uint32_t payload_begin_tcp(payload_table *t, const packet_row *row, uint32_t tag, int *way) {
     enum { NEAR_SYN = 1 << 20 }; /* a SYN that is farther away was another connection's */
@@ -92,16 +87,10 @@ static inline uint32_t payload_begin_tcp(payload_table *t, const packet_row *row
     *way = flipped;
     if (syn) {
         r->first_seen = syn->time;
-        way_start(&r->way[0], syn->seq + 1);
+        order_start(&r->way[0], syn->seq + 1, 0);
     }
     if (syn || (kind & TCP_SYN)) {
         r->bits |= PAYLOAD_CLIENT;
-    }
-    if (kind & TCP_SYN) {
-        way_start(&r->way[*way], row->tcp_seq + 1);
-    }
-    if (kind == (TCP_SYN | TCP_ACK) && !(r->way[1 - *way].bits & WAY_BASE)) {
-        way_start(&r->way[1 - *way], row->tcp_ack);
     }
     return slot;
 }
@@ -112,16 +101,31 @@ ALWAYS_INLINE int payload_opens_another(const payload_record *r, int way, const 
     if (LIKELY(!(row->tcp_flags & TCP_SYN)) || (row->tcp_flags & TCP_RST)) {
         return 0;
     }
-    if (!(d->bits & WAY_BASE) || ((d->bits & WAY_TENTATIVE) && d->delivered == 0)) {
-        return !(row->tcp_flags & TCP_ACK);
-    }
-    return d->base != row->tcp_seq + 1;
+    return d->bits & WAY_BASE ? d->opening != row->tcp_seq + 1 : !(row->tcp_flags & TCP_ACK);
 }
 
-/* Both sides finished, or the only one that is mirrored. */
+/* What a segment says of where both directions begin: for sure in a handshake. */
+ALWAYS_INLINE void payload_learn(payload_record *r, int way, const packet_row *row) {
+    const uint32_t flags = row->tcp_flags, is_syn = (flags & TCP_SYN) != 0;
+    order_start(&r->way[way], row->tcp_seq + is_syn, is_syn ? 0 : WAY_TENTATIVE);
+    if (LIKELY(flags & TCP_ACK)) {
+        order_start(&r->way[1 - way], row->tcp_ack, is_syn ? 0 : WAY_TENTATIVE);
+    }
+    if (UNLIKELY(is_syn) && !(r->bits & PAYLOAD_CLIENT) && !(flags & TCP_RST)) {
+        r->bits |= PAYLOAD_CLIENT;
+        r->client = (uint8_t)(flags & TCP_ACK ? 1 - way : way);
+    }
+}
+
+/* Both sides finished, or the only one that is mirrored: of a connection whose beginning was seen, the other would have
+ * been heard of. */
 ALWAYS_INLINE int payload_is_finished(const payload_record *r) {
-    const int done[2] = {r->way[0].bits & WAY_FIN_DONE, r->way[1].bits & WAY_FIN_DONE};
-    return (done[0] && (done[1] || !(r->way[1].bits & WAY_SEEN))) || (done[1] && !(r->way[0].bits & WAY_SEEN));
+    int open = 0;
+    for (int way = 0; way < 2; way++) {
+        const uint32_t bits = r->way[way].bits;
+        open |= !(bits & WAY_FIN_DONE) && ((bits & WAY_SEEN) || !(r->bits & PAYLOAD_CLIENT));
+    }
+    return !open;
 }
 
 /* A TCP segment of a conversation that is followed. */
@@ -131,17 +135,6 @@ static inline void payload_take_segment(payload_table *t, uint32_t slot, int way
     payload_way *d = &r->way[way], *o = &r->way[1 - way];
     const uint32_t flags = row->tcp_flags, seq = row->tcp_seq + ((flags & TCP_SYN) != 0), before = r->log_bytes;
     d->bits |= WAY_SEEN;
-    if (UNLIKELY(!(d->bits & WAY_BASE))) {
-        way_start(d, seq);
-        d->bits |= WAY_TENTATIVE;
-    } else if (UNLIKELY((flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)) && (d->bits & WAY_TENTATIVE) &&
-               d->waiting == 0) {
-        way_start(d, seq);
-    }
-    if (UNLIKELY((flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)) && !(r->bits & PAYLOAD_CLIENT)) {
-        r->bits |= PAYLOAD_CLIENT;
-        r->client = (uint8_t)(1 - way);
-    }
     const int32_t ahead = sequence_difference(seq, d->next);
     if (UNLIKELY(ahead >= FAR_PAYLOAD || ahead <= -FAR_PAYLOAD || length >= FAR_PAYLOAD)) {
         t->counters.far++;
@@ -152,7 +145,7 @@ static inline void payload_take_segment(payload_table *t, uint32_t slot, int way
         order_tick(t, r, 1 - way, row->timestamp);
     }
     order_tick(t, r, way, row->timestamp);
-    if (length && !(d->bits & WAY_FIN_DONE) && !(flags & TCP_RST)) {
+    if (length && !(d->bits & WAY_FIN_DONE)) {
         const payload_arrival a = {row_payload_bytes(row, buffer, length), length, 0, row->timestamp, frame};
         order_take(t, r, way, seq, a);
     }
@@ -178,33 +171,53 @@ ALWAYS_INLINE int payloads_need_record(const payload_table *t) {
     return UNLIKELY(!payload_has_record(t)) ? PAYLOADS_WANT_RECORDS : PAYLOADS_DONE;
 }
 
-/* What the pool needs before a packet of `length` bytes may be taken. */
+/* Whether conversations are to be given up for their blocks, beside those that are already. */
+ALWAYS_INLINE int payloads_are_many(const payload_table *t) {
+    return t->pool.taken > t->block_limit && t->pool.taken - t->block_limit > t->promised;
+}
+
+/* What the pool needs before `length` bytes of a conversation may come. */
 ALWAYS_INLINE int payloads_need_blocks(const payload_table *t, uint32_t length) {
-    if (UNLIKELY(t->pool.taken > t->block_limit && t->pool.taken - t->block_limit > t->promised)) {
-        return PAYLOADS_MANY_BLOCKS;
-    }
     const uint32_t most = length / PAYLOAD_BLOCK_BYTES + 4 + WAITING_BLOCKS;
     return UNLIKELY(payload_blocks_left(&t->pool) < most && !t->is_full) ? PAYLOADS_WANT_BLOCKS : PAYLOADS_DONE;
+}
+
+/* Ends all that lives, from record *slot on. */
+static inline int payloads_finish(payload_table *t, uint32_t *slot) {
+    for (; *slot < t->record_count; (*slot)++) {
+        if (payloads_need_blocks(t, 0) == PAYLOADS_WANT_BLOCKS) {
+            return PAYLOADS_WANT_BLOCKS;
+        }
+        if (payload_at(t, *slot)->bits & PAYLOAD_LIVE) {
+            payload_end(t, *slot);
+        }
+    }
+    return PAYLOADS_DONE;
 }
 
 ALWAYS_INLINE int payloads_add_tcp(payload_table *t, const packet_row *row, payload_hint hint, bytes_view buffer,
                                    uint64_t frame) {
     const uint32_t length = row_payload_length(row);
     uint32_t slot = 0;
-    int way = payload_find(t, row, hint, &slot);
+    int way = payload_find(t, row, hint, &slot), is_another = 0;
     if (LIKELY(way >= 0)) {
         payload_record *r = payload_at(t, slot);
         r->used = t->clock;
-        if (UNLIKELY(payload_opens_another(r, way, row))) {
-            payload_detach(t, slot);
-            way = -1;
-        } else if (r->bits & (PAYLOAD_ENDED | PAYLOAD_IGNORED)) {
-            return PAYLOADS_DONE;
+        is_another = payload_opens_another(r, way, row);
+        if (LIKELY(!is_another)) {
+            payload_learn(r, way, row);
+            if (r->bits & (PAYLOAD_ENDED | PAYLOAD_IGNORED)) {
+                return PAYLOADS_DONE;
+            }
         }
     }
-    const int wants = payloads_need_blocks(t, length);
+    const int wants = UNLIKELY(payloads_are_many(t)) ? PAYLOADS_MANY_BLOCKS : payloads_need_blocks(t, length);
     if (UNLIKELY(wants != PAYLOADS_DONE)) {
         return wants;
+    }
+    if (UNLIKELY(is_another)) {
+        payload_detach(t, slot);
+        way = -1;
     }
     if (UNLIKELY(way < 0)) {
         if (row->tcp_flags & TCP_RST) {
@@ -219,6 +232,7 @@ ALWAYS_INLINE int payloads_add_tcp(payload_table *t, const packet_row *row, payl
             return record;
         }
         slot = payload_begin_tcp(t, row, hint.tag, &way);
+        payload_learn(payload_at(t, slot), way, row);
         payload_at(t, slot)->used = t->clock;
     }
     payload_take_segment(t, slot, way, row, length, buffer, frame);
@@ -233,7 +247,7 @@ ALWAYS_INLINE int payloads_add_udp(payload_table *t, const packet_row *row, payl
     if (length == 0 || (way >= 0 && (payload_at(t, slot)->bits & PAYLOAD_IGNORED))) {
         return PAYLOADS_DONE;
     }
-    const int wants = payloads_need_blocks(t, length);
+    const int wants = UNLIKELY(payloads_are_many(t)) ? PAYLOADS_MANY_BLOCKS : payloads_need_blocks(t, length);
     if (UNLIKELY(wants != PAYLOADS_DONE)) {
         return wants;
     }
@@ -287,7 +301,7 @@ ALWAYS_INLINE void payload_hint_record(const payload_table *t, payload_hint *hin
     }
 }
 
-/* Where the packet's payload goes. */
+/* Where the packet's payload goes, in a conversation of which some is kept. */
 ALWAYS_INLINE void payload_hint_block(const payload_table *t, const payload_hint *hint) {
     if (hint->candidate) {
         const payload_chain *log = &payload_at(t, hint->candidate - 1)->log;

@@ -91,10 +91,10 @@ cdef extern from "payloads.h" nogil:
     void payload_settle(payload_table *t) noexcept
     void payload_claim(payload_table *t, uint32_t slot) noexcept
     void payload_release(payload_table *t, uint32_t slot) noexcept
-    void payload_finish(payload_table *t) noexcept
     uint32_t payload_ages(const payload_table *t, int for_blocks, uint32_t *ages) noexcept
     void payload_evict(payload_table *t, int for_blocks, const uint32_t *ages, uint32_t age) noexcept
     int payloads_update(payload_table *t, payloads_work *w) noexcept
+    int payloads_finish(payload_table *t, uint32_t *slot) noexcept
     enum:
         PAYLOADS_DONE
         PAYLOADS_WANT_RECORDS
@@ -134,7 +134,7 @@ CONVERSATION_SIZE = sizeof(payload_conversation_row)
 # Bytes of memory that a conversation takes beside its payload: its record, its share of the index, which is at most
 # three quarters full, and of the three lists.
 BYTES_PER_CONVERSATION = sizeof(payload_record) + 2 * sizeof(uint64_t) + 3 * sizeof(uint32_t)
-LEAST_MEMORY = 4 << 20
+LEAST_MEMORY = 16 << 20
 
 cdef enum:
     MAX_BUFFERS = 8
@@ -180,8 +180,8 @@ cdef class Payloads:
     by_vni         frames of different tunnels (VNI or GRE key) are of different conversations
     shard          (n, of): takes only the conversations of the n-th, from 0, of so many parts
 
-    After each update(): heads(), claim() what is wanted of them, pieces(). What was handed out as a last head and is not
-    claimed when update() or heads() is called next is forgotten.
+    After each update(): heads(), claim() what is wanted of them, pieces(). What was handed out as a last head and is
+    not claimed when update() or heads() is called next is forgotten.
     """
 
     cdef payload_table table
@@ -282,6 +282,13 @@ cdef class Payloads:
         self.table.pool.slab_count = count + 1
         return 0
 
+    cdef int _want_blocks(self) except -1:
+        if self.table.pool.slab_count < self.block_slab_limit:
+            self._add_blocks()
+        else:
+            self.table.is_full = 1
+        return 0
+
     cdef int _evict(self, bint for_blocks) except -1:
         """Gives up the eighth of all conversations that was not used for longest."""
         ages = np.empty(self.table.record_count + 1, np.uint32)
@@ -341,10 +348,7 @@ cdef class Payloads:
             if wants == PAYLOADS_MANY_RECORDS or wants == PAYLOADS_MANY_BLOCKS:
                 self._evict(wants == PAYLOADS_MANY_BLOCKS)
             elif wants == PAYLOADS_WANT_BLOCKS:
-                if self.table.pool.slab_count < self.block_slab_limit:
-                    self._add_blocks()
-                else:
-                    self.table.is_full = 1
+                self._want_blocks()
             elif self.table.slab_count < self.slab_limit:
                 self._add_slab()
             else:
@@ -432,9 +436,15 @@ cdef class Payloads:
     def finish(self):
         """The capture is over: what waits is delivered, and every conversation ends. heads() and pieces() give the
         rest."""
+        cdef uint32_t slot = 0
+        cdef int wants = PAYLOADS_WANT_BLOCKS
         with nogil:
             payload_settle(&self.table)
-            payload_finish(&self.table)
+        while wants != PAYLOADS_DONE:
+            with nogil:
+                wants = payloads_finish(&self.table, &slot)
+            if wants == PAYLOADS_WANT_BLOCKS:
+                self._want_blocks()
 
     def state(self):
         """All that is known, as plain values and bytes: restore() goes on exactly from here."""

@@ -31,7 +31,7 @@ def word(length: int) -> str:
 
 
 def wrong_syntax() -> Iterator[Hostile]:
-    for n in range(90):
+    for n in range(100):
         before = word(n)
         yield with_pattern(f"{before}(", f"pattern: Missing close parenthesis for group started at position {n + 1};")
         yield with_pattern(f"{before}x)", "pattern: Unmatched parentheses")
@@ -114,8 +114,7 @@ def too_large() -> Iterator[Hostile]:
         yield with_pattern(f"{word(4)}a{{{32768 << n}}}", "pattern: ")
     for n in range(20):
         yield with_pattern(f"a{{{20000 + n}}}b", "pattern: Resource limit exceeded; shorten it, or its repeats")
-    for n in range(10):
-        yield with_pattern(f"a.{{0,{31000 + n}}}b.{{0,9}}", "pattern: ", compiles=True)
+    yield with_pattern("a.{0,31000}b.{0,9}", "pattern: Pattern is too large; shorten its repeats", compiles=True)
     for n in range(20):
         yield with_pattern(word(16001 + 500 * n), "pattern: Pattern length exceeds limit; shorten it")
     yield with_pattern("(.{0,1000}a){200}", "takes more than 2 seconds to compile; shorten its repeats", compiles=True)

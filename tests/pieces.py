@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from spanline.plaintext.model import Conversation, Finding, Parser, Piece, Sender, Span
@@ -20,6 +21,9 @@ TCP = Conversation("tcp", "10.0.0.5", 50000, "10.0.1.2", 1234, START)
 UDP = Conversation("udp", "10.0.0.5", 50000, "10.0.1.2", 1234, START)
 
 Dialogue = Sequence[tuple[Sender, bytes]]
+
+QUICKLY = settings(deadline=None, max_examples=50)
+"""For hypothesis: examples enough for a table of them beside."""
 
 CUTS = st.lists(st.integers(1, 40), min_size=1, max_size=8)
 """For hypothesis: the lengths of pieces, over and over."""

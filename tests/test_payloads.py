@@ -157,8 +157,16 @@ def test_only_one_direction_is_mirrored(start: list[str]) -> None:
     frames += [segment(0, 0, b"user"), segment(0, 4, b"\r\n"), segment(0, 6, flags="FA")]
     listener = Listener()
     listener.hear(decode_all(frames))
+    assert bool(listener.pieces) == ("S" in start), "else the other side may still speak"
+    listener.finish()
     assert only(listener) == [Said(0, 0, b"user", 0, ""), Said(0, 4, b"\r\n", 0, "")]
     assert listener.payloads.conversations(np.zeros(1, np.uint32))["client_known"][0] == ("S" in start)
+
+
+def test_the_other_side_speaks_after_the_first_one_finished() -> None:
+    """And nobody saw it before."""
+    frames = [segment(0, 9, b"bye", "FA", ack=70), segment(1, 70, b"bye", "FA", ack=13), segment(1, 73, b"late")]
+    assert listen(frames).streams() == {1: (b"bye", b"bye")}
 
 
 def test_only_the_servers_side_is_mirrored() -> None:

@@ -18,6 +18,7 @@ from tests.pieces import (
     CLIENT,
     CUTS,
     NOISE,
+    QUICKLY,
     SERVER,
     Dialogue,
     assert_bounded,
@@ -126,11 +127,13 @@ def test_a_line_that_is_too_long_or_has_no_end_says_so() -> None:
         assert finding.detail == "not captured whole"
 
 
+@QUICKLY
 @given(CUTS)
 def test_any_cut_tells_the_same(lengths: list[int]) -> None:
     assert_same_in_any_cut(FtpParser, LOGIN, lengths)
 
 
+@QUICKLY
 @given(NOISE, CUTS)
 def test_noise_raises_nothing(noise: Dialogue, lengths: list[int]) -> None:
     assert_harmless(FtpParser, noise, [b"USER ", b"331 ", b"PASS ", b"332-", b"ACCT ", b"230 "], lengths)

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote_from_bytes
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spanline.plaintext.model import Kind, Piece, Severity
@@ -23,6 +23,7 @@ from tests.pieces import (
     CLIENT,
     CUTS,
     NOISE,
+    QUICKLY,
     SERVER,
     TCP,
     Dialogue,
@@ -238,7 +239,8 @@ def test_an_attempt_has_the_answer_that_is_its_own(lines: Dialogue, expected: li
     [
         (asked("GET /", ALADDIN), [b"QWxhZGRpbjpvcGVuIHNlc2FtZQ=="]),
         (asked("GET /", DIGEST), [DIGEST.removeprefix("Authorization: Digest ").encode()]),
-        (asked("GET /?user=a&password=s3c&x"), [b"s3c"]),
+        (asked("GET /?user=a&password=s3c&x&api_key=k"), [b"s3c", b"k"]),
+        (asked("GET http://ann:s3c@x/"), [b"s3c"]),
         (asked("POST /", FORM, body=b"password=a%41&password2=b"), [b"a%41", b"b"]),
         (asked("POST /", JSON, body=b'{"password":"x\\n"}'), [b"x\\n"]),
         (asked("POST /", "Content-Type: multipart/form-data; boundary=AaB03x", body=MULTIPART), [b"p\r\nq"]),
@@ -299,7 +301,7 @@ def test_bodies_that_nobody_wants_are_not_kept() -> None:
     assert all(not messages._bytes for messages in parser._messages)
 
 
-@settings(max_examples=40)
+@QUICKLY
 @given(st.binary(max_size=40).filter(bool), st.text(max_size=20).filter(lambda text: ":" not in text), CUTS)
 def test_whatever_the_password_is(password: bytes, account: str, lengths: list[int]) -> None:
     pair = coded(account.encode() + b":" + password)
@@ -314,6 +316,7 @@ def test_whatever_the_password_is(password: bytes, account: str, lengths: list[i
     assert tells(HttpParser, lines, lengths) == expected
 
 
+@QUICKLY
 @given(CUTS)
 def test_any_cut_tells_the_same(lengths: list[int]) -> None:
     lines = [
@@ -326,6 +329,7 @@ def test_any_cut_tells_the_same(lengths: list[int]) -> None:
     assert_same_in_any_cut(HttpParser, lines, lengths)
 
 
+@QUICKLY
 @given(NOISE, CUTS)
 @example([(CLIENT, b'{"":"\\ud800"}')] * 9, [40])
 def test_noise_raises_nothing(noise: Dialogue, lengths: list[int]) -> None:

@@ -16,6 +16,7 @@ from tests.pieces import (
     CLIENT,
     CUTS,
     NOISE,
+    QUICKLY,
     SERVER,
     Dialogue,
     assert_bounded,
@@ -97,11 +98,13 @@ def test_the_client_alone_tells_account_and_secret() -> None:
     assert (finding.inferred, finding.outcome) == (True, "unknown")
 
 
+@QUICKLY
 @given(CUTS)
 def test_any_cut_tells_the_same(lengths: list[int]) -> None:
     assert_same_in_any_cut(ImapParser, dialogue(REFUSED + LITERALS), lengths)
 
 
+@QUICKLY
 @given(NOISE, CUTS)
 def test_noise_raises_nothing(noise: Dialogue, lengths: list[int]) -> None:
     begins = [b"a LOGIN ", b"a OK", b'a LOGIN "', b"+ ", b"a LOGIN {3}\r\n", b"a AUTHENTICATE PLAIN\r\n", b"{9+}\r\n"]

@@ -20,6 +20,7 @@ from tests.pieces import (
     CLIENT,
     CUTS,
     NOISE,
+    QUICKLY,
     SERVER,
     Dialogue,
     assert_bounded,
@@ -92,11 +93,13 @@ def test_the_client_alone_tells_account_and_secret() -> None:
     assert (finding.account, finding.inferred, finding.outcome) == ("ann", True, "unknown")
 
 
+@QUICKLY
 @given(CUTS)
 def test_any_cut_tells_the_same(lengths: list[int]) -> None:
     assert_same_in_any_cut(IrcParser, said("PASS a", *WHO, *SASL, ":s 904 x :no", WELCOME, "OPER a b"), lengths)
 
 
+@QUICKLY
 @given(NOISE, CUTS)
 def test_noise_raises_nothing(noise: Dialogue, lengths: list[int]) -> None:
     begins = [

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from spanline.plaintext import ntlm
 from spanline.plaintext.lines import LONGEST, Line, Lines
 from spanline.plaintext.model import Piece, Sender, Severity, Span
-from tests.pieces import CLIENT, CUTS, pieces
+from tests.craft_ntlm import authenticate
+from tests.pieces import CLIENT, CUTS, QUICKLY, pieces
 
 
 def lines_of(reader: Lines, parts: list[Piece]) -> list[Line]:
@@ -25,6 +26,7 @@ def lines_of(reader: Lines, parts: list[Piece]) -> list[Line]:
     return found
 
 
+@QUICKLY
 @given(st.lists(st.binary(max_size=30).map(lambda octets: octets.replace(b"\n", b"").rstrip(b"\r"))), CUTS)
 def test_lines_are_those_of_the_whole_and_know_where_they_stand(texts: list[bytes], lengths: list[int]) -> None:
     whole = b"".join(text + b"\r\n" for text in texts)
@@ -49,6 +51,7 @@ def test_a_gap_ends_a_line_and_one_begins_after_it() -> None:
     ]
 
 
+@QUICKLY
 @given(CUTS)
 def test_bodies_are_no_lines(lengths: list[int]) -> None:
     reader, found = Lines(CLIENT), []
@@ -79,23 +82,13 @@ def test_a_line_shows_nothing_of_its_bytes() -> None:
     assert "hidden" not in repr(Line(CLIENT, b"hidden", 0, 1, 1))
 
 
-def message(response: int, *, domain: str = "Domain", user: str = "User", unicode: bool = True) -> bytes:
-    """An AUTHENTICATE message as [MS-NLMP] section 2.2.1.3 draws it; the responses are zeros."""
-    names = [name.encode("utf-16-le" if unicode else "latin-1") for name in (domain, user, "COMPUTER")]
-    parts, at, fields = [bytes(24), bytes(response), *names, b""], 72, b""
-    for part in parts:
-        fields += len(part).to_bytes(2, "little") * 2 + at.to_bytes(4, "little")
-        at += len(part)
-    return ntlm.SIGNATURE + (3).to_bytes(4, "little") + fields + bytes([unicode]) + bytes(3 + 8) + b"".join(parts)
-
-
 @pytest.mark.parametrize(
     ("octets", "account", "version", "severity"),
     [
-        (message(24), r"Domain\User", 1, Severity.HIGH),
-        (message(260), r"Domain\User", 2, Severity.MEDIUM),
-        (message(24, domain="", user="u", unicode=False), "u", 1, Severity.HIGH),
-        (message(24, user="Ünï"), "Domain\\Ünï", 1, Severity.HIGH),
+        (authenticate(24), r"Domain\User", 1, Severity.HIGH),
+        (authenticate(260), r"Domain\User", 2, Severity.MEDIUM),
+        (authenticate(24, domain="", user="u", unicode=False), "u", 1, Severity.HIGH),
+        (authenticate(24, user="Ünï"), "Domain\\Ünï", 1, Severity.HIGH),
     ],
 )
 def test_who_answers_a_challenge_and_by_which_version(octets: bytes, account: str, version: int, severity: str) -> None:
@@ -106,12 +99,15 @@ def test_who_answers_a_challenge_and_by_which_version(octets: bytes, account: st
     assert (finding.kind, finding.secret, finding.account) == ("challenge", None, account)
 
 
-@pytest.mark.parametrize("octets", [b"", b"NTLMSSP\0\1\0\0\0" + bytes(60), message(0, user=""), message(24)[:40]])
+@pytest.mark.parametrize(
+    "octets", [b"", b"NTLMSSP\0\1\0\0\0" + bytes(60), authenticate(0, user=""), authenticate(24)[:40]]
+)
 def test_what_is_no_answer_says_nobody(octets: bytes) -> None:
     assert ntlm.authenticate(octets) is None
 
 
+@QUICKLY
 @given(st.integers(0, 110), st.binary(max_size=80))
 def test_hostile_messages_raise_nothing(length: int, noise: bytes) -> None:
-    for octets in (message(24)[:length] + noise, ntlm.SIGNATURE + b"\3\0\0\0" + noise):
+    for octets in (authenticate(24)[:length] + noise, ntlm.SIGNATURE + b"\3\0\0\0" + noise):
         ntlm.authenticate(octets)

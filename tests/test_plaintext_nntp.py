@@ -13,6 +13,7 @@ from tests.pieces import (
     CLIENT,
     CUTS,
     NOISE,
+    QUICKLY,
     SERVER,
     Dialogue,
     assert_bounded,
@@ -64,6 +65,7 @@ def test_the_client_alone_tells_account_and_secret() -> None:
     assert (finding.account, len(finding.secret or b""), finding.inferred) == ("fred", 10, True)
 
 
+@QUICKLY
 @given(CUTS)
 def test_any_cut_tells_the_same(lengths: list[int]) -> None:
     assert_same_in_any_cut(
@@ -71,6 +73,7 @@ def test_any_cut_tells_the_same(lengths: list[int]) -> None:
     )
 
 
+@QUICKLY
 @given(NOISE, CUTS)
 def test_noise_raises_nothing(noise: Dialogue, lengths: list[int]) -> None:
     assert_harmless(NntpParser, noise, [b"AUTHINFO USER ", b"381 ", b"AUTHINFO PASS ", b"POST\r\n", b"340 "], lengths)

@@ -14,10 +14,12 @@ from hypothesis import given
 from spanline.plaintext.model import Kind
 from spanline.plaintext.parsers.pop import PopParser
 from tests.captured_pieces import captured, on_ports
+from tests.craft_ntlm import NEGOTIATE, authenticate
 from tests.pieces import (
     CLIENT,
     CUTS,
     NOISE,
+    QUICKLY,
     SERVER,
     Dialogue,
     assert_bounded,
@@ -35,8 +37,12 @@ def said(*lines: str) -> Dialogue:
     return [(SERVER if line[:1] in "+-." else CLIENT, line.encode() + b"\r\n") for line in lines]
 
 
+def octets(of: bytes) -> str:
+    return b64encode(of).decode()
+
+
 def coded(text: str) -> str:
-    return b64encode(text.encode()).decode()
+    return octets(text.encode())
 
 
 CRAM = (
@@ -71,6 +77,10 @@ LOGIN = said("+OK", "CAPA", "+OK", "..USER", ".", "USER mrose", "+OK", "PASS sec
          [("USER and PASS", "a", b"b", "accepted")]),
         (said("+OK", "STLS", "+OK Begin TLS", "USER a", "+OK", "PASS never", "+OK"), []),
         (said("+OK", "STLS", "-ERR", "USER a", "+OK", "PASS b"), [("USER and PASS", "a", b"b", "unknown")]),
+        (said("+OK", "AUTH NTLM", "+ ", octets(NEGOTIATE), "+ TlRM", octets(authenticate(24)), "-ERR"),
+         [("AUTH NTLM, NTLMSSP v1", "Domain\\User", None, "refused")]),
+        (said("+OK", f"AUTH NTLM {octets(NEGOTIATE)}", "+ TlRM", octets(authenticate(99)), "+OK"),
+         [("AUTH NTLM, NTLMSSP v2", "Domain\\User", None, "accepted")]),
         (said("+OK", "AUTH GSSAPI", "+ ", "YII=", "-ERR"), []),
     ],
 )  # fmt: skip
@@ -103,11 +113,13 @@ def test_the_client_alone_tells_accounts(lines: Dialogue, expected: list[tuple[s
     assert all(one.inferred and one.outcome == "unknown" for one in found)
 
 
+@QUICKLY
 @given(CUTS)
 def test_any_cut_tells_the_same(lengths: list[int]) -> None:
     assert_same_in_any_cut(PopParser, said("+OK", *CRAM, "-ERR", *CRAM[:1], "+ ", "*", "-ERR") + list(LOGIN), lengths)
 
 
+@QUICKLY
 @given(NOISE, CUTS)
 def test_noise_raises_nothing(noise: Dialogue, lengths: list[int]) -> None:
     assert_harmless(PopParser, noise, [b"USER ", b"+OK ", b"PASS ", b"AUTH LOGIN\r\n", b"+ ", b"APOP "], lengths)

@@ -99,6 +99,11 @@ def test_the_end_of_a_long_record_need_not_be_captured() -> None:
     assert [one.size for one in told(Records(length), parts)] == [2 * MOST_KEPT + 2, 6]
 
 
+def test_a_record_shows_no_bytes() -> None:
+    [one] = told(Records(length), cut(record(b"S3cret!"), []))
+    assert "S3cret" not in repr(one)
+
+
 def test_frames_of_a_record_are_some_of_many() -> None:
     stream = record(b"x" * 98)
     parts = [Piece(CLIENT, bytes((octet,)), n, n, n) for n, octet in enumerate(stream)]

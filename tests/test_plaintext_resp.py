@@ -16,6 +16,7 @@ from tests.pieces import (
     CLIENT,
     CUTS,
     NOISE,
+    QUICKLY,
     SERVER,
     Dialogue,
     assert_bounded,
@@ -88,12 +89,14 @@ def test_the_client_alone_tells_account_and_secret() -> None:
     assert (finding.account, finding.inferred, finding.outcome) == ("ann", True, "unknown")
 
 
+@QUICKLY
 @given(CUTS)
 def test_any_cut_tells_the_same(lengths: list[int]) -> None:
     lines = [AUTH, WRONG, asked("SET", "k", "v\r\n" * 500), OK, (CLIENT, b"AUTH x\r\n"), answered("$3\r\na\nb\r\n"), OK]
     assert_same_in_any_cut(RespParser, lines, lengths)
 
 
+@QUICKLY
 @given(NOISE, CUTS)
 def test_noise_raises_nothing(noise: Dialogue, lengths: list[int]) -> None:
     assert_harmless(

@@ -13,6 +13,7 @@ from tests.pieces import (
     CLIENT,
     CUTS,
     NOISE,
+    QUICKLY,
     SERVER,
     Dialogue,
     assert_bounded,
@@ -92,12 +93,14 @@ def test_the_client_alone_tells_each_attempt() -> None:
     assert all(one.inferred and one.outcome == "unknown" for one in found)
 
 
+@QUICKLY
 @given(CUTS)
 def test_any_cut_tells_the_same(lengths: list[int]) -> None:
     lines = [asked("SETUP", BASIC), (SERVER, MEDIA * 9), answered(200), asked("PLAY", DIGEST), answered(401, b"x" * 90)]
     assert_same_in_any_cut(RtspParser, lines, lengths)
 
 
+@QUICKLY
 @given(NOISE, CUTS)
 def test_noise_raises_nothing(noise: Dialogue, lengths: list[int]) -> None:
     assert_harmless(

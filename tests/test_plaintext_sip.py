@@ -19,6 +19,7 @@ from tests.pieces import (
     CLIENT,
     CUTS,
     NOISE,
+    QUICKLY,
     SERVER,
     TCP,
     UDP,
@@ -125,6 +126,7 @@ def test_the_client_alone_tells_each_attempt() -> None:
     assert all(one.inferred and one.outcome == "unknown" for one in found)
 
 
+@QUICKLY
 @given(CUTS)
 def test_any_cut_tells_the_same(lengths: list[int]) -> None:
     lines = [
@@ -136,6 +138,7 @@ def test_any_cut_tells_the_same(lengths: list[int]) -> None:
     assert_same_in_any_cut(SipParser, lines, lengths)
 
 
+@QUICKLY
 @given(NOISE, CUTS)
 def test_noise_raises_nothing(noise: Dialogue, lengths: list[int]) -> None:
     begins = [

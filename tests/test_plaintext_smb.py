@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from struct import pack
 
 import pytest
 
@@ -27,6 +28,7 @@ MODERN: Dialogue = [
     (CLIENT, smb2_setup(V2)),
     (SERVER, smb2_setup(b"", answer=True)),
 ]
+LANMAN = pack("<BBHHHHIHI", 0xFF, 0, 0, 16644, 2, 1, 0, 8, 0)
 
 
 def answer1(status: int) -> bytes:
@@ -57,6 +59,15 @@ CASES: dict[str, tuple[Dialogue, list[Told]]] = {
         [(CLIENT, PLAIN_SETUP)],
         [("plaintext in SMB 1", "CORP\\alice", b"S3cret!", "unknown")],
     ),
+    "SMB 1 in Unicode": (
+        [(SERVER, smb1_negotiated(1)), (CLIENT, smb1_setup("alice", "", b"", "S3crét!".encode("utf-16-le")))],
+        [("plaintext in SMB 1", "alice", "S3crét!".encode(), "unknown")],
+    ),
+    "SMB 1 without a password": ([(SERVER, smb1_negotiated(3)), (CLIENT, smb1_setup("guest", "", b"\0", b""))], []),
+    "LAN Manager": (
+        [(CLIENT, smb1(0x73, LANMAN, b"S3cret!\0" + b"alice\0CORP\0", flags=0x4001))],
+        [("plaintext in SMB 1", "CORP\\alice", b"S3cret!", "unknown")],
+    ),
     "encrypted": ([(CLIENT, b"\0\0\0\x40\xfdSMB" + bytes(60))], []),
     "TLS on the port": ([(CLIENT, b"\x16\x03\x01\0\5hello"), *MODERN], []),
 }
@@ -77,13 +88,22 @@ def test_tshark_reads_the_same(tmp_path: Path) -> None:
         assert tshark.fields(old, "smb", "smb.account", "smb.primary_domain") == [("alice", "CORP")]
 
 
-def test_a_real_capture(captures: Path) -> None:
-    """Oracle: tshark's names in NTLMSSP, and nt_status of the answers."""
-    capture = "ldap__Security-Datasets__empire_smbexec_dcerpc_smb_svcctl_WORKSTATION5_2020-09-20025716.cap"
-    path = captures / "plaintext" / capture
-    names = tshark.fields(
-        path, "smb2.cmd == 1 and ntlmssp.auth.username", "ntlmssp.auth.domain", "ntlmssp.auth.username"
-    )
-    found = captured(path, Smb, on_ports(139, 445))
-    assert [finding.account for finding in found] == ["\\".join(name) for name in names] != []
-    assert [finding.outcome for finding in found] == ["accepted"] * len(names)
+@pytest.mark.parametrize(
+    "capture",
+    [
+        "plaintext/ldap__Security-Datasets__empire_smbexec_dcerpc_smb_svcctl_WORKSTATION5_2020-09-20025716.cap",
+        "apps/smb__zeek__20-fids.pcap",
+        "apps/smb__BruteShark__SMB_-_NTLM_cifs_SessionSetupAndX_NTLM_Plain.pcap",
+        "tcp/named__BruteShark__SMB_-_NTLMSSP_Windows_10_.pcapng",
+        "tcp/synack-retx__arkime__smb-smb1-ascii.pcap",
+    ],
+)
+def test_real_captures(captures: Path, capture: str) -> None:
+    """Oracle: tshark's names in NTLMSSP, which are NULL where there is none; sessions of nobody are left out."""
+    path = captures / capture
+    chosen = "(smb2.cmd == 1 or smb.cmd == 0x73) and ntlmssp.auth.username and ntlmssp.auth.ntresponse"
+    names = tshark.fields(path, chosen, "ntlmssp.auth.domain", "ntlmssp.auth.username")
+    accounts = ["\\".join("" if part == "NULL" else part for part in name).lstrip("\\") for name in names]
+    accounts = [account for account in accounts if account]
+    assert accounts
+    assert [finding.account for finding in captured(path, Smb, on_ports(139, 445))] == accounts

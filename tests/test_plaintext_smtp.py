@@ -19,6 +19,7 @@ from tests.pieces import (
     CLIENT,
     CUTS,
     NOISE,
+    QUICKLY,
     SERVER,
     Dialogue,
     assert_bounded,
@@ -120,12 +121,14 @@ def test_one_service_is_told_of_many_mails_that_nobody_answers() -> None:
     assert [one.kind for one in found] == ["service"]
 
 
+@QUICKLY
 @given(CUTS)
 def test_any_cut_tells_the_same(lengths: list[int]) -> None:
     mail = said("MAIL FROM:<a@b>", "250 ok", "DATA", "354 go", "AUTH PLAIN AGEAYg==\r\n.", "250 ok")
     assert_same_in_any_cut(SmtpParser, [*mail, *LOGIN], lengths)
 
 
+@QUICKLY
 @given(NOISE, CUTS)
 def test_noise_raises_nothing(noise: Dialogue, lengths: list[int]) -> None:
     begins = [

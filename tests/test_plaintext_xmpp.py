@@ -20,6 +20,7 @@ from tests.pieces import (
     CLIENT,
     CUTS,
     NOISE,
+    QUICKLY,
     SERVER,
     Dialogue,
     assert_bounded,
@@ -131,12 +132,14 @@ def test_the_client_alone_tells_account_and_secret() -> None:
     assert (finding.account, finding.inferred, finding.outcome) == ("juliet", True, "unknown")
 
 
+@QUICKLY
 @given(CUTS)
 def test_any_cut_tells_the_same(lengths: list[int]) -> None:
     lines = said(STREAM, "<message>" + "x" * 600 + "</message>", PLAIN, OUT, OLD % "<password>s3cret</password>", IN)
     assert_same_in_any_cut(XmppParser, lines, lengths)
 
 
+@QUICKLY
 @given(NOISE, CUTS)
 def test_noise_raises_nothing(noise: Dialogue, lengths: list[int]) -> None:
     begins = [b"<auth mechanism='PLAIN'>", b"<response>", b"<query jabber:iq:auth>", b"<success", b"<auth ", b"</"]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from spanline.cli.text import printable
 from spanline.errors import UsageError
-from spanline.plaintext import rules, rules_check
+from spanline.plaintext import rule_reading, rules_check
 from spanline.plaintext.model import Sender, Severity
 from spanline.plaintext.rule_file import EXAMPLE, RulesError
 from spanline.plaintext.rules import WatchedRules, read_rules
@@ -256,7 +256,7 @@ def test_a_child_has_bounds() -> None:
             limits = {line[:26].strip(): line[26:47].strip() for line in text.splitlines()[1:]}
         time.sleep(0.001)
     thread.join()
-    wanted = {"Max address space": "1073741824", "Max cpu time": "20", "Max file size": "0", "Max core file size": "0"}
+    wanted = {"Max address space": "1073741824", "Max cpu time": "60", "Max file size": "0", "Max core file size": "0"}
     assert {name: limits[name] for name in wanted} == wanted
 
 
@@ -276,7 +276,8 @@ def test_what_was_compiled_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise AssertionError("compiled again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(rules, "compile_bounded", no_more)
+        patch.setattr(rule_reading, "compile_bounded", no_more)
+        patch.setattr(rules_check, "compile_bounded", no_more)
         assert Scanner((), read_rules([path])).scan_one(b"a cat", 0) is not None
         file_of(tmp_path, ONE.replace("cat", "dog"))
         with pytest.raises(AssertionError, match="compiled again"):
@@ -295,7 +296,7 @@ def test_without_a_place_to_keep_anything(tmp_path: Path, monkeypatch: pytest.Mo
 def test_rules_that_are_too_much_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = file_of(tmp_path, ONE)
     found = read_rules([path])
-    monkeypatch.setattr(rules, "compile_bounded", lambda jobs: [Refusal("takes more than 10 seconds to compile")])
+    monkeypatch.setattr(rules_check, "compile_bounded", lambda jobs: [Refusal("takes more than 10 seconds to compile")])
     with pytest.raises(UsageError) as raised:
         Scanner((), found)
     assert str(raised.value) == (

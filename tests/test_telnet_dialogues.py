@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from spanline.plaintext.model import Kind, Severity
-from tests.craft_telnet import CLIENT, Said, hides, prints, sends, tell_of, types
+from tests.craft_telnet import CLIENT, SERVER, Said, hides, pieces, prints, sends, tell, tell_of, types
 
 ACCEPTED, REFUSED, UNKNOWN = "accepted", "refused", "unknown"
 WILL_ECHO = b"\xff\xfb\x01"
@@ -128,8 +128,7 @@ DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
             hides("Winter1"),
             prints("\n\r\n\rThe operation completed successfully.\r\n\n\rLogin Failed\n\r\n\rlogin: "),
             types("CORP\\bob"), prints("password: "), hides("Winter2"),
-            prints("\r\n*===============================================================\r\nMicrosoft Telnet Server.\r\n"
-                   "*===============================================================\r\nC:\\Users\\bob>"),
+            prints("\r\n*===============\r\nMicrosoft Telnet Server.\r\n*===============\r\nC:\\Users\\bob>"),
             types("dir"),
         ],
         [("CORP\\bob", "Winter1", REFUSED), ("CORP\\bob", "Winter2", ACCEPTED)],
@@ -325,6 +324,37 @@ DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
         [("x", "y", ACCEPTED)],
         [],
     ),
+    "Windows, drawn by places on the screen": (
+        [
+            prints("Welcome to Microsoft Telnet Service \r\n\nlogin: "), types("bob"), prints("password: "),
+            hides("Winter2"),
+            prints("\x1b[2J\x1b[1;1H*===\x1b[2;1HMicrosoft Telnet Server.\x1b[4;1HC:\\Users\\bob>\x1b[K"),
+            [
+                (CLIENT, b"d"), (SERVER, b"\x1b[4;14Hd"), (CLIENT, b"i"), (SERVER, b"\x1b[4;15Hi"), (CLIENT, b"r"),
+                (SERVER, b"\x1b[4;16Hr"), (CLIENT, b"\r\n"),
+            ],
+            prints("\x1b[5;1H Volume in drive C\x1b[7;1HC:\\Users\\bob>"), sends("exit"),
+        ],
+        [("bob", "Winter2", ACCEPTED)],
+        ["dir", "exit"],
+    ),
+    "stars drawn elsewhere on the screen": (
+        [
+            prints("\x1b[10;5HLogin: "), types("bob", answer=b""), prints("\x1b[12;5HPassword: "),
+            [(CLIENT, b"pw"), (SERVER, b"\x1b[13;20H*"), (CLIENT, b"d\r"), (SERVER, b"\x1b[20;5HAccess denied")],
+        ],
+        [("bob", "pwd", REFUSED)],
+        [],
+    ),
+    "echoes that were captured before their keys": (
+        [
+            prints("login: "), [(SERVER, b"b"), (CLIENT, b"b"), (SERVER, b"o"), (CLIENT, b"o"), (CLIENT, b"\r\0")],
+            prints("\r\nPassword: "), hides("pw"),
+            prints("$ "), [(SERVER, b"l"), (CLIENT, b"l"), (SERVER, b"s"), (CLIENT, b"s\r\0")], prints("\r\na\r\n$ "),
+        ],
+        [("bo", "pw", ACCEPTED)],
+        ["ls"],
+    ),
     "whole lines": (
         [
             prints("login: "), sends("alice"), prints("Password: "), sends("pw"),
@@ -353,6 +383,8 @@ def test_dialogue(name: str) -> None:
     said, logins, commands = DIALOGUES[name]
     told = tell_of(*said)
     assert told.logins == logins
+    in_bytes = tell(pieces([part for parts in said for part in parts], range(1, 4096)))
+    assert (in_bytes.findings, in_bytes.commands, in_bytes.text) == (told.findings, told.commands, told.text)
     assert told.commands == commands
     assert all(finding.kind is Kind.CREDENTIAL and finding.severity is Severity.HIGH for finding in told.findings)
     for _, secret, _ in logins:

@@ -1,8 +1,8 @@
 """Write the inputs that fuzzing starts from: `python -m tests.fuzz.seeds build/fuzz`, below it `<target>/seeds`.
 
 They come from crafted frames and files, a little of the benchmarks' traffic, and the shared captures where those are.
-`framing` and `writing` read capture files, `bpf` a program and a frame, every other target a list of frames, which
-input.h draws; `reassembly` also fragments as such. PYTHONPATH must hold benchmarks.
+`framing` and `writing` read capture files, `bpf` a program and a frame, `payloads` packets as such, every other target
+a list of frames, which input.h draws; `reassembly` also fragments as such. PYTHONPATH must hold benchmarks.
 """
 
 from __future__ import annotations
@@ -70,6 +70,13 @@ DIRECT_STEERINGS = (
     bytes([1, 31, 0, 0, 0, 3, 0, 0]),
     bytes([57, 4, 5, 0, 2, 0, 0, 0]),
     bytes([7, 255, 0, 0, 9, 9, 0, 0]),
+)
+# Of payloads.c: all claimed or none, one packet at a time and many, in little memory, from a sender that lies.
+PAYLOAD_STEERINGS = (
+    bytes([0, 0, 0, 0, 100, 255, 60, 0]),
+    bytes([0, 2, 0, 1, 40, 2, 20, 0]),
+    bytes([3, 5, 15, 2, 9, 255, 127, 5]),
+    bytes([31, 1, 0, 3, 255, 85, 30, 2]),
 )
 OPTIONS = option(2, b"\5\xb4") + option(4) + option(8, bytes(8)) + b"\1" + option(3, b"\7")
 PACKETS = {
@@ -352,11 +359,35 @@ def own_tables() -> Iterator[bytes]:
     yield frame_list([(1, record) for record in frames + records([message_packet("tcp", b"\xff" * 40, port=80)])])
 
 
+def payload_packets() -> Iterator[bytes]:
+    """|ends 1|flags 1|length 1|step 1|seq 2|ack 2| each, as payloads.c has it: connections and datagrams."""
+    back, datagram, cut = 1, 16, 32
+    ack, syn, syn_ack, fin, rst = 0, 2, 3, 4, 5
+    opened = [(0, syn, 0, 1, -1, 0), (back, syn_ack, 0, 1, -1, 0), (0, ack, 0, 1, 0, 0)]
+    said = [(way, ack, 40, 1, at, 40 * way) for at in range(0, 240, 40) for way in (0, back)]
+    ended = [(0, fin, 0, 1, 240, 240), (back, fin, 0, 1, 240, 241)]
+    again = [(0, syn, 0, 1, 4999, 0), (0, ack, 9, 50, 5000, 0), (back, rst, 0, 1, 240, 5009)]
+    connections = [
+        opened + said + ended + again,
+        opened + said[::-1] + ended,
+        [packet for part in zip(said[::2], said[1::2][::-1], strict=True) for packet in part] + again,
+        opened + said[:4] + said[6:] + [(back, ack, 0, 9, 240, at) for at in (80, 240, 240)] + ended,
+        opened + [(0, ack, length, 1, at, 0) for at, length in ((60, 40), (10, 20), (5, 200), (0, 9), (90, 90))],
+        said[2:] + [(cut, ack, 100, 1, 230, 240), (0, ack, 10, 70, 330, 240)] + ended,
+        [(datagram | way, ack, 30, 40, 0, 0) for way in (0, back) * 6],
+        [(2 * n % 8, ack, 200, 30, 0, 0) for n in range(8)] + said,
+    ]
+    for packets in connections:
+        yield b"".join(struct.pack("<BBBbhh", *packet) for packet in packets)
+
+
 def own(target: str) -> list[bytes]:
     """The inputs that need nothing but this repository."""
     if target == "reassembly":
         frames = [body + steering for body in fragmented_lists() for steering in FRAME_STEERINGS]
         return frames + [body + steering for body in fragments_as_such() for steering in DIRECT_STEERINGS]
+    if target == "payloads":
+        return [body + steering for body in payload_packets() for steering in PAYLOAD_STEERINGS]
     if target == "bpf":
         return [body + steering for body in programs() for steering in STEERINGS]
     if target in FILE_TARGETS:
@@ -391,7 +422,7 @@ def main() -> None:
     shared: Path | None = arguments.captures if arguments.captures and arguments.captures.is_dir() else None
     for target in arguments.targets:
         inputs = own(target)
-        if shared and target != "bpf":
+        if shared and target not in {"bpf", "payloads"}:
             joined = target == "reassembly"
             files = target in FILE_TARGETS
             bodies = shared_captures(shared) if files else shared_lists(shared, fragments_only=joined)

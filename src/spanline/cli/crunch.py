@@ -37,7 +37,7 @@ def command(inputs: Inputs, flow_options: dict[str, Any], output: Output, plaint
     if plaintext is not None:
         by = {name: flow_options[name] for name in ("by_vlan", "by_vni", "memory")}
         in_the_clear = Findings(_beside(output, plaintext), **by)
-        flow_options["memory"] -= in_the_clear.memory
+        flow_options["memory"] = max(flow_options["memory"] - in_the_clear.memory, 1)
     capture = open_capture(inputs)
     crunch(capture, Flows(**flow_options, parts=inputs.parts), output, inputs.quiet, inputs.threads, in_the_clear)
     conclude([*capture.problems, *(in_the_clear.stage.problems if in_the_clear else ())])

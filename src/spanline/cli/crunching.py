@@ -26,10 +26,10 @@ class Findings:
 
     def __init__(self, output: Output, by_vlan: bool, by_vni: bool, memory: int) -> None:
         from spanline.cli.revealing import Revealing
-        from spanline.stages.plaintext import MEMORY, Plaintext
+        from spanline.stages.plaintext import LEAST_MEMORY, MEMORY, Plaintext
 
         self.output = output
-        self.memory = min(MEMORY, memory // 4)
+        self.memory = min(MEMORY, max(LEAST_MEMORY, memory // 4))
         shows = Revealing(asked=False, anyway=False).shows(output)
         self.stage = Plaintext(shows, by_vlan=by_vlan, by_vni=by_vni, memory=self.memory)
         self._parts: list[pa.Table] = []

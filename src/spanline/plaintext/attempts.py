@@ -29,6 +29,7 @@ class Attempt:
     secret     None where only the server's side is known
     asked      the question that it answers
     commanded  something else was typed after it
+    answers    how many lines were printed after it
     """
 
     account: Account
@@ -39,6 +40,7 @@ class Attempt:
     asked: str = ""
     inferred: bool = False
     commanded: bool = False
+    answers: int = 0
     details: list[str] = field(default_factory=list)
 
 
@@ -101,7 +103,7 @@ class Attempts:
             inferred or account.inferred,
         )
         if not line.certain:
-            attempt.details.append("typed with keys whose effect is not known")
+            attempt.details.append("not sure: keys are missing, or what they do is not known")
         self.begin(attempt)
         return attempt
 

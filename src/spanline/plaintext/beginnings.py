@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from spanline.arrow import address_texts
 from spanline.plaintext.claims import NONE, TCP, UDP, Claims
+from spanline.plaintext.encrypted import encrypted
 from spanline.plaintext.following import Followed
 from spanline.plaintext.model import Conversation, Plaintext
 from spanline.plaintext.scanning import Beginning, Scanner
@@ -44,24 +45,31 @@ class Beginnings:
 
     def look(
         self, heads: npt.NDArray[np.void], octets: npt.NDArray[np.uint8], ends: npt.NDArray[np.void]
-    ) -> list[tuple[int, Followed]]:
-        """The conversations that are to be followed from now on, with their slots.
+    ) -> tuple[list[tuple[int, Followed]], npt.NDArray[np.uint32]]:
+        """The conversations that are to be followed from now on, with their slots; and the slots of those that nothing
+        is wanted of, whatever they go on with.
 
         heads   schema.PAYLOAD_HEAD, their bytes in `octets`
         ends    schema.PAYLOAD_CONVERSATION, of the conversation of each head
         """
-        known, client = ends["client_known"] != 0, ends["client"]
-        senders = np.where(known, heads["sender"] ^ client, _UNKNOWN)
-        starts = heads["start"].astype(np.int64)
-        beginnings = self.scanner.scan(
-            octets.data, starts.tolist(), (starts + heads["length"]).tolist(), senders.tolist()
-        )
+        starts, lengths = heads["start"].astype(np.int64), heads["length"]
+        is_unwanted = np.zeros(int(heads["slot"].max()) + 1, np.bool_)
+        if not self._watch_bytes:  # a rule may be about a server's name in TLS
+            is_unwanted[heads["slot"][encrypted(octets, starts, lengths)]] = True
+        unwanted = np.flatnonzero(is_unwanted).astype(np.uint32)
+        rows = np.flatnonzero(~is_unwanted[heads["slot"]])
         expected = self._expected(ends)
-        slots = heads["slot"].tolist()
+        senders = np.where(ends["client_known"] != 0, heads["sender"] ^ ends["client"], _UNKNOWN)
+        on_ports = np.flatnonzero(expected[rows] != NONE).tolist()
+        beginnings = self.scanner.scan(
+            octets.data, starts[rows].tolist(), (starts + lengths)[rows].tolist(), senders[rows].tolist(), on_ports
+        )
+        slots, places = heads["slot"].tolist(), rows.tolist()
         candidates: dict[int, _Candidate] = {}
-        for at in np.flatnonzero(expected != NONE).tolist():
-            candidates.setdefault(slots[at], _Candidate(at))
+        for n in on_ports:
+            candidates.setdefault(slots[places[n]], _Candidate(places[n]))
         for one in beginnings:
+            one.head = places[one.head]
             candidates.setdefault(slots[one.head], _Candidate(one.head)).beginnings.append(one)
         first = [candidate.at for candidate in candidates.values()]
         begun = []
@@ -71,7 +79,7 @@ class Beginnings:
             followed = self._followed(candidate, heads, octets, end, number)
             if followed is not None:
                 begun.append((slot, followed))
-        return begun
+        return begun, unwanted
 
     def _expected(self, ends: npt.NDArray[np.void]) -> npt.NDArray[np.int16]:
         """The number of the protocol that the ports stand for: the server's, or either's when that is not known."""
@@ -114,6 +122,7 @@ class Beginnings:
         )
         protocol = None if number == NONE else self._protocols[number]
         name = protocol.name if protocol else ""
+        sleeps = protocol is not None and bool(protocol.triggers) and not self._watch_bytes
         return Followed(
             ends.serial,
             conversation,
@@ -122,9 +131,9 @@ class Beginnings:
             client,
             name,
             number != NONE and not any(self._claims.is_expected(number, ends.transport, port) for port in ends.ports),
-            protocol.parser(conversation) if protocol else None,
+            None if protocol is None or sleeps else protocol.parser(conversation),
             Watch(self._watch_bytes, name) if self._watch_bytes else None,
-            is_dormant=bool(protocol and protocol.triggers and not self._watch_bytes),
+            protocol.parser if protocol and sleeps else None,
         )
 
     def _client(
@@ -136,7 +145,7 @@ class Beginnings:
         octets: npt.NDArray[np.uint8],
     ) -> int:
         """The end that is the client of protocol `number` where no handshake tells: the other one is on its port, or it
-        begins as a client does; else who was the first to send."""
+        begins as a client does, or it has the larger port number, as those that a system gives are large."""
         servers = [end for end in (0, 1) if self._claims.is_expected(number, ends.transport, ends.ports[end])]
         if len(servers) == 1:
             return 1 - servers[0]
@@ -146,7 +155,7 @@ class Beginnings:
             sides = [side for side in (0, 1) if _begins(self.scanner.scan_one(sent, side), number)]
             if len(sides) == 1:
                 return int(head["sender"]) ^ sides[0]
-        return ends.client
+        return 0 if ends.ports[0] > ends.ports[1] else 1 if ends.ports[1] > ends.ports[0] else ends.client
 
 
 def _begins(beginning: Beginning | None, number: int) -> bool:

@@ -24,6 +24,8 @@ MOST_WAITING = 64
 _SECRETS = (Asked.SECRET, Asked.NEW_SECRET)
 # After so many lines, or this time in ns, a server that said nothing was not captured.
 _ENOUGH_LINES, _ENOUGH_TIME = 16, 5 * 10**9
+# Who refuses does not go on for so many lines.
+_ENOUGH_ANSWERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +53,16 @@ class _Echo:
 class Dialogue:
     """Puts lines that were typed and lines that were printed together.
 
-    attempts         what comes of it
-    commands         how many command lines there were
-    asked_for_login  the server asked for an account or a secret
-    client_seen      the client's side was captured
-    server_seen      the server's side was captured
+    attempts     what comes of it
+    commands     how many command lines there were
+    client_seen  the client's side was captured
+    server_seen  the server's side was captured
     """
 
     def __init__(self, screen: Screen, editor: LineEditor, options: Options, session: Session | None) -> None:
         self.attempts = Attempts()
         self.commands = 0
-        self.asked_for_login = self.client_seen = self.server_seen = False
+        self.client_seen = self.server_seen = False
         self._screen = screen
         self._editor = editor
         self._options = options
@@ -73,7 +74,6 @@ class Dialogue:
         self._named: _Echo | None = None
         self._waiting: deque[Line] = deque()
         self._one_sided: OneSided | None = None
-        self._shown = (-1, 0)
 
     # --- the client
 
@@ -87,11 +87,11 @@ class Dialogue:
             return
         asked, self._question = self._question, None
         if asked is not None:
-            self._answer(asked, line)
+            self._answer(self._reordered(asked, line), line)
         elif line.octets:
             self._waiting.append(line)
             if len(self._waiting) > MOST_WAITING:
-                self._command(self._waiting.popleft())
+                self._unasked()
         self._screen.mark()
 
     def _typed_to_nobody(self, line: Line) -> None:
@@ -148,6 +148,15 @@ class Dialogue:
         self.attempts.command(self._text(line), line.frame)
         return self._record(line)
 
+    def _unasked(self) -> None:
+        """The first line that waits is for a program that asked nothing; or the question was not captured."""
+        line = self._waiting.popleft()
+        if line.shown or not (self._echoes and self._options.echo):
+            self._command(line)
+        elif self._session is not None:
+            # What a server that echoes does not show may be a secret.
+            self._session.typed(self._text(line), line.time, line.frame, secret=True)
+
     def _record(self, line: Line) -> tuple[Command | None, Event | None]:
         self.commands += 1
         if self._session is None:
@@ -160,6 +169,10 @@ class Dialogue:
         return text_of(line.octets, self._options.charset)
 
     # --- the server
+
+    def gap(self) -> None:
+        """Something that the server said is missing: what it asks is not known."""
+        self._question = self._echo = None
 
     def heard(self) -> None:
         """The server said something: both sides were captured."""
@@ -177,6 +190,8 @@ class Dialogue:
         self._show(line.text, text, line.number, time, frame, end="\n")
         if not text.strip():
             return
+        for waiting in self._waiting:
+            waiting.shown = waiting.shown or self._text(waiting) in text
         if self._waiting or not self.client_seen:
             self._look_within(text, line, time, frame)
         self._judge(text, frame)
@@ -198,13 +213,13 @@ class Dialogue:
         asked = _Question(
             question(fresh) or Question(Asked.OTHER), fresh, screen.number, len(screen.text), screen.offset
         )
-        if self._editor.begun:
-            asked = self._behind(asked)
         self._show(screen.text, fresh, screen.number, time, frame)
-        self._ask(asked, frame)
+        understood = self._behind(asked) if self._editor.begun else asked
+        if understood is not None:
+            self._ask(understood, frame)
 
-    def _behind(self, asked: _Question) -> _Question:
-        """The question, where what was typed already is shown behind it, too."""
+    def _behind(self, asked: _Question) -> _Question | None:
+        """The question, where what was typed already is shown behind it, too; None where it is the one before still."""
         latest, typed = self._latest, text_of(self._editor.octets)
         if latest is not None and asked.text.startswith(latest.text) and len(asked.text) > len(latest.text):
             # Drawn again, with what a completion made of the line.
@@ -219,19 +234,34 @@ class Dialogue:
         if asked.question.asked is Asked.COMMAND or (latest is not None and latest.question.asked is Asked.CHOICE):
             # A pager took the keys, or whatever wanted any key.
             self._editor.drop()
+        before = self._question
+        is_echo = before is not None and Asked.OTHER is asked.question.asked is not before.question.asked
+        return None if is_echo else asked
+
+    def _reordered(self, asked: _Question, line: Line) -> _Question:
+        """The question, where the echo of the first letters was captured before them."""
+        typed = self._text(line)
+        for size in range(min(len(typed), 4), 0, -1):
+            text = asked.text[:-size]
+            if asked.question.asked is not Asked.OTHER or not asked.text.endswith(typed[:size]):
+                continue
+            shorter = question(text)
+            if shorter is not None and shorter.asked is not Asked.OTHER:
+                asked = replace(asked, question=shorter, text=text, column=asked.column - size)
+                self._judge_question(asked, 0)
+                break
         return asked
 
     def _ask(self, asked: _Question, frame: int) -> None:
         self._question = self._latest = asked
         self._judge_question(asked, frame)
         if asked.question.asked is Asked.ACCOUNT or asked.question.asked in _SECRETS:
-            self.asked_for_login = True
             if self._waiting:
                 self._question = None
                 self._answer(asked, self._waiting.popleft())
             return
         while self._waiting:
-            self._command(self._waiting.popleft())
+            self._unasked()
 
     def _judge_question(self, asked: _Question, frame: int) -> None:
         """What a question tells of the attempt before it."""
@@ -258,11 +288,12 @@ class Dialogue:
         pending = self.attempts.pending
         if pending is None:
             return
+        pending.answers += 1
         if is_refusal(text):
             self.attempts.resolve(Outcome.REFUSED, frame)
         elif is_welcome(text):
             self.attempts.resolve(Outcome.ACCEPTED, frame)
-        elif pending.commanded:
+        elif pending.commanded or pending.answers >= _ENOUGH_ANSWERS:
             self.attempts.resolve(Outcome.ACCEPTED, frame, inferred=True)
 
     def _look_within(self, text: str, line: Printed, time: int, frame: int) -> None:
@@ -278,7 +309,6 @@ class Dialogue:
                     self.attempts.account(rest.split()[0], frame, inferred=True)
             elif self._waiting and (asked.asked in _SECRETS or not rest or rest == text_of(self._waiting[0].octets)):
                 self._judge_question(here, frame)
-                self.asked_for_login = True
                 self._answer(here, self._waiting.popleft())
                 self._echo = None
         if self._waiting:
@@ -296,8 +326,9 @@ class Dialogue:
         shown = text[echo.asked.column :].strip()
         typed = self._text(echo.line)
         if echo.attempt is not None:
-            before_enter = text[echo.asked.column : len(text) - len(fresh)]
-            if before_enter.strip(" *•") or _is_part(shown, typed):
+            before_enter = text[echo.asked.column : len(text) - len(fresh)].strip()
+            # One letter again and again hides it.
+            if len(set(before_enter)) > 1 or _is_part(shown, typed):
                 echo.attempt.spans.append(Span(Sender.SERVER, echo.asked.offset, stop))
                 echo.attempt.details.append("shown on the screen")
         elif not echo.line.certain:
@@ -344,16 +375,10 @@ class Dialogue:
     # --- the transcript, and the end
 
     def _show(self, text: str, fresh: str, number: int, time: int, frame: int, end: str = "") -> None:
-        """Gives what is new of a line to the transcript: nothing of what it says twice, and no echo."""
-        if self._session is None:
-            return
-        shown = self._shown[1] if self._shown[0] == number else 0
-        self._shown = number, len(text)
-        if end and self._editor.begun and self._question is not None and self._question.number == number:
-            fresh = ""
-        part = text[max(shown, len(text) - len(fresh)) :] if fresh else ""
-        if part or end:
-            self._session.printed(part + end, time, frame)
+        """Gives what is new of a line to the transcript, and no echo."""
+        if self._session is not None:
+            is_echo = end and self._editor.begun and self._question is not None and self._question.number == number
+            self._session.line(number, text, 0 if is_echo else len(fresh), end, time, frame)
 
     def finish(self, time: int, frame: int) -> None:
         """Nothing more is said; the last of it was at that time and in that frame."""
@@ -364,7 +389,7 @@ class Dialogue:
         if not self.server_seen:
             self._one_side().finish()
         while self._waiting:
-            self._command(self._waiting.popleft())
+            self._unasked()
         self.attempts.resolve(Outcome.UNKNOWN)
 
 

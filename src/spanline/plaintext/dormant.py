@@ -6,7 +6,6 @@ then it is parsed from the message on that has it.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ _BEGINS = re.compile(rb"[A-Z][A-Z0-9_-]{1,19} \S")
 _WITHOUT_BODY = b"GET "
 _EMPTY_LINE = b"\r\n\r\n"
 _MOST_BYTES = LONGEST_HEAD + LONGEST_BODY
-_LONGEST_TRIGGER = 32
+_LONGEST_TRIGGER = 512
 
 
 @dataclass(slots=True)
@@ -41,6 +40,12 @@ class Dormant:
         flags = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH
         self._database = compiled(triggers, [flags] * len(triggers)) if triggers else None
         self._scratch = hyperscan.Scratch(self._database) if self._database else None
+        self._found: list[int] = []
+
+        def note(number: int, *_: object) -> None:
+            self._found.append(number)
+
+        self._note = note
         self.messages: dict[int, _Message] = {}
 
     def passes(self, slot: int, sent: memoryview) -> bool:
@@ -74,14 +79,9 @@ class Dormant:
         self.messages.pop(slot, None)
 
     def _has_trigger(self, sent: bytes | memoryview) -> bool:
-        found = False
-
-        def note(*_: object) -> bool:
-            nonlocal found
-            found = True
-            return True
-
         assert self._database is not None
-        with contextlib.suppress(hyperscan.ScanTerminated):
-            self._database.scan(sent, note, 0, None, self._scratch)  # type: ignore[type-var]
-        return found
+        self._database.scan(sent, self._note, 0, None, self._scratch)  # type: ignore[type-var]
+        if not self._found:
+            return False
+        self._found.clear()
+        return True

@@ -51,7 +51,7 @@ def findings_table(found: Sequence[Found], shows: Shows) -> pa.Table:
         FINDING,
         {
             "time": _numbers([one.time for one in findings], "i8"),
-            "community_id": community_ids(pa.table(ends)),
+            "community_id": community_ids(pa.Table.from_arrays(list(ends.values()), names=list(ends))),
             "vlan": _numbers([one.vlan for one in conversations], "u2"),
             "vni": _numbers([one.vni for one in conversations], "u4"),
             "transport": _labels([one.transport for one in conversations], TRANSPORTS),
@@ -67,7 +67,7 @@ def findings_table(found: Sequence[Found], shows: Shows) -> pa.Table:
             "scheme": strings([one.scheme for one in findings]),
             "outcome": _labels([one.outcome for one in findings], tuple(Outcome)),
             "inferred": column(np.array([one.inferred for one in findings], np.bool_)),
-            "frames": pa.array([one.frames for one in findings], pa.list_(pa.uint64())),
+            "frames": _lists([one.frames for one in findings]),
             "severity": _labels([one.severity for one in findings], tuple(Severity)),
             "remedy": strings([one.remedy for one in findings]),
             "detail": _texts([one.detail for one in findings]),
@@ -94,6 +94,12 @@ def _addresses(addresses: Sequence[bytes]) -> np.ndarray[Any, np.dtype[np.uint8]
 def _numbers(numbers: Sequence[int | None], kind: str) -> pa.Array:
     missing = np.array([number is None for number in numbers], np.bool_)
     return column(np.array([number or 0 for number in numbers], kind), missing if missing.any() else None)
+
+
+def _lists(lists: Sequence[Sequence[int]]) -> pa.Array:
+    ends = np.cumsum([0, *map(len, lists)], dtype=np.int32)
+    values = np.array([number for numbers in lists for number in numbers], np.uint64)
+    return pa.ListArray.from_arrays(column(ends), column(values))
 
 
 def _labels(values: Sequence[str], names: Sequence[str]) -> pa.Array:

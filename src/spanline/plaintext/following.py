@@ -40,7 +40,7 @@ class Followed:
     client_end      which of the two ends that Payloads knows is the client: 0 or 1
     protocol        "" when only rules are looked for
     parser, watch   None when there is nothing for it to read, or nothing more
-    is_dormant      nothing is given to the parser until one of the protocol's triggers comes
+    sleeper         the parser that it gets when one of the protocol's triggers comes; None for others
     """
 
     serial: int
@@ -52,7 +52,7 @@ class Followed:
     foreign_port: bool
     parser: Parser | None
     watch: Watch | None
-    is_dormant: bool = False
+    sleeper: type[Parser] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +86,13 @@ class Following:
         self._modes = np.zeros(1024, np.uint8)
         self._faults: Counter[_Fault] = Counter()
 
-    def begin(self, slot: int, followed: Followed) -> list[Found]:
-        """Gives what those still had that go."""
+    def begin(self, slot: int, followed: Followed) -> None:
         self._by_slot[slot] = followed
-        self._set_mode(slot, _DORMANT + followed.client_end if followed.is_dormant else _AWAKE)
+        self._set_mode(slot, _DORMANT + followed.client_end if followed.sleeper else _AWAKE)
         self.followed += 1
+
+    def let_go(self) -> list[Found]:
+        """Gives what those still had that go, as there are too many."""
         found = []
         while len(self._by_slot) > self._limit:
             oldest = next(iter(self._by_slot))
@@ -152,7 +154,8 @@ class Following:
             message = self._dormant.feed(slot, Piece(Sender.CLIENT, bytes(part), offset, time, frame, gap))
             if message:
                 woken[slot] = row
-                followed.is_dormant = False
+                assert followed.sleeper is not None
+                followed.parser = followed.sleeper(followed.conversation)
                 self._modes[slot] = _AWAKE
                 for piece in message:
                     self._read(followed, piece, found)
@@ -186,7 +189,7 @@ class Following:
 
     def _finished(self, followed: Followed) -> list[Found]:
         findings: list[Finding] = []
-        if followed.parser is not None and not followed.is_dormant:
+        if followed.parser is not None:
             findings += self._told(followed, followed.parser.finish)
         if followed.watch is not None:
             findings += followed.watch.finish(self.scanner)

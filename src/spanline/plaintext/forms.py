@@ -34,8 +34,8 @@ _DISPOSITION = re.compile(
 )
 _MOST_FIELDS = 512
 
-SECRET_NAME = re.compile(rb"pass|pwd|pw=|psw|pin|secret|token|key=|jwt|wort|senha|contrase", re.IGNORECASE)
-"""A name of a secret has one of these in it: a quick look before a long one."""
+SIGNS = (b"pass", b"pwd", b"pw", b"psw", b"pin", b"secret", b"token", b"key", b"jwt", b"wort", b"senha", b"contrase")
+"""The name of a secret has one of these in it."""
 
 
 class Place(Protocol):
@@ -54,6 +54,12 @@ class Field(NamedTuple):
     value: bytes
     start: int
     end: int
+
+
+def may_have_secret(octets: bytes) -> bool:
+    """Whether it is worth to look at the fields one by one."""
+    lower = octets.lower()
+    return any(sign in lower for sign in SIGNS)
 
 
 def parameters(octets: bytes, start: int = 0, end: int | None = None) -> Iterator[Field]:
@@ -99,6 +105,7 @@ def attempt(fields: Iterable[Field], place: Place, scheme: str, remedy: str) -> 
             places.append(field)
         elif _TOKEN.fullmatch(field.name):
             token = token or field
+            places.append(field)
         elif not account and _ACCOUNT.fullmatch(field.name):
             account = field.value
     secret = password or token
@@ -106,7 +113,7 @@ def attempt(fields: Iterable[Field], place: Place, scheme: str, remedy: str) -> 
         return None
     spans: tuple[Span, ...] = ()
     frames: tuple[int, ...] = ()
-    for field in places or [secret]:
+    for field in places:
         found, frame = place.where(field.start, field.end)
         spans += found
         frames += (frame,) if frame not in frames else ()

@@ -37,10 +37,11 @@ class Line:
     start    offset of the first of its keys in the client's stream
     stop     behind the last of them, before Enter
     end      how it ended
-    certain  the keys tell all of it: no completion, no history
+    certain  the keys tell all of it: no completion, no history, nothing missing
     time     of its end, ns since the epoch
     frame    of its end
-    hidden   the server said that it echoes only while this line was typed
+    hidden   the server had said that it echoes
+    shown    it was printed, too
     """
 
     octets: bytes = field(repr=False)
@@ -51,6 +52,7 @@ class Line:
     time: int = 0
     frame: int = 0
     hidden: bool = False
+    shown: bool = False
 
 
 class LineEditor:
@@ -150,6 +152,7 @@ class LineEditor:
         if run.isascii():
             room = MOST_CELLS - len(cells)
             fresh = [run[n : n + 1] for n in range(min(len(run), room))]
+            self._certain &= len(fresh) == len(run)
             cells[cursor:cursor] = fresh
             self._cursor += len(fresh)
             return

@@ -206,12 +206,14 @@ class LineParser(Parser):
             return ()
         lines = self.lines[piece.sender]
         lines.feed(piece)
-        if piece.sender == Sender.SERVER:
-            self.heard = True
-            if not self.awaits():
+        self.heard = self.heard or piece.sender == Sender.SERVER
+        while not self.done:
+            if piece.sender == Sender.SERVER and not self.awaits():
                 lines.drop()
-                return ()
-        while not self.done and (line := self.next(lines)) is not None:
+                break
+            line = self.next(lines)
+            if line is None:
+                break
             self._take(line)
         return self._taken()
 
@@ -219,7 +221,7 @@ class LineParser(Parser):
         if not self.done:
             for lines in self.lines:
                 rest = lines.rest()
-                if rest is not None and not self.done:
+                if rest is not None and not self.done and (lines is self.lines[Sender.CLIENT] or self.awaits()):
                     self._take(rest)
             self.end()
             self.done = True

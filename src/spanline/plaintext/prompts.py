@@ -51,7 +51,10 @@ _SECRET = (
 )
 _FOR = r"(?:\s+(?:for|von|für|pour|de|para|di|of)\s+(?:user\s+)?['\"]?(?P<whose>[^\s'\":：]{1,64})['\"]?)?"
 _WHOSE = r"(?:^|\s)(?P<owner>[^\s'’]{1,64})['’]s\s+"
-_TAIL = r"(?:\s*\([^()]{0,40}\)|\s*\[[^\[\]]{0,40}\])?\s*[:：?>]"
+_TAIL = (
+    r"(?:\s+(?:eingeben|invoeren|girin(?:iz)?)|を入力(?:してください)?)?"
+    r"(?:\s*\([^()]{0,40}\)|\s*\[[^\[\]]{0,40}\])?\s*[:：?>]"
+)
 _NEW = re.compile(
     r"\b(?:new|re-?(?:type|enter|peat)|confirm|verify|again|neues|wiederholen|nouveau|nueva|nuov[ao]|nova|confirma\w*)\b"
     r"|нов(?:ый|ая)|新|确认|再",
@@ -67,7 +70,8 @@ _QUESTIONS = re.compile(rf"(?:{_WHOSE})?(?:(?P<secret>{_SECRET}){_FOR}|(?P<accou
 _MOST_BEFORE = 80
 """Columns before the word that asks: a host's name, or "Please enter your"."""
 
-_SHELL = re.compile(r"(?:[$#>❯»λ➜→*]|(?<!\d)%|-->|=>|\$\S)\s*|\[[~*]?[^\[\]]{1,64}\]\s*")
+# A C shell's prompt, and not how far something is; the view of a Comware router.
+_SHELL = re.compile(r"[$#>❯»λ➜→]$|(?<!\d)%$|^\[[~*]?[^\[\]]{1,64}\]$")
 _MOST_SHELL = 160
 _MENU = re.compile(
     r"(?:selection|choice|option|auswahl|choix|opci[oó]n|scelta|opção|选择|選択|выбор)[^:：>]{0,30}[:：>?]\s*$"
@@ -88,14 +92,9 @@ def question(text: str) -> Question | None:
         return asked
     if _MENU.search(text[-_MOST_BEFORE:]):
         return _CHOICE
-    if len(text) <= _MOST_SHELL and (_SHELL.fullmatch(text) or _SHELL.fullmatch(text[-1]) or _percent(text)):
+    if len(text) <= _MOST_SHELL and _SHELL.search(text):
         return _COMMAND
     return _OTHER
-
-
-def _percent(text: str) -> bool:
-    """A C shell's prompt, and not how far something is."""
-    return text[-1] == "%" and not text[-2:-1].isdigit()
 
 
 def _asked(text: str, match: re.Match[str]) -> Question | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from spanline.plaintext.lines import Line
 from spanline.plaintext.model import Conversation, Finding, Kind, Outcome, Parser, Piece, Sender, Span
@@ -26,18 +27,19 @@ _STEP = 64
 _LONGEST_NAME = 512
 
 
-class Record(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Record:
     """What one side sent at once, in the words of its protocol.
 
     data    its bytes, MOST_KEPT of them at most
     size    how long it is, with what was not kept
     start   of its first byte, counted as Piece.offset
     time    when its last byte was captured, ns since the epoch
-    frames  numbers of the frames that brought it, the first MOST_FRAMES and the last
+    frames  numbers of the frames that brought it, some in the middle left out when they are more than MOST_FRAMES
     """
 
     sender: Sender
-    data: bytes
+    data: bytes = field(repr=False)
     size: int
     start: int
     time: int
@@ -192,6 +194,11 @@ class Dialogue(Parser):
 
     def waits(self, key: object = None) -> bool:
         return any(one == key for one, _ in self._waiting)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits: what the server says matters to no attempt."""
+        return not self._waiting
 
     def answer(self, outcome: Outcome, frames: tuple[int, ...], key: object = None) -> None:
         """How the oldest attempt with this key ended; nothing when none waits."""

@@ -16,6 +16,9 @@ from spanline.plaintext.rules import NO_RULES, Rule, Rules
 from spanline.protocols import applications
 from spanline.protocols.language import Application
 
+CLIENT, SERVER, UNKNOWN = Sender.CLIENT.value, Sender.SERVER.value, 2
+"""Who sent a head."""
+
 MOST_MATCHES = 16
 """Rules that are told of a head: who writes rules that everything matches learns it soon."""
 
@@ -61,7 +64,7 @@ class Beginning:
     rules: tuple[RuleMatch, ...] = ()
 
 
-# Of a beginning: numbers of protocols, and of rules.
+# What matching some patterns means: numbers of protocols, and of rules.
 _Kind: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 
 
@@ -72,40 +75,62 @@ class _Database:
         self._database = database
         self._own = threading.local()
 
-    def scan(self, octets: memoryview, heads: Iterable[tuple[int, int, int]]) -> Iterable[tuple[int, list[int]]]:
-        """Of the heads (number, start, end) that match anything the number, and the numbers of what they match."""
-        found: dict[int, list[int]] = {}
+    def scan(self) -> tuple[Callable[..., None], hyperscan.Scratch | None]:
+        """What to call to scan, and the scratch of this thread, which is its last argument."""
         if self._database is None:
-            return ()
-
-        def note(number: int, _: int, __: int, ___: int, head: int) -> None:
-            found.setdefault(head, []).append(number)
-
-        scan, scratch = self._database.scan, self._scratch(self._database)
-        for head, start, end in heads:
-            scan(octets[start:end], note, 0, head, scratch)  # type: ignore[arg-type, type-var]
-        return found.items()
-
-    def scan_until(self, octets: memoryview, note: Callable[[int, int, int, int, object], bool]) -> None:
-        """Calls `note` for every match until it says that it is enough."""
-        if self._database is not None:
-            with contextlib.suppress(hyperscan.ScanTerminated):
-                self._database.scan(octets, note, 0, None, self._scratch(self._database))  # type: ignore[type-var]
-
-    def _scratch(self, database: hyperscan.Database) -> hyperscan.Scratch:
+            return _scan_for_nothing, None
         scratch: hyperscan.Scratch | None = getattr(self._own, "scratch", None)
         if scratch is None:
-            scratch = self._own.scratch = hyperscan.Scratch(database)
-        return scratch
+            scratch = self._own.scratch = hyperscan.Scratch(self._database)
+        return self._database.scan, scratch
+
+
+def _scan_for_nothing(*_: object) -> None:
+    """As hyperscan's scan() of a database without patterns, which there cannot be."""
 
 
 def _compiled(expressions: Sequence[bytes]) -> hyperscan.Database | None:
     return compiled(expressions, [BEGINNING] * len(expressions)) if expressions else None
 
 
+class _Side:
+    """What is looked for in what a sender sent, or in what may be either's: in half of the patterns what it is not.
+
+    sender  CLIENT, SERVER or UNKNOWN
+    """
+
+    def __init__(self, protocols: Sequence[Plaintext], rules: Rules, sender: int) -> None:
+        def meant(by: Sender | None) -> bool:
+            return by is None or sender in (by, UNKNOWN)
+
+        patterns = [(n, one) for n, of in enumerate(protocols) for one in of.patterns if meant(one.sender)]
+        expressions = [one.expression for _, one in patterns]
+        self._protocols = [n for n, _ in patterns]
+        self._rules = [n for n, rule in enumerate(rules) if meant(rule.sender)]
+        self.database = _Database(
+            rules.database(expressions, BEGINNING, self._rules) if self._rules else _compiled(expressions)
+        )
+        # Most beginnings are like one before.
+        self._kinds: dict[tuple[int, ...], _Kind] = {}
+
+    def kind(self, numbers: list[int]) -> _Kind:
+        """What it means that these numbers of the database match."""
+        key = tuple(numbers)
+        kind = self._kinds.get(key)
+        if kind is None:
+            rules_begin = len(self._protocols)
+            protocols = dict.fromkeys(self._protocols[n] for n in sorted(numbers) if n < rules_begin)
+            rules = [self._rules[n - rules_begin] for n in sorted(numbers) if n >= rules_begin]
+            kind = tuple(protocols), tuple(rules[:MOST_MATCHES])
+            if len(self._kinds) >= _MOST_KINDS:
+                self._kinds.clear()
+            self._kinds[key] = kind
+        return kind
+
+
 class Scanner:
-    """Looks for the patterns of `protocols` and for the rules, all in one database, and where it is asked for them in
-    another one for the beginnings of `known`: those of spanline.protocols, unless others are given.
+    """Looks for the patterns of `protocols` and for the rules, all at once, and where it is asked for them for the
+    beginnings of `known`: those of spanline.protocols, unless others are given.
 
     Threads may share one: each scans with memory of its own.
     """
@@ -113,23 +138,16 @@ class Scanner:
     def __init__(
         self, protocols: Sequence[Plaintext], rules: Rules = NO_RULES, known: Sequence[Application] | None = None
     ) -> None:
+        """Raises UsageError when all rules together take too much."""
         self.protocols = tuple(protocols)
         self.rules = rules
-        patterns = [(n, one) for n, protocol in enumerate(self.protocols) for one in protocol.patterns]
-        expressions = [one.expression for _, one in patterns]
-        # What each number of the database stands for: a protocol, or behind all patterns a rule; and of which sender.
-        self._numbers = [n for n, _ in patterns] + list(range(len(rules)))
-        self._senders = [one.sender for _, one in patterns] + [rule.sender for rule in rules]
-        self._first_rule = len(expressions)
-        self._patterns = _Database(rules.database(expressions, BEGINNING) if rules else _compiled(expressions))
+        self._sides = tuple(_Side(self.protocols, rules, sender) for sender in (CLIENT, SERVER, UNKNOWN))
         names = [
             (one.name, expression) for one in (applications() if known is None else known) for expression in one.foreign
         ]
         self._names = [name for name, _ in names]
         self._known = _Database(_compiled([expression for _, expression in names]))
         self._places: dict[int, _Database] = {}
-        # Most beginnings are like one before: a protocol's, on either side.
-        self._kinds: dict[tuple[int, ...], _Kind] = {}
 
     def scan(
         self,
@@ -142,43 +160,37 @@ class Scanner:
         """What heads are like; only those that anything was found in, in order.
 
         octets   where the heads are: bytes, one dimension
-        starts, ends, senders   lists, one item a head; a sender that is neither 0, the client, nor 1, the server, is
-                 not known, and anything may be from it
+        starts, ends, senders   lists, one item a head; a sender is CLIENT, SERVER or UNKNOWN, when it may be either
         asked    heads whose `applications` are wanted, None for all: that is a second scan of each
         """
-        found: dict[int, Beginning] = {}
-        for head, numbers in self._patterns.scan(octets, zip(range(len(starts)), starts, ends, strict=True)):
-            protocols, rules = self._kind((senders[head], *numbers))
-            if protocols or rules:
-                part = octets[starts[head] : ends[head]]
-                matches = tuple([self._match(rule, part) for rule in rules])
-                found[head] = Beginning(head, protocols, rules=matches)
-        wanted = range(len(starts)) if asked is None else asked
-        for head, numbers in self._known.scan(octets, [(head, starts[head], ends[head]) for head in wanted]):
+        found: dict[int, list[int]] = {}
+
+        def note(number: int, _: int, __: int, ___: int, head: int) -> None:
+            found.setdefault(head, []).append(number)
+
+        # A head may cost a microsecond in all: nothing is made of one that matches nothing.
+        scans = [side.database.scan() for side in self._sides]
+        for head, (start, end, sender) in enumerate(zip(starts, ends, senders, strict=True)):
+            scan, scratch = scans[sender]
+            scan(octets[start:end], note, 0, head, scratch)
+        beginnings: dict[int, Beginning] = {}
+        for head, numbers in found.items():
+            protocols, rules = self._sides[senders[head]].kind(numbers)
+            matches = tuple([self._match(rule, octets[starts[head] : ends[head]]) for rule in rules])
+            beginnings[head] = Beginning(head, protocols, rules=matches)
+        found.clear()
+        scan, scratch = self._known.scan()
+        for head in range(len(starts)) if asked is None else asked:
+            scan(octets[starts[head] : ends[head]], note, 0, head, scratch)
+        for head, numbers in found.items():
             names = tuple(dict.fromkeys(self._names[number] for number in sorted(numbers)))
-            found.setdefault(head, Beginning(head)).applications = names
-        return [found[head] for head in sorted(found)]
+            beginnings.setdefault(head, Beginning(head)).applications = names
+        return [beginnings[head] for head in sorted(beginnings)]
 
     def scan_one(self, head: bytes, sender: int) -> Beginning | None:
         """What one head is like; None when nothing was found."""
         found = self.scan(memoryview(head), [0], [len(head)], [sender])
         return found[0] if found else None
-
-    def _kind(self, key: tuple[int, ...]) -> _Kind:
-        """What matching some numbers means when a sender does it: `key` is the sender, and the numbers."""
-        kind = self._kinds.get(key)
-        if kind is None:
-            sender, *numbers = key
-            if sender in (Sender.CLIENT, Sender.SERVER):
-                numbers = [n for n in numbers if self._senders[n] in (sender, None)]
-            numbers.sort()
-            protocols = dict.fromkeys(self._numbers[n] for n in numbers if n < self._first_rule)
-            rules = [self._numbers[n] for n in numbers if n >= self._first_rule]
-            kind = tuple(protocols), tuple(rules[:MOST_MATCHES])
-            if len(self._kinds) >= _MOST_KINDS:
-                self._kinds.clear()
-            self._kinds[key] = kind
-        return kind
 
     def _match(self, number: int, octets: memoryview) -> RuleMatch:
         """Where rule `number`, which is known to match, does."""
@@ -202,6 +214,8 @@ class Scanner:
                 return True
             return False
 
-        finder.scan_until(octets, note)
+        scan, scratch = finder.scan()
+        with contextlib.suppress(hyperscan.ScanTerminated):
+            scan(octets, note, 0, None, scratch)
         first = octets[slice(*places[0])]
         return RuleMatch(self.rules[number], tuple((start, end) for start, end in places), Secret(first.tobytes()))

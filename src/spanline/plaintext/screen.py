@@ -80,6 +80,7 @@ class Screen:
         self._cells: list[str] = []
         self._cursor = 0
         self._mark = 0
+        self._row_number = 0
         self._held = b""
 
     @property
@@ -131,20 +132,23 @@ class Screen:
             elif (control := token["control"]) is not None:
                 if self._control(control[0]):
                     printed.append(self._next(offset + at))
-            elif self._is_elsewhere(token) and self._cells:
-                printed.append(self._next(offset + at))
+            elif (row := self._elsewhere(token)) is not None:
+                column = self._cursor
+                if self._cells:
+                    printed.append(self._next(offset + at))
+                self._row_number, self._cursor = row, column if row else 0
         return printed
 
-    def _is_elsewhere(self, token: re.Match[bytes]) -> bool:
-        """Whether an escape sequence goes elsewhere on the screen; does what it does otherwise."""
+    def _elsewhere(self, token: re.Match[bytes]) -> int | None:
+        """The row to which an escape sequence goes, 0 where it does not say which; None where it stays on this one."""
         if (final := token["csi"]) is not None:
             return self._sequence(final.decode("ascii"), token["values"])
-        return token["esc"] in (b"c", b"D", b"E", b"M")
+        return 0 if token["esc"] in (b"c", b"D", b"E", b"M") else None
 
     def _next(self, stop: int) -> Printed:
         line = Printed(self.text, self.fresh, stop, self.number)
         self.number += 1
-        self._cells, self._cursor, self._mark = [], 0, 0
+        self._cells, self._cursor, self._mark, self._row_number = [], 0, 0, 0
         return line
 
     def _print(self, run: str) -> None:
@@ -171,10 +175,10 @@ class Screen:
         """Where the row of the screen begins on which the cursor is: a long line has more than one."""
         return self._cursor // self.width * self.width if self.width else 0
 
-    def _sequence(self, final: str, values: bytes) -> bool:
-        """Whether the control sequence goes elsewhere on the screen; does what it does otherwise."""
-        first = values.split(b";")[0]
-        count = min(int(first), MOST_CELLS) if first.isdigit() else 0
+    def _sequence(self, final: str, values: bytes) -> int | None:
+        """The row to which the control sequence goes, as _elsewhere(); does what it does otherwise."""
+        numbers = [min(int(number), MOST_CELLS) if number.isdigit() else 0 for number in values.split(b";", 2)[:2]]
+        count = numbers[0]
         steps = max(1, count)
         if final == "D":
             self._cursor = max(0, self._cursor - steps)
@@ -182,6 +186,9 @@ class Screen:
             self._cursor = min(MOST_CELLS, self._cursor + steps)
         elif final == "G":
             self._cursor = self._row() + steps - 1
+        elif final in ("H", "f"):
+            self._cursor = max(1, numbers[-1]) - 1 if len(numbers) > 1 else 0
+            return None if steps == self._row_number else steps
         elif final == "A" and self.width and self._cursor >= steps * self.width:
             self._cursor -= steps * self.width
         elif final == "B" and self.width and self._cursor + steps * self.width <= len(self._cells):
@@ -199,11 +206,11 @@ class Screen:
             self._cells[self._cursor : stop] = [" "] * (stop - self._cursor)
         elif final == "J":
             if count:
-                return True
+                return 0
             del self._cells[self._cursor :]
-        else:
-            return final in "ABHEFdf"
-        return False
+        elif final in ("A", "B", "E", "F", "d"):
+            return 0
+        return None
 
     def _erase(self, count: int) -> None:
         if count == 0:

@@ -24,7 +24,6 @@ class Service(Dialogue):
 
     def __init__(self, conversation: Conversation) -> None:
         super().__init__(conversation)
-        self.heard = True
         self._heads = {Sender.CLIENT: bytearray(), Sender.SERVER: bytearray()}
 
     def take(self, piece: Piece) -> None:

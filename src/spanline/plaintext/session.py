@@ -64,9 +64,16 @@ class Session:
         self.terminal_type = ""
         self.cut = False
         self._room = MOST_TEXT
+        self._line = self._column = 0
 
-    def printed(self, text: str, time: int, frame: int) -> None:
-        self._add(Event(Who.PRINTED, text, time, frame))
+    def line(self, number: int, text: str, fresh: int, end: str, time: int, frame: int) -> None:
+        """The line `number` of the screen is `text`, of which the last `fresh` characters are no echo. What was told of
+        it before is not told again. `end` is "\\n" where the line ends."""
+        begin = self._column if number == self._line else 0
+        self._line, self._column = number, len(text)
+        part = text[max(begin, len(text) - fresh) :] if fresh else ""
+        if part or end:
+            self._add(Event(Who.PRINTED, part + end, time, frame))
 
     def typed(self, text: str, time: int, frame: int, secret: bool = False) -> Event:
         event = Event(Who.TYPED, text, time, frame, secret)

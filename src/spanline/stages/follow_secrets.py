@@ -26,7 +26,8 @@ class StreamSecrets:
     one that its ports stand for.
 
     Where no SYN tells which node is the client, and neither does a port, each is taken for it in turn: rather too much
-    is hidden than too little. For the same reason all of a stream is hidden of which a parser raises.
+    is hidden than too little. For the same reason a secret is hidden wherever else it stands, as in each datagram of
+    SNMP, and all of a stream of which a parser raises.
 
     names   of the protocols that it may be
     count   of the attempts that have a secret
@@ -37,6 +38,7 @@ class StreamSecrets:
         self._stream = stream
         self._ranges: tuple[list[Range], list[Range]] = [], []
         self._frames: set[int] = set()
+        self._words: set[bytes] = set()
         self.count = 0
         self.failed: list[str] = []
         claims = Claims(protocols)
@@ -45,6 +47,8 @@ class StreamSecrets:
         for number in numbers:
             for client in _clients(stream, number, claims):
                 self._read(protocols[number], client)
+        for record in stream.records:
+            self._ranges[record.node].extend(_places(record, self._words))
         self._ranges = _joined(self._ranges[0]), _joined(self._ranges[1])
 
     def _read(self, protocol: Plaintext, client: int) -> None:
@@ -57,6 +61,8 @@ class StreamSecrets:
 
     def _note(self, finding: Finding, client: int) -> None:
         self.count += finding.secret is not None or bool(finding.spans)
+        if finding.secret:
+            self._words.add(finding.secret.reveal())
         for span in finding.spans:
             self._ranges[span.sender ^ client].append((span.start, span.end))
         if finding.secret is not None and not finding.spans:
@@ -128,6 +134,15 @@ def _findings(parser: Parser, records: Iterable[Record], client: int) -> Iterato
         sender = Sender(record.node ^ client)
         yield from parser.feed(Piece(sender, record.payload, record.offset, record.timestamp, record.number, gap))
     yield from parser.finish()
+
+
+def _places(record: Record, words: Iterable[bytes]) -> Iterator[Range]:
+    """Where any of `words` stands in a record, as offsets in what its node sent."""
+    for word in words:
+        at = record.payload.find(word)
+        while at >= 0:
+            yield record.offset + at, record.offset + at + len(word)
+            at = record.payload.find(word, at + 1)
 
 
 def _joined(ranges: Iterable[Range]) -> list[Range]:

@@ -34,6 +34,9 @@ ROWS_AT_ONCE = 1 << 13
 _PARSERS_SHARE = 4
 """Parsers may take this part of the memory."""
 
+LEAST_MEMORY = _payloads.LEAST_MEMORY * _PARSERS_SHARE // (_PARSERS_SHARE - 1) + _PARSERS_SHARE
+_MOST_BYTES = 1 << 30
+
 
 class Plaintext:
     """Follows conversations in the clear; its Table is "findings" (schema.FINDING), by time.
@@ -48,7 +51,8 @@ class Plaintext:
     claimed_bytes  of each side of one that is followed
     shard          (n, of): take only the conversations of the n-th, from 0, of so many parts; merge() joins the parts
 
-    However the work is divided, the findings are the same, as long as no conversation is given up.
+    However the work is divided, the findings are the same, as long as no conversation is given up. Raises UsageError
+    for numbers of bytes that make no sense.
     """
 
     def __init__(
@@ -67,6 +71,13 @@ class Plaintext:
         number, of = shard
         if not 0 <= number < of:
             raise UsageError(f"shard {number} of {of}: there are no such conversations")
+        if memory < LEAST_MEMORY:
+            raise UsageError(f"{memory:,} bytes of memory are too few", hint=f"give at least {LEAST_MEMORY:,}")
+        if not 0 < head_bytes <= claimed_bytes <= _MOST_BYTES:
+            raise UsageError(
+                f"heads of {head_bytes:,} bytes in {claimed_bytes:,} that are read of each side make no sense",
+                hint=f"give at least 1, and at most {_MOST_BYTES:,}; of a head no more than is read",
+            )
         known = all_protocols() if protocols is None else tuple(protocols)
         self._shows = shows
         self._options: dict[str, Any] = {
@@ -198,8 +209,10 @@ class _Shard:
             heads, octets = self.payloads.heads()
             if not len(heads):
                 break
-            these = self._beginnings.look(heads, octets, self.payloads.conversations(heads["slot"].copy()))
+            ends = self.payloads.conversations(heads["slot"].copy())
+            these, unwanted = self._beginnings.look(heads, octets, ends)
             self.payloads.claim(np.array([slot for slot, _ in these], np.uint32))
+            self.payloads.release(unwanted)
             begun += these
         return _Turn(begun, *self.payloads.pieces())
 
@@ -212,8 +225,10 @@ class _Shard:
             self.payloads.release(slots[self.payloads.conversations(slots)["serial"] == serials])
 
     def _add(self, turn: _Turn) -> None:
-        found = [one for slot, followed in turn.begun for one in self.following.begin(slot, followed)]
-        found += self.following.feed(turn.pieces, turn.octets)
+        for slot, followed in turn.begun:
+            self.following.begin(slot, followed)
+        found = self.following.feed(turn.pieces, turn.octets)
+        found += self.following.let_go()
         with self._lock:
             self._found += found
 

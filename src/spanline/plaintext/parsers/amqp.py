@@ -1,8 +1,8 @@
-"""AMQP. Version 0-9-1 sections 4.2.3 and 1.4.2 (RabbitMQ), version 1.0 part 5.3: the client logs in by SASL.
+"""AMQP logins, by SASL. Version 0-9-1 section 4.2.3; version 1.0 part 5.3.
 
-0-9-1  "AMQP" and 4 bytes, then |type 1|channel 2|length 4|class 2|method 2|…|0xCE|; Start-Ok:
-|table|mechanism|answer|locale| 1.0    "AMQP" and |3|version 3|, then |length 4|data offset 1|type 1|channel
-2|described list|
+0-9-1  "AMQP" and 4 bytes, then |type 1|channel 2|length 4|class 2|method 2|…|0xCE|;
+       Start-Ok is |table|mechanism|answer|locale|
+1.0    "AMQP" and |3|version 3|, then |length 4|data offset 1|type 1|channel 2|described list|
 """
 
 from __future__ import annotations

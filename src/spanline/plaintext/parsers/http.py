@@ -22,6 +22,7 @@ REMEDY = "Use HTTPS, and redirect nobody who has sent a password already."
 _REQUEST = re.compile(rb"([A-Z][A-Z0-9_-]{1,19}) +(\S+)(?: +HTTP/1\.\d)?\s*\n")
 _STATUS = re.compile(rb"HTTP/1\.\d +(\d{3})")
 _TYPE = re.compile(rb"\ncontent-type[ \t]*:[ \t]*([^\r\n]*)")
+_USER_INFO = re.compile(rb"\w{2,10}://([^/?#@:\s]{0,256}):([^/?#@\s]{1,256})@")
 
 _MOST_UNANSWERED = 64
 _MOST_ATTEMPTS = 16
@@ -30,9 +31,14 @@ _REFUSED_FORM = {401, 403, 407, 422}
 
 @dataclass(slots=True)
 class _Request:
-    """One that waits for its response, and the attempts that it makes. `status` is 0 until then."""
+    """One that waits for its response, and the attempts that it makes.
+
+    form    the kind of its body, if fields can be read out of it
+    status  the response's; 0 until that comes
+    """
 
     method: bytes
+    form: str = ""
     findings: list[Finding] = field(default_factory=list)
     forms: list[Finding] = field(default_factory=list)
     status: int = 0
@@ -53,8 +59,7 @@ class HttpParser(Parser):
         super().__init__(conversation)
         self._messages = Messages(Sender.CLIENT), Messages(Sender.SERVER)
         self._unanswered: deque[_Request] = deque()
-        self._submitting = _PLAIN
-        self._form = ""
+        self._submitting = {Sender.CLIENT: _PLAIN, Sender.SERVER: _PLAIN}
         self._heard = False
         self._given: list[Finding] = []
 
@@ -92,12 +97,11 @@ class HttpParser(Parser):
         lower, method = head.data.lower(), first[1]
         findings = list(authorizations(head, lower, REMEDY))
         in_target = self._in_target(head, *first.span(2))
-        self._form = _form(lower)
-        length, chunked = content_length(lower) or 0, is_chunked(lower)
-        keep = bool(self._form) and (length > 0 or chunked)
+        form, length, chunked = _form(lower), content_length(lower) or 0, is_chunked(lower)
+        keep = bool(form) and (length > 0 or chunked)
         request = _PLAIN
         if findings or in_target or keep or method in (b"HEAD", b"CONNECT"):
-            request = self._submitting = _Request(method, findings, in_target)
+            request = self._submitting[head.sender] = _Request(method, form, findings, in_target)
             while sum(len(one.findings) + len(one.forms) for one in self._unanswered) >= _MOST_ATTEMPTS:
                 self._answer(self._unanswered.popleft(), 0, None)
         if len(self._unanswered) == _MOST_UNANSWERED:
@@ -128,24 +132,33 @@ class HttpParser(Parser):
 
     def _submit(self, body: Body) -> None:
         """Looks for a login in the body of the last request that has one worth keeping."""
-        if not forms.SECRET_NAME.search(body.data):
+        request = self._submitting[body.sender]
+        if not forms.may_have_secret(body.data):
             return
-        finding = forms.attempt(_FIELDS[self._form](body.data), body, self._form, REMEDY)
+        finding = forms.attempt(_FIELDS[request.form](body.data), body, request.form, REMEDY)
         if finding is None:
             return
-        if self._submitting.status:
-            self._give(finding, _form_outcome(self._submitting.status), None)
+        if request.status:
+            self._give(finding, _form_outcome(request.status), None)
         else:
-            self._submitting.forms.append(finding)
+            request.forms.append(finding)
 
     def _in_target(self, head: Head, start: int, end: int) -> list[Finding]:
-        """A login in the query of a request's target."""
+        """A login in the query of a request's target, or before the host in one that is a whole URL."""
         query = head.data.find(b"?", start, end)
-        if query >= 0 and forms.SECRET_NAME.search(head.data, query, end):
+        if query >= 0 and forms.may_have_secret(head.data[query:end]):
             finding = forms.attempt(forms.parameters(head.data, query, end), head, "query", REMEDY)
             if finding is not None:
                 return [finding]
-        return []
+        found = _USER_INFO.match(head.data, start, end) if head.data[start : start + 1] != b"/" else None
+        if found is None:
+            return []
+        account, password = (
+            forms.Field(b"user", found[1], *found.span(1)),
+            forms.Field(b"pass", found[2], *found.span(2)),
+        )
+        finding = forms.attempt((account, password), head, "URL", REMEDY)
+        return [finding] if finding else []
 
     def _answer(self, request: _Request, status: int, head: Head | None) -> None:
         if request is _PLAIN:
@@ -201,6 +214,6 @@ PROTOCOLS = (
             Pattern(rb"^[A-Z][A-Z-]{2,15} [^\r\n ]{1,2000} HTTP/1\.[01]\r?\n", Sender.CLIENT),
             Pattern(rb"^HTTP/1\.[01] \d{3}[ \r]", Sender.SERVER),
         ),
-        triggers=(rb"authorization", forms.SECRET_NAME.pattern),
+        triggers=(*forms.SIGNS, b"authorization", rb" \w{2,10}://[^/?#\s]{1,300}@"),
     ),
 )

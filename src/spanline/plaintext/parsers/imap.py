@@ -159,7 +159,11 @@ PROTOCOLS = (
         tcp_ports=(143,),
         patterns=(
             Pattern(rb"^\* (OK|PREAUTH) [^\r\n]{0,300}(?i:imap)", Sender.SERVER),
-            Pattern(rb"^[A-Za-z0-9.]{1,16} (?i:LOGIN|AUTHENTICATE|CAPABILITY|STARTTLS)[ \r]", Sender.CLIENT),
+            Pattern(
+                rb"^[A-Za-z0-9.]{1,16} ((?i:LOGIN) [^\r\n ]{1,100} |(?i:AUTHENTICATE) [A-Za-z0-9-]{2,20}[ \r]"
+                rb"|(?i:CAPABILITY|STARTTLS)\r)",
+                Sender.CLIENT,
+            ),
         ),
     ),
 )

@@ -64,6 +64,8 @@ class Ldap(RecordDialogue):
             self.wait(finding, key)
 
     def from_server(self, record: Record) -> None:
+        if self.idle and self._tls_asked is None:
+            return
         data = record.data
         message = ber.whole(data)
         if len(message) < 2 or message[0].tag != ber.INTEGER:

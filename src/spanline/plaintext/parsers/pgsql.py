@@ -1,7 +1,6 @@
-"""PostgreSQL. Documentation of version 16, sections 55.2.1 and 55.7.
+"""PostgreSQL logins. Documentation of version 16, sections 55.2.1 and 55.7.
 
-The client begins with |length 4|code 4|…, and the server may answer one letter to it; then both send |type 1|length
-4|….
+The client begins with |length 4|code 4|…|, and the server may answer one letter; then both send |type 1|length 4|…|.
 """
 
 from __future__ import annotations

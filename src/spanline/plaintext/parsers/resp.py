@@ -26,6 +26,9 @@ _MOST_ARGUMENTS = 7
 
 _MOST_UNANSWERED = 1024
 _MOST_ATTEMPTS = 16
+_MOST_BEFORE = 2000
+"""Arguments and elements of replies; after so many without a login there will be none."""
+
 _LONGEST_BULK = 1 << 30
 _AGGREGATES = {b"*": 1, b"~": 1, b">": 1, b"%": 2, b"|": 2}
 """Of how many elements they are, for each that they count. > (pushed) and | (attributes) stand beside replies."""
@@ -35,12 +38,16 @@ _MOST_ELEMENTS = 1 << 24
 
 
 class RespParser(LineParser):
-    """Commands and replies are counted, so that an answer is known for what it answers."""
+    """Commands and replies are counted, so that an answer is known for what it answers.
+
+    Logins come first: where there are none for a while, none are waited for.
+    """
 
     def __init__(self, conversation: Conversation) -> None:
         super().__init__(conversation)
         self._waiting: deque[Finding | None] = deque()
         self._attempts = 0
+        self._before = 0
         self._left = 0
         self._size = 0
         self._arguments: list[Line] = []
@@ -72,6 +79,7 @@ class RespParser(LineParser):
             self._left = 0
 
     def server(self, line: Line) -> None:
+        self._count()
         kind = line.data[:1]
         if not kind or kind[0] not in _KINDS:
             return
@@ -102,10 +110,15 @@ class RespParser(LineParser):
                 self.give(finding)
         self._waiting.clear()
 
+    def _count(self) -> None:
+        self._before += 1
+        self.done = self._before > _MOST_BEFORE and not self._attempts
+
     def _argument(self, line: Line) -> None:
         if len(self._arguments) < _MOST_ARGUMENTS:
             self._arguments.append(line)
         self._left -= 1
+        self._count()
         if self._left == 0:
             arguments, self._arguments = self._arguments, []
             self._command(arguments)
@@ -124,7 +137,9 @@ class RespParser(LineParser):
         login = _login(arguments)
         if len(self._waiting) == _MOST_UNANSWERED or (login and self._attempts == _MOST_ATTEMPTS):
             self._give_up()
-        self._attempts += login is not None
+        if login is not None:
+            self._attempts += 1
+            self._before = 0
         self._waiting.append(login)
 
     def _give_up(self) -> None:

@@ -1,7 +1,6 @@
 """The "r" commands of BSD. RFC 1282 (rlogin), and the manual pages of rshd(8) and rexecd(8).
 
-rlogin  |0|user of the client|0|user of the server|0|terminal/speed|0|, then what is typed, a password when it is
-asked for
+rlogin  |0|user of the client|0|user of the server|0|terminal/speed|0|, then keys, a password's when it is asked for
 rsh     port in decimal|0|user of the client|0|user of the server|0|command|0|
 exec    port in decimal|0|user|0|password|0|command|0|
 

@@ -1,8 +1,7 @@
-"""ONC RPC with AUTH_SYS. RFC 5531 sections 9 and 11, appendix A: the client says which user it speaks for, and is
-believed.
+"""ONC RPC with AUTH_SYS: the client says which user it speaks for. RFC 5531 sections 9 and 11, appendix A.
 
-|transaction 4|0 4|2 4|program 4|version 4|procedure 4|1 4|length 4|stamp 4|length 4|machine|user 4|group 4|…; over TCP
-|last fragment 1 bit|length 31 bits| before it.
+|transaction 4|0 4|2 4|program 4|version 4|procedure 4|1 4|length 4|stamp 4|length 4|machine|user 4|group 4|…|;
+over TCP |last fragment 1 bit|length 31 bits| before it.
 """
 
 from __future__ import annotations
@@ -61,6 +60,8 @@ class Rpc(RecordDialogue):
         self.wait(finding, words[0])
 
     def from_server(self, record: Record) -> None:
+        if self.idle:
+            return
         reply = record.data[self._mark :]
         if len(reply) >= 12 and int.from_bytes(reply[4:8], "big") == _REPLY:
             denied = int.from_bytes(reply[8:12], "big")

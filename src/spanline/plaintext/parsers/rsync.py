@@ -1,7 +1,6 @@
-"""rsync's own protocol, of its daemon (rsyncd.conf(5), authenticate.c): lines "@RSYNCD: …", then a challenge and its
-answer.
+"""rsync's daemon. rsyncd.conf(5), and what versions 2.6 to 3.2 say to it: lines "@RSYNCD: …".
 
-The client says the module after its version, and answers "user answer"; the files that follow are not encrypted.
+The client names a module after its version, and answers a challenge with "user answer"; files follow as they are.
 """
 
 from __future__ import annotations

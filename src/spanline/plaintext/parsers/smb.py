@@ -1,8 +1,8 @@
-r"""SMB. [MS-CIFS] sections 2.2.4.52 and 2.2.4.53, [MS-SMB] 2.2.4.6, [MS-SMB2] 2.2.5: session setups, in NetBIOS
-sessions.
+"""SMB session setups. [MS-CIFS] section 2.2.4.53, [MS-SMB] section 2.2.4.6, [MS-SMB2] section 2.2.5.
 
-|type 1|length 3|\xFFSMB|command 1|status 4|flags 1|flags 2|…|multiplex id 2|words 1|…, |0xFE SMB|…|command 2|…|flags
-4|…
+In NetBIOS sessions, |type 1|length 3|:
+SMB 1     |0xFF SMB|command 1|status 4|flags 1|flags 2|…|multiplex id 2|count 1|words|length 2|bytes|
+SMB 2, 3  |0xFE SMB|64 2|credits 2|status 4|command 2|credits 2|flags 4|next 4|message 8|…|
 
 Who logs in is told in NTLMSSP; SMB 1 also has answers to a challenge without it, and passwords as they are.
 """
@@ -82,25 +82,28 @@ class Smb(RecordDialogue):
         end = at + short + long
         names = _names(message, end + (end & 1), unicode) if unicode else _names(message, end, unicode)
         account = "\\".join(name for name in reversed(names) if name)
-        if end > len(message) or not names[0] or not (short or long):
+        if end > len(message) or not names[0]:
             return
-        encrypted = _RESPONSE in lengths or long > _RESPONSE
+        encrypted = max(lengths) >= _RESPONSE
         if self._security is not None:
             encrypted = bool(self._security & _ENCRYPTS_PASSWORDS)
-        if encrypted:
-            version = 2 if long > _RESPONSE else 1
-            severity = ntlm.Authenticate(account, version).severity
-            scheme = f"{'NTLM' if long else 'LM'} v{version} in SMB 1"
-            finding = Finding(Kind.CHALLENGE, record.time, record.frames, scheme, severity, _REMEDY, account)
-        else:
-            start = at if short else at + short
-            password = message[at : at + short].removesuffix(b"\0") if short else message[start:end]
+        if not encrypted:
+            self._plain(record, key, account, *((at, at + short, False) if short else (at, end, unicode)))
+        elif max(lengths) >= _RESPONSE:
+            said = ntlm.Authenticate(account, 2 if long > _RESPONSE else 1)
+            finding = Finding(Kind.CHALLENGE, record.time, record.frames, "", said.severity, _REMEDY, account)
+            finding.scheme = f"{'NTLM' if long else 'LM'} v{said.version} in SMB 1"
+            self.wait(finding, key)
+
+    def _plain(self, record: Record, key: int, account: str, start: int, end: int, unicode: bool) -> None:
+        password = record.data[_HEAD + start : _HEAD + end].removesuffix(b"\0\0" if unicode else b"\0")
+        if password:
             finding = Finding(
                 Kind.CREDENTIAL, record.time, record.frames, "plaintext in SMB 1", Severity.HIGH, _REMEDY_PLAIN, account
             )
-            finding.secret = Secret(password if short else utf16_text(password).encode())
+            finding.secret = Secret(utf16_text(password).encode() if unicode else password)
             finding.spans = record.span(_HEAD + start, _HEAD + start + len(password))
-        self.wait(finding, key)
+            self.wait(finding, key)
 
     def from_server(self, record: Record) -> None:
         message = record.data[_HEAD:]

@@ -1,8 +1,7 @@
-"""SNMP. RFC 3416 and RFC 1901: |version|community|operation| in BER; RFC 3412 section 6 and RFC 3414 section 2.4:
-version 3.
+"""SNMP communities, and users without privacy. RFC 1901 and RFC 3416; RFC 3412 section 6 and RFC 3414 section 2.4.
 
-The community is the password, of everybody: each one is told once a conversation, with its first frames and the first
-answer to it, as hundreds of requests an hour with the same one are no attempts. Version 3 without privacy names a user.
+In BER |version|community|operation|. The community is everybody's password: each one is told once a conversation, with
+its first frames and the first answer to it, as hundreds of requests an hour with the same one are no attempts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""SOCKS. RFC 1928 section 3 and RFC 1929 section 2 (version 5); the memo of version 4: a user without any proof.
+"""SOCKS logins. RFC 1928 section 3 and RFC 1929 section 2; the memo of version 4, which has a user and no proof.
 
-|5|count|methods|, |1|length|user|length|password|, |1|0 for success|; |4|command 1|port 2|address 4|user|0|, |0|90 to
-93|…
+5  |5|count|methods|, |5|method|, |1|length|user|length|password|, |1|0 for success|
+4  |4|command 1|port 2|address 4|user|0|, |0|90 to 93|port 2|address 4|
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Syslog. RFC 5424 section 6 and RFC 3164: |<priority>|…; over UDP (RFC 5426) and TCP (RFC 6587: a length, or line
-ends)."""
+"""Syslog: |<priority>|…|. RFC 5424 section 6, RFC 3164; over UDP RFC 5426, over TCP RFC 6587."""
 
 from __future__ import annotations
 

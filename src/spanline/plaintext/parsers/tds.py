@@ -1,8 +1,7 @@
-"""Microsoft SQL Server and Sybase. [MS-TDS] sections 2.2.3.1, 2.2.6.4 and 2.2.7: |type 1|status 1|length 2|spid 2|id
-1|0|…
+"""Logins to Microsoft SQL Server and Sybase. [MS-TDS] sections 2.2.3.1, 2.2.6.4 and 2.2.7.
 
-In a LOGIN7 every byte of the password is turned around and added to 0xA5 without carry, which hides nothing; TDS 5
-has it as it is. Where encryption was agreed on, no login is seen.
+|type 1|status 1|length 2|spid 2|id 1|0|…|. In a LOGIN7 the halves of each byte of the password are exchanged, and 0xA5
+is added without carry, which hides nothing; TDS 5 has it as it is. Where encryption was agreed on, no login is seen.
 """
 
 from __future__ import annotations

@@ -80,7 +80,11 @@ class TelnetParser(Parser):
         splitter = self._splitters[piece.sender]
         if piece.gap:
             splitter.gap()
-            (self._editor if is_client else self._screen).gap()
+            if is_client:
+                self._editor.gap()
+            else:
+                self._screen.gap()
+                self._dialogue.gap()
         for said in splitter.feed(piece.data, piece.offset):
             if said.what is What.OPTION or said.what is What.SUBOPTION:
                 self._take_option(piece.sender, said)

@@ -1,8 +1,7 @@
-"""Oracle. Its listener's protocol, TNS: |length 2|checksum 2|type 1|0|checksum 2|…; a client begins with CONNECT,
-type 1.
+"""Oracle's CONNECT: |length 2|checksum 2|type 1|0|checksum 2|…|. Oracle Net documentation, "CONNECT_DATA".
 
-The description of where to (Oracle Net documentation, "CONNECT_DATA") names the user of the client's machine.
-Passwords follow in a challenge and its answer; whatever is asked then, and the data, can be read.
+The description of where to go names the user of the client's machine. Passwords follow in a challenge and its answer;
+what is asked then, and the data, can be read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""X11. X Window System Protocol, chapter 8: |byte order 1|0|11 2|0 2|length 2|length 2|0 2|protocol|data|, each
-padded to 4.
+"""X11's connection setup. X Window System Protocol, chapter 8; the data of MIT-MAGIC-COOKIE-1 lets anybody in.
 
-The data of MIT-MAGIC-COOKIE-1 lets anybody in who repeats it.
+|byte order 1|0|11 2|0 2|length 2|length 2|0 2|name|data|, name and data padded to 4
 """
 
 from __future__ import annotations
