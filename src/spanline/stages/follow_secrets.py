@@ -16,7 +16,8 @@ HEAD_BYTES = 4096
 """What protocols are told by, of what each node sent."""
 
 MOST_WORDS = 256
-"""Secrets that are looked for wherever else they stand; of more of them, only the places are hidden that parsers tell."""
+"""Secrets that are looked for wherever else they stand; of more of them, only those places are hidden that parsers
+tell."""
 
 _UNKNOWN = 2
 _TRANSPORTS: dict[str, tuple[int, Literal["tcp", "udp"]]] = {"tcp": (6, "tcp"), "udp": (17, "udp")}
