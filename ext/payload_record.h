@@ -55,6 +55,7 @@ enum {
     PAYLOAD_IN_CHANCE = 0x1000,
     PAYLOAD_IN_PIECES = 0x2000,
     PAYLOAD_WAITS = 0x4000, /* in the list of those that wait to be handed out early */
+    PAYLOAD_LEARNED = 0x8000, /* where both directions begin is known */
 };
 
 /* Four cache lines: the key, the log, and the two directions. */

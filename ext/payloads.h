@@ -107,10 +107,14 @@ ALWAYS_INLINE int payload_opens_another(const payload_record *r, int way, const 
 /* What a segment says of where both directions begin: for sure in a handshake. */
 ALWAYS_INLINE void payload_learn(payload_record *r, int way, const packet_row *row) {
     const uint32_t flags = row->tcp_flags, is_syn = (flags & TCP_SYN) != 0;
+    if (LIKELY((r->bits & PAYLOAD_LEARNED) && !is_syn)) {
+        return;
+    }
     order_start(&r->way[way], row->tcp_seq + is_syn, is_syn ? 0 : WAY_TENTATIVE);
     if (LIKELY(flags & TCP_ACK)) {
         order_start(&r->way[1 - way], row->tcp_ack, is_syn ? 0 : WAY_TENTATIVE);
     }
+    r->bits |= r->way[0].bits & r->way[1].bits & WAY_BASE ? PAYLOAD_LEARNED : 0;
     if (UNLIKELY(is_syn) && !(r->bits & PAYLOAD_CLIENT) && !(flags & TCP_RST)) {
         r->bits |= PAYLOAD_CLIENT;
         r->client = (uint8_t)(flags & TCP_ACK ? 1 - way : way);
@@ -294,26 +298,28 @@ ALWAYS_INLINE void payload_hint_record(const payload_table *t, payload_hint *hin
             const char *record = (const char *)payload_at(t, hint->candidate - 1);
             PREFETCH(record);
             PREFETCH(record + 64);
-            PREFETCH(record + 128);
-            PREFETCH(record + 192);
             return;
         }
     }
 }
 
-/* Where the packet's payload goes, in a conversation of which some is kept. */
-ALWAYS_INLINE void payload_hint_block(const payload_table *t, const payload_hint *hint) {
+/* Both directions, and where the packet's payload goes; of most conversations nothing is kept any more. */
+ALWAYS_INLINE void payload_hint_log(const payload_table *t, const payload_hint *hint) {
     if (hint->candidate) {
-        const payload_chain *log = &payload_at(t, hint->candidate - 1)->log;
-        if (log->last) {
-            PREFETCH(payload_block_at(&t->pool, log->last)->bytes + log->filled);
+        const payload_record *r = payload_at(t, hint->candidate - 1);
+        if (!(r->bits & PAYLOAD_IGNORED)) {
+            PREFETCH(&r->way[0]);
+            PREFETCH(&r->way[1]);
+            if (r->log.last) {
+                PREFETCH(payload_block_at(&t->pool, r->log.last)->bytes + r->log.filled);
+            }
         }
     }
 }
 
 /* Adds packets [w->packet…w->packet_count) and says what it needs, with w->packet where it stopped. */
 static inline int payloads_update(payload_table *t, payloads_work *w) {
-    enum { BLOCK = 1024, RING = 32, INDEX_AHEAD = 24, RECORD_AHEAD = 12, BLOCK_AHEAD = 6 };
+    enum { BLOCK = 1024, RING = 32, INDEX_AHEAD = 24, RECORD_AHEAD = 12, LOG_AHEAD = 6 };
     uint16_t own[BLOCK];
     payload_hint hints[RING];
     while (w->packet < w->packet_count) {
@@ -337,8 +343,8 @@ static inline int payloads_update(payload_table *t, payloads_work *w) {
             if (LIKELY(k + RECORD_AHEAD < mine)) {
                 payload_hint_record(t, &hints[(k + RECORD_AHEAD) % RING]);
             }
-            if (LIKELY(k + BLOCK_AHEAD < mine)) {
-                payload_hint_block(t, &hints[(k + BLOCK_AHEAD) % RING]);
+            if (LIKELY(k + LOG_AHEAD < mine)) {
+                payload_hint_log(t, &hints[(k + LOG_AHEAD) % RING]);
             }
             const int wants = payloads_add(t, w, w->packet + own[k], hints[k % RING]);
             if (UNLIKELY(wants != PAYLOADS_DONE)) {

@@ -7,64 +7,21 @@ crafted conversations.
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import spanline
-from spanline.batch import Batch
 from spanline.cli.stream_view import STYLES, nothing_hidden, tshark_lines
-from spanline.plaintext.model import Conversation, Finding, Parser, Piece, Plaintext
-from spanline.stages.ends import Numbered, stream
+from spanline.stages.ends import Numbered
 from spanline.stages.follow import FOLLOWED, Follow
-from spanline.stages.follow_secrets import StreamSecrets
 from spanline.transforms.annotate import Annotate
 from tests.commands import run
-from tests.craft import Frame, ethernet, ipv4, tcp, udp
+from tests.craft import ethernet, ipv4, udp
 from tests.craft_files import START, Record, pcap
-from tests.craft_tunnels import vxlan
-from tests.rows import decode_all
+from tests.craft_talk import CLIENT, LOGIN, OPEN, SERVER, Said, annotated, followed, segments, tshark_follows
 
-CLIENT, SERVER = "10.0.0.1", "10.0.0.2"
-# Unlike words of any protocol.
-PASSWORD = "Xq7-vb_kZ93"
-
-Said = tuple[int, str, int, int, bytes]
-
-
-def segment(said: Said, number: int, port: int, isn: tuple[int, int], outer: Frame) -> Record:
-    """(way, flags, seq, ack, payload) as a frame; way 0 is the client's, seq and ack are relative."""
-    way, flags, seq, ack, payload = said
-    ends, ports = (CLIENT, SERVER), (50123, port)
-    header = tcp(
-        ports[way], ports[1 - way], seq=(isn[way] + seq) % 2**32, ack=(isn[1 - way] + ack) % 2**32, flags=flags
-    )
-    return Record(START + number * 10**6, outer / ethernet() / ipv4(ends[way], ends[1 - way]) / header / payload)
-
-
-def segments(
-    said: Iterable[Said], port: int = 7, isn: tuple[int, int] = (100, 900), outer: Frame | None = None
-) -> list[Record]:
-    return [segment(one, number, port, isn, outer or Frame()) for number, one in enumerate(said)]
-
-
-def talk(*lines: str, port: int = 21) -> list[Record]:
-    """A connection: lines of the server begin with "<", those of the client with ">"."""
-    said: list[Said] = [(0, "S", 0, 0, b""), (1, "SA", 0, 1, b""), (0, "A", 1, 1, b"")]
-    sent = [1, 1]
-    for line in lines:
-        way, payload = "><".index(line[0]), f"{line[1:]}\r\n".encode()
-        said.append((way, "PA", sent[way], sent[1 - way], payload))
-        sent[way] += len(payload)
-    return segments(said, port)
-
-
-LOGIN = talk("<220 FTP server ready", ">USER alice", "<331 Password required", f">PASS {PASSWORD}", "<230 Logged in")
-
-OPEN: list[Said] = [(0, "S", 0, 0, b""), (1, "SA", 0, 1, b""), (0, "A", 1, 1, b"")]
 TALKS: dict[str, list[Said]] = {
     "in order": [*OPEN, (0, "PA", 1, 1, b"question"), (1, "PA", 1, 9, b"answer\r\n\x00\xff")],
     "sent again": [*OPEN, (0, "PA", 1, 1, b"abc"), (0, "PA", 1, 1, b"abc"), (0, "PA", 1, 1, b"abcdef")],
@@ -101,33 +58,8 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterable[Path]:
         yield folder / "spanline"
 
 
-def annotated(records: Sequence[Record]) -> Batch:
-    (batch,) = Annotate(details=True, applications=False).feed(decode_all(records))
-    return batch
-
-
-def followed(records: Sequence[Record], wanted: str = "tcp.stream==0", **options: Any) -> Follow:
-    stage = Follow(stream(wanted), **options)
-    stage.update(annotated(records))
-    return stage
-
-
 def ours(stage: Follow, style: str) -> str:
     return "".join(f"{line}\n" for line in tshark_lines(stage, style, nothing_hidden))
-
-
-def tshark_follows(path: Path, transport: str, numbers: Iterable[int]) -> dict[tuple[int, str], str]:
-    """What tshark prints of each stream in each style."""
-    wanted = [f"follow,{transport},{style},{number}" for number in numbers for style in STYLES.values()]
-    options = [option for one in wanted for option in ("-z", one)]
-    ran = subprocess.run(["tshark", "-n", "-q", "-r", path, *options], capture_output=True, timeout=120, check=False)
-    mark = f"\n{'=' * 67}\nFollow: {transport},"
-    names = {theirs: style for style, theirs in STYLES.items()}
-    parts = {}
-    for part in ran.stdout.decode("latin-1").split(mark)[1:]:
-        style, _, rest = part.partition("\n")
-        parts[int(rest.split(".stream eq ")[1].split("\n")[0]), names[style]] = mark + part
-    return parts
 
 
 def all_ours(stages: Mapping[int, Follow]) -> dict[tuple[int, str], str]:
@@ -271,123 +203,6 @@ def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
 )
 def test_who_opened_the_connection_is_told_by_its_syn(said: list[Said], client: int | None) -> None:
     assert followed(segments(said)).client == client
-
-
-# --- what is hidden
-
-HIDING: dict[str, tuple[list[Record], str]] = {
-    "FTP": (LOGIN, PASSWORD),
-    "FTP on a foreign port": (
-        talk("<220 FTP server ready", ">USER alice", "<331 Password?", f">PASS {PASSWORD}", "<530 No", port=2121),
-        PASSWORD,
-    ),
-    "POP3": (talk("<+OK ready", ">USER alice", "<+OK", f">PASS {PASSWORD}", "<+OK", port=110), PASSWORD),
-    "without handshake": (LOGIN[3:], PASSWORD),
-    "without handshake, on a foreign port": (
-        talk("<220 FTP server ready", ">USER alice", "<331 Password?", f">PASS {PASSWORD}", "<530 No", port=2121)[3:],
-        PASSWORD,
-    ),
-    "in a tunnel": (
-        [Record(one.time, ethernet() / ipv4() / udp(50000, 4789) / vxlan(7) / one.frame) for one in LOGIN
-         if isinstance(one.frame, Frame)],
-        PASSWORD,
-    ),
-}  # fmt: skip
-WAYS: list[list[str]] = [
-    ["--as", "text"],
-    ["--as", "hex"],
-    ["--as", "raw"],
-    ["--as", "text", "--as-tshark"],
-    ["--as", "hex", "--as-tshark"],
-    ["--as", "raw", "--as-tshark"],
-    ["--format", "json"],
-    ["--format", "json", "--as", "raw"],
-]
-
-
-def bare(text: str) -> str:
-    """Without what stands between the bytes of a dump."""
-    return "".join(text.split())
-
-
-@pytest.mark.parametrize("way", WAYS, ids=" ".join)
-@pytest.mark.parametrize("name", HIDING)
-def test_a_secret_is_shown_only_when_it_is_asked_for(name: str, way: list[str], tmp_path: Path, state: Path) -> None:
-    records, secret = HIDING[name]
-    path = tmp_path / "capture.pcap"
-    path.write_bytes(pcap(records))
-    result = run("follow", path, "--stream", "tcp.stream==0", *way)
-    tellings = {secret, secret.encode().hex(), secret[:7], secret[-4:], secret.encode()[:4].hex()}
-    assert not [one for one in tellings if one in bare(result.output)]
-    assert "alice" in result.output or b"alice".hex() in bare(result.output)
-    revealed = run("follow", path, "--stream", "tcp.stream==0", *way, "--reveal-anyway")
-    assert {secret, secret.encode().hex()} & {one for one in tellings if one in bare(revealed.stdout)}
-    line = json.loads((state / "revealed.jsonl").read_text().splitlines()[-1])
-    assert line["captures"] == [str(path)]
-    assert line["revealed"] >= 1
-
-
-def test_revealed_bytes_are_those_of_tshark(tmp_path: Path) -> None:
-    path = tmp_path / "capture.pcap"
-    path.write_bytes(pcap(LOGIN))
-    theirs = tshark_follows(path, "tcp", [0])
-    for style in STYLES:
-        shown = run("follow", path, "--stream", "tcp.stream==0", "--as", style, "--as-tshark", "--reveal-anyway")
-        assert shown.stdout_bytes.decode() == theirs[0, style]
-
-
-def test_bytes_that_are_hidden_keep_their_places(tmp_path: Path) -> None:
-    path = tmp_path / "capture.pcap"
-    path.write_bytes(pcap(LOGIN))
-    lines = run("follow", path, "--stream", "tcp.stream==0", "--as", "hex").stdout.splitlines()
-    assert lines[10:13] == [
-        "     0.003000 → 18 bytes",
-        "  0000000C  50 41 53 53 20 xx xx xx  xx xx xx xx xx xx xx xx  PASS ••• ••••••••",
-        "  0000001C  0d 0a                                             ..",
-    ]
-    assert (
-        f"PASS {'•' * len(PASSWORD)}\r\n"
-        in run("follow", path, "--stream", "tcp.stream==0", "--as-tshark").stdout_bytes.decode()
-    )
-
-
-class _Raises(Parser):
-    def feed(self, piece: Piece) -> Iterable[Finding]:
-        raise ValueError(PASSWORD)
-
-    def finish(self) -> Iterable[Finding]:
-        return ()
-
-
-def test_all_is_hidden_when_a_parser_fails() -> None:
-    stage = followed(LOGIN)
-    secrets = StreamSecrets(stage, [Plaintext("ftp", "FTP", _Raises, tcp_ports=(21,))])
-    assert secrets.failed == ["ftp"]
-    assert all(secrets.hides(one) == [(0, len(one.payload))] for one in stage.records)
-
-
-class _Placeless(Parser):
-    """Finds a secret and does not know where it stands."""
-
-    def __init__(self, conversation: Conversation) -> None:
-        super().__init__(conversation)
-        self._finding: list[Finding] = []
-
-    def feed(self, piece: Piece) -> Iterable[Finding]:
-        from spanline.plaintext.model import Kind, Secret, Severity
-
-        if b"PASS" in piece.data:
-            secret = Secret(PASSWORD.encode())
-            yield Finding(Kind.CREDENTIAL, 0, (piece.frame,), "", Severity.HIGH, "", secret=secret)
-
-    def finish(self) -> Iterable[Finding]:
-        return ()
-
-
-def test_frames_of_a_secret_without_a_place_are_hidden() -> None:
-    stage = followed(LOGIN)
-    secrets = StreamSecrets(stage, [Plaintext("ftp", "FTP", _Placeless, tcp_ports=(21,))])
-    assert [bool(secrets.hides(one)) for one in stage.records] == [False, False, False, True, False]
 
 
 # --- the command

@@ -21,7 +21,7 @@ import pytest
 from spanline.cli import replaying
 from spanline.plaintext.model import Conversation
 from spanline.plaintext.redaction import Redactor
-from spanline.plaintext.session import Session
+from spanline.plaintext.session import Event, Session, Who
 from spanline.stages.follow_telnet import TelnetSession
 from tests.commands import PROGRAM, run
 from tests.craft import Frame, ethernet, ipv4, tcp, udp
@@ -256,7 +256,7 @@ def test_a_replay_takes_its_time(
     played = Session()
     # The last one comes before the one above, as frames may.
     for at, text in ((0, "login: "), (500, "\n"), (8500, "$ "), (8400, "bye")):
-        played.printed(text, START + at * MILLISECOND, 1)
+        played.events.append(Event(Who.PRINTED, text, START + at * MILLISECOND, 1))
     slept: list[float] = []
     monkeypatch.setattr(replaying.time, "sleep", slept.append)
     conversation = Conversation("tcp", CLIENT, 50123, SERVER, 23, START)

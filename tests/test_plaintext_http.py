@@ -198,6 +198,7 @@ CLAIMS = token_of(b'{"sub":"17","email":"a@b.c"}')
             [IN, ("Basic", "Aladdin", b"open sesame", "unknown")],
         ),
         ([asked("PROPFIND /", ALADDIN), answered(207)], [IN]),
+        ([asked("GET /", "Authorization: Basic dG9rZW4="), answered()], [("Basic", "", b"token", "accepted")]),
         ([(CLIENT, b"GET / HTTP/1.0\nAuthorization: Basic YTpi\n\n"), answered()], [("Basic", "a", b"b", "accepted")]),
         (
             [

@@ -273,6 +273,14 @@ DIALOGUES: dict[str, tuple[list[list[Said]], Logins, list[str]]] = {
         [("juma", "fungua", ACCEPTED)],
         ["ls"],
     ),
+    "that language, in whole lines": (
+        [
+            prints("Jina lako: "), sends("juma"), prints(WILL_ECHO + b"Neno la siri: "), sends("fungua"),
+            prints(b"\xff\xfc\x01\r\nKaribu\r\njuma$ "), sends("ls"), prints("a\r\njuma$ "),
+        ],
+        [("juma", "fungua", ACCEPTED)],
+        ["ls"],
+    ),
     "su, sudo and passwd": (
         [
             prints("login: "), types("bob"), prints("Password: "), hides("one"), prints("Last login: today\r\n$ "),

@@ -317,8 +317,10 @@ UNCOVERED static void run(tracked *k, const payload_table *like, const packet_ro
         }
         free(some);
         free(numbers);
-        if (groups && ++done % groups == 0) {
+        if (groups) {
             check_table(&k->table);
+        }
+        if (groups && ++done % groups == 0) {
             hand_over(k);
         }
         if (group < count) {

@@ -60,11 +60,13 @@ def _attempt(scheme: bytes, value: bytes, remedy: str, realm: bool) -> Finding |
 
 
 def _basic(value: bytes, remedy: str) -> Finding | None:
-    """RFC 7617 section 2: account, colon and password in base64."""
+    """RFC 7617 section 2: account, colon and password in base64. Without a colon it is all secret: a token."""
     pair = decode(value)
     if not pair:
         return None
-    account, _, password = pair.partition(b":")
+    account, colon, password = pair.partition(b":")
+    if not colon:
+        account, password = b"", pair
     return _finding(Kind.CREDENTIAL, Severity.HIGH, remedy, text(account), password)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections import deque
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from spanline.plaintext.sasl import Exchange
 NOT_WHOLE = "not captured whole"
 
 _MOST_UNANSWERED = 16
+
+_WORD = re.compile(rb"[^ \t]*")
 
 _NO_TOKENS = {b"CAPA", b"NOOP", b"QUIT", b"RSET"}
 """Commands that are also base64: what they are is known from the server, if anything of it was captured."""
@@ -147,7 +150,6 @@ class ReplyParser(CommandParser):
 
 def word(octets: bytes, start: int = 0) -> tuple[str, int]:
     """The word at `start` in capitals, and where the one after it begins, one space or tab later."""
-    end = start
-    while end < len(octets) and octets[end] not in b" \t":
-        end += 1
+    found = _WORD.match(octets, start)
+    end = found.end() if found else start
     return octets[start : min(end, start + 32)].decode("latin-1").upper(), min(end + 1, len(octets))

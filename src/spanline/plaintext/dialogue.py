@@ -333,19 +333,19 @@ class Dialogue:
                 echo.attempt.details.append("shown on the screen")
         elif not echo.line.certain:
             self._take_from_echo(echo, shown)
-        elif _is_part(shown, typed):
+        elif _is_part(shown, typed) or not echo.line.hidden:
+            # Shown by the server, or by the client itself.
             self._echoes = True
             if echo.asked.question.asked is Asked.OTHER:
                 self._named = echo
-        elif not shown and typed and self._is_hidden(echo.asked):
+        elif not shown and typed and self._echoes and self._asks_something(echo.asked):
             self._take_for_secret(echo)
         behind = fresh.strip()
         return "" if _is_part(behind, typed) or set(behind) <= {"*", "•"} else fresh
 
-    def _is_hidden(self, asked: _Question) -> bool:
-        """Whether what is not shown behind this question is a secret, in a language that is not known here."""
-        ends = asked.text.rstrip()[-1:]
-        return asked.question.asked is Asked.OTHER and self._echoes and self._options.echo is True and ends in ":：?"
+    def _asks_something(self, asked: _Question) -> bool:
+        """Whether it may be a question for a secret, in a language that is not known here."""
+        return asked.question.asked is Asked.OTHER and asked.text.rstrip().endswith((":", "：", "?"))
 
     def _take_from_echo(self, echo: _Echo, shown: str) -> None:
         if echo.asked.question.asked is Asked.ACCOUNT:

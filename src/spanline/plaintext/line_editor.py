@@ -97,11 +97,10 @@ class LineEditor:
 
     def feed(self, data: bytes, offset: int) -> list[Line]:
         """The lines that end within `data`, keys that begin at `offset` of the client's stream."""
-        if self._held:
-            if self._start is None:
-                self._start = self._held_at
-            data, offset = self._held + data, offset - len(self._held)
-            self._held = b""
+        # A sequence may have begun before a Telnet command that stands within it.
+        first = self._held_at if self._held else offset
+        data, offset = self._held + data, offset - len(self._held)
+        self._held = b""
         lines: list[Line] = []
         at, size = 0, len(data)
         while at < size:
@@ -113,20 +112,20 @@ class LineEditor:
                     continue
             if self._literal:
                 self._literal = False
-                self._begin(offset + at, 1)
+                self._begin(offset + at, offset + at + 1)
                 self._insert(data[at : at + 1])
                 at += 1
             elif match := _PLAIN.match(data, at):
-                self._begin(offset + at, match.end() - at)
+                self._begin(offset + at, offset + match.end())
                 self._insert(match[0])
                 at = match.end()
             elif data[at] == 0x1B:
                 if _UNFINISHED_SEQUENCE.fullmatch(data, at):
-                    self._held, self._held_at = data[at:], offset + at
+                    self._held, self._held_at = data[at:], offset + at if at else first
                     return lines
                 match = _SEQUENCE.match(data, at)
                 length = match.end() - at if match else 1
-                self._begin(offset + at, length)
+                self._begin(offset + at if at else first, offset + at + length)
                 self._sequence(match[0][1:] if match else b"")
                 at += length
             else:
@@ -136,10 +135,10 @@ class LineEditor:
                 at += 1
         return lines
 
-    def _begin(self, offset: int, length: int) -> None:
+    def _begin(self, start: int, stop: int) -> None:
         if self._start is None:
-            self._start = offset
-        self._stop = offset + length
+            self._start = start
+        self._stop = stop
 
     def _ended(self, end: End, stop: int) -> Line:
         start = stop if self._start is None else self._start
@@ -181,7 +180,7 @@ class LineEditor:
         if key in (0x03, 0x1A, 0x1C):
             # Ctrl-C, Ctrl-Z and Ctrl-\ end a program, and with it the line.
             return self._ended(End.GIVEN_UP, offset) if self._start is not None else None
-        self._begin(offset, 1)
+        self._begin(offset, offset + 1)
         edit = _KEYS.get(key)
         if edit is None:
             self._certain = False

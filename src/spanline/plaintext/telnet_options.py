@@ -13,8 +13,8 @@ from typing import NamedTuple
 from spanline.plaintext.model import Sender
 
 IAC, DONT, DO, WONT, WILL, SB = 255, 254, 253, 252, 251, 250
-GA, EL, EC, AYT, AO, IP, BRK, DM, NOP, SE = 249, 248, 247, 246, 245, 244, 243, 242, 241, 240
-EOR, ABORT, SUSPEND, EOF = 239, 238, 237, 236
+EL, EC, IP, BRK, SE = 248, 247, 244, 243, 240
+ABORT, SUSPEND, EOF = 238, 237, 236
 
 ECHO, TERMINAL_TYPE, NAWS, ENCRYPT, NEW_ENVIRON, CHARSET, START_TLS = 1, 24, 31, 38, 39, 42, 46
 LAST_OPTION = 49
@@ -25,8 +25,7 @@ MOST_SUBOPTION_BYTES = 1024
 
 _IAC_BYTE = bytes([IAC])
 _NAME = re.compile(rb"[!-~]{1,64}")
-# NEW-ENVIRON: a variable, a value, what stands for itself, a variable of the user. RFC 1572 section 2.
-_VAR, _VALUE, _ESCAPE, _USERVAR = 0, 1, 2, 3
+# NEW-ENVIRON: VAR 0 or USERVAR 3, a name, perhaps VALUE 1 and a value; ESC 2 before what stands for itself. RFC 1572.
 _VARIABLE = re.compile(rb"[\x00\x03]((?:\x02.|[^\x00-\x03])*)(?:\x01((?:\x02.|[^\x00-\x03])*))?", re.DOTALL)
 
 

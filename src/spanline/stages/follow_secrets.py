@@ -15,6 +15,10 @@ from spanline.stages.follow import Follow, Record
 HEAD_BYTES = 4096
 """What protocols are told by, of what each node sent."""
 
+MOST_WORDS = 256
+"""Secrets that are looked for wherever else they stand; of more of them, only those places are hidden that parsers
+tell."""
+
 _UNKNOWN = 2
 _TRANSPORTS: dict[str, tuple[int, Literal["tcp", "udp"]]] = {"tcp": (6, "tcp"), "udp": (17, "udp")}
 
@@ -61,7 +65,7 @@ class StreamSecrets:
 
     def _note(self, finding: Finding, client: int) -> None:
         self.count += finding.secret is not None or bool(finding.spans)
-        if finding.secret:
+        if finding.secret and len(self._words) < MOST_WORDS:
             self._words.add(finding.secret.reveal())
         for span in finding.spans:
             self._ranges[span.sender ^ client].append((span.start, span.end))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
+from itertools import islice
 
 from spanline.plaintext.commands import NOT_WHOLE
 from spanline.plaintext.lines import Line, LineParser, Lines, add_frame, text
@@ -20,6 +22,10 @@ from spanline.plaintext.model import (
 
 REMEDY = "Use TLS (tls-port), and let ACLs give each client what it needs only."
 
+_INLINE = re.compile(rb'"((?:[^"\\]|\\.)*)(?:"|$)|\'((?:[^\'\\]|\\.)*)(?:\'|$)|\S+')
+"""Words of an inline command, some in quotes, which end with the line at last."""
+
+_ESCAPE = re.compile(rb"\\(.)")
 _LONGEST_ARGUMENT = 1024
 _MOST_ARGUMENTS = 7
 """HELLO 3 AUTH user password SETNAME name."""
@@ -69,7 +75,7 @@ class RespParser(LineParser):
                 self._size = size
             else:
                 self.lines[Sender.CLIENT].skip(max(0, size) + 2)
-                self._argument(Line(line.sender, b"", line.offset, line.time, line.frame))
+                self._argument(Line(line.sender, b"", line.offset, line.time, line.frame, whole=size <= 0))
         elif line.data.startswith(b"*"):
             self._arguments = []
             self._left = max(0, _number(line.data))
@@ -124,11 +130,11 @@ class RespParser(LineParser):
             self._command(arguments)
 
     def _inline(self, line: Line) -> None:
-        parts, at = [], 0
-        for part in line.data.split(b" ")[: 2 * _MOST_ARGUMENTS]:
-            if part:
-                parts.append(Line(line.sender, part, line.offset + at, line.time, line.frame, line.whole))
-            at += len(part) + 1
+        parts = []
+        for found in islice(_INLINE.finditer(line.data), _MOST_ARGUMENTS):
+            start, end = found.span(found.lastindex or 0)
+            word = _ESCAPE.sub(rb"\1", line.data[start:end]) if found.lastindex else line.data[start:end]
+            parts.append(Line(line.sender, word, line.offset + start, line.time, line.frame, line.whole))
         self._command(parts)
 
     def _command(self, arguments: list[Line]) -> None:
