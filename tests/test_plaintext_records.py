@@ -22,7 +22,21 @@ from tests.pieces import CLIENT, CUTS, NOISE, SERVER, TCP, UDP, fed, pieces
 from tests.planted_logins import LOGINS
 
 BINARY = (
-    *("amqp", "bacnet", "dnp3", "enip", "exec", "iec60870_104", "ldap", "memcache", "modbus", "mongo", "mqtt", "mysql"),
+    *(
+        "amqp",
+        "bacnet",
+        "dcerpc",
+        "dnp3",
+        "enip",
+        "exec",
+        "iec60870_104",
+        "ldap",
+        "memcache",
+        "modbus",
+        "mongo",
+        "mqtt",
+        "mysql",
+    ),
     *("opcua", "pgsql", "radius", "rlogin", "rpc", "rsh", "rsync", "s7comm", "smb", "snmp", "socks", "syslog", "tds"),
     *("tftp", "tns", "vnc", "x11"),
 )
