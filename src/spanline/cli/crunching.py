@@ -39,7 +39,7 @@ class Findings:
         from spanline.stages.plaintext import ROWS_AT_ONCE
 
         if all_there_is:
-            self._parts.append(self.stage.tables()["findings"])
+            self._parts += self.stage.rest()
         elif self.stage.pending >= ROWS_AT_ONCE:
             self._parts.append(self.stage.drain()["findings"])
 

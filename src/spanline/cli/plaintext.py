@@ -98,7 +98,7 @@ def command(
     for _ in follow(capture, stage, quiet=inputs.quiet):
         if stage.pending >= ROWS_AT_ONCE:
             parts.append(stage.drain()["findings"])
-    parts.append(stage.tables()["findings"])
+    parts += stage.rest()
     revealing.record(inputs)
     show_findings(in_order(parts), limit, output)
     if not inputs.quiet:

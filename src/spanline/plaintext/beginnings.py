@@ -122,7 +122,6 @@ class Beginnings:
         )
         protocol = None if number == NONE else self._protocols[number]
         name = protocol.name if protocol else ""
-        sleeps = protocol is not None and bool(protocol.triggers) and not self._watch_bytes
         return Followed(
             ends.serial,
             conversation,
@@ -131,9 +130,9 @@ class Beginnings:
             client,
             name,
             number != NONE and not any(self._claims.is_expected(number, ends.transport, port) for port in ends.ports),
-            None if protocol is None or sleeps else protocol.parser(conversation),
+            protocol.parser if protocol else None,
+            bool(protocol and protocol.triggers) and not self._watch_bytes,
             Watch(self._watch_bytes, name) if self._watch_bytes else None,
-            protocol.parser if protocol and sleeps else None,
         )
 
     def _client(

@@ -39,8 +39,9 @@ class Followed:
     client, server  addresses, 16 bytes, IPv4 mapped
     client_end      which of the two ends that Payloads knows is the client: 0 or 1
     protocol        "" when only rules are looked for
+    reader          the parser that it gets when there is something to read; None then, or when there is no protocol
+    is_dormant      it gets it when one of the protocol's triggers comes
     parser, watch   None when there is nothing for it to read, or nothing more
-    sleeper         the parser that it gets when one of the protocol's triggers comes; None for others
     """
 
     serial: int
@@ -50,9 +51,14 @@ class Followed:
     client_end: int
     protocol: str
     foreign_port: bool
-    parser: Parser | None
+    reader: type[Parser] | None
+    is_dormant: bool
     watch: Watch | None
-    sleeper: type[Parser] | None = None
+    parser: Parser | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.reader is None and self.parser is None and self.watch is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,7 @@ class Following:
 
     def begin(self, slot: int, followed: Followed) -> None:
         self._by_slot[slot] = followed
-        self._set_mode(slot, _DORMANT + followed.client_end if followed.sleeper else _AWAKE)
+        self._set_mode(slot, _DORMANT + followed.client_end if followed.is_dormant else _AWAKE)
         self.followed += 1
 
     def let_go(self) -> list[Found]:
@@ -129,7 +135,7 @@ class Following:
                 self._read(followed, piece, found)
             if flags & _ENDED:
                 self.cut += bool(flags & _LIMIT)
-            if flags & _ENDED or (followed.parser is None and followed.watch is None):
+            if flags & _ENDED or followed.is_over:
                 found += self._end(slot, followed)
         return found
 
@@ -158,15 +164,14 @@ class Following:
             message = self._dormant.feed(slot, Piece(Sender.CLIENT, bytes(part), offset, time, frame, gap))
             if message:
                 woken[slot] = row
-                followed = self._by_slot[slot]
-                assert followed.sleeper is not None
-                followed.parser = followed.sleeper(followed.conversation)
                 self._modes[slot] = _AWAKE
                 for piece in message:
-                    self._read(followed, piece, found)
+                    self._read(self._by_slot[slot], piece, found)
         return woken
 
     def _read(self, followed: Followed, piece: Piece, found: list[Found]) -> None:
+        if followed.reader is not None:
+            followed.parser, followed.reader = followed.reader(followed.conversation), None
         if followed.parser is not None:
             if findings := self._told(followed, followed.parser.feed, piece):
                 found += _found(followed, findings)

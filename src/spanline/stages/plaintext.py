@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,9 @@ HEAD_BYTES = 4096
 CLAIMED_BYTES = 1 << 20
 ROWS_AT_ONCE = 1 << 13
 """Findings that wait for drain(): as Python objects they take more memory than in a Table."""
+
+HEADS_AT_ONCE = 1 << 12
+"""Heads that are looked at together: what is made of those that are followed takes some kB each."""
 
 _PARSERS_SHARE = 4
 """Parsers may take this part of the memory."""
@@ -111,9 +114,15 @@ class Plaintext:
         return [one for shard in self._shards for one in shard.take()]
 
     def tables(self) -> Mapping[str, pa.Table]:
+        return {"findings": in_order(list(self.rest()))}
+
+    def rest(self) -> Iterator[pa.Table]:
+        """tables() in parts, at least one, each by time: all that is followed ends now, and may tell much."""
         for shard in self._shards:
-            shard.finish()
-        return self.drain()
+            for _ in shard.finish():
+                if self.pending >= ROWS_AT_ONCE:
+                    yield self.drain()["findings"]
+        yield self.drain()["findings"]
 
     def merge(self, other: Plaintext) -> None:
         """Joins the conversations of another shard of the same traffic, which saw the same time pass; `other` is over
@@ -167,9 +176,19 @@ class Plaintext:
         return sum(shard.following.cut for shard in self._shards)
 
 
+def _parts(slots: npt.NDArray[np.uint32]) -> Iterator[slice]:
+    """Slices of about HEADS_AT_ONCE heads; both of a conversation, which follow one another, are in one."""
+    start = 0
+    while start < len(slots):
+        end = min(start + HEADS_AT_ONCE, len(slots))
+        end += int(end < len(slots) and slots[end] == slots[end - 1])
+        yield slice(start, end)
+        start = end
+
+
 @dataclass(slots=True)
 class _Turn:
-    """What a batch brought: who is followed from now on, and the pieces of all who are."""
+    """What some conversations brought: who is followed from now on, and the pieces of all who are."""
 
     begun: list[tuple[int, Followed]]
     pieces: npt.NDArray[np.void]
@@ -184,7 +203,7 @@ class _Shard:
         self.following = following
         self._beginnings = beginnings
         # From collect() to follow(), which another thread may do while collect() goes on with the next batch.
-        self._turns: deque[_Turn] = deque()
+        self._turns: deque[list[_Turn]] = deque()
         # take() may be called meanwhile.
         self._lock = threading.Lock()
         self._found: list[Found] = []
@@ -197,24 +216,26 @@ class _Shard:
         """All that is done with the payload of every conversation."""
         self._release()
         self.payloads.update(batch.packets.view(np.uint8), batch.numbers, batch.buffers)
-        self._turns.append(self._turn())
+        self._turns.append(list(self._new()))
 
     def follow(self, _: Batch) -> None:
         """What is done with that of those that are followed."""
-        self._add(self._turns.popleft())
+        for turn in self._turns.popleft():
+            self._add(turn)
 
-    def _turn(self) -> _Turn:
-        begun: list[tuple[int, Followed]] = []
+    def _new(self) -> Iterator[_Turn]:
+        """Looks at what has begun, and takes what those that are followed say; in turns of some conversations."""
         while True:
             heads, octets = self.payloads.heads()
-            if not len(heads):
-                break
             ends = self.payloads.conversations(heads["slot"].copy())
-            these, unwanted = self._beginnings.look(heads, octets, ends)
-            self.payloads.claim(np.array([slot for slot, _ in these], np.uint32))
-            self.payloads.release(unwanted)
-            begun += these
-        return _Turn(begun, *self.payloads.pieces())
+            for at in _parts(heads["slot"]):
+                begun, unwanted = self._beginnings.look(heads[at], octets, ends[at])
+                self.payloads.claim(np.array([slot for slot, _ in begun], np.uint32))
+                self.payloads.release(unwanted)
+                yield _Turn(begun, *self.payloads.pieces())
+            if not len(heads):
+                yield _Turn([], *self.payloads.pieces())
+                return
 
     def _release(self) -> None:
         """Forgets payload of which nothing more is wanted; by now a slot may be another conversation's."""
@@ -232,10 +253,12 @@ class _Shard:
         with self._lock:
             self._found += found
 
-    def finish(self) -> None:
-        """Ends all conversations."""
+    def finish(self) -> Iterator[None]:
+        """Ends all conversations, some at each step."""
         self.payloads.finish()
-        self._add(self._turn())
+        for turn in self._new():
+            self._add(turn)
+            yield
         self._found += self.following.finish()
 
     def take(self) -> list[Found]:
