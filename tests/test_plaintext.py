@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 import spanline
 from spanline.batch import Batch
+from spanline.plaintext.encrypted import encrypted
 from spanline.plaintext.redaction import Redactor, Revealer
 from spanline.sources import capture_file
 from spanline.stages.plaintext import LEAST_MEMORY, Plaintext
@@ -150,6 +151,29 @@ def test_what_is_encrypted_is_left_alone_on_any_port(tmp_path: Path, name: str, 
         pass
     assert stage.tables()["findings"].num_rows == 0
     assert stage.followed == 0
+
+
+@pytest.mark.parametrize(
+    ("beginning", "expected"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00", True),  # RFC 8446 section 5.1: a ClientHello in a record
+        (b"\x16\x03\x03\x00\x7a\x02\x00", True),  # a ServerHello
+        (b"\x17\x03\x03\x00\x7a\x99\x99", True),  # application data: the capture begins in the middle
+        (b"\x16\x03\x03\x00\x7a\x30\x00", False),
+        (b"SSH-2.0-x", True),  # RFC 4253 section 4.2
+        (b"\xc3\x00\x00\x00\x01\x08\x00", True),  # RFC 9000 section 17.2: an Initial packet
+        (b"\xff\xfd\x18\xff\xfd\x20", False),  # telnet's options
+        (b"GET / HTTP/1.1", False),
+        (b"SSH-2", False),
+        (b"", False),
+    ],
+)
+def test_beginnings_of_what_is_encrypted(beginning: bytes, expected: bool) -> None:
+    """Truth: the bytes of the specifications; between others, and at the end of all bytes."""
+    for before, behind in ((b"", b""), (b"other", b""), (b"", b"\x16\x03\x03\x00\x7a\x01"), (b"other", b"other")):
+        octets = np.frombuffer(before + beginning + behind, np.uint8)
+        starts = np.array([len(before)], np.int64)
+        assert encrypted(octets, starts, np.array([len(beginning)], np.uint32)).tolist() == [expected]
 
 
 def test_another_protocol_on_a_port_is_known_by_what_it_says(tmp_path: Path) -> None:

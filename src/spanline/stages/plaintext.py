@@ -114,10 +114,13 @@ class Plaintext:
         return [one for shard in self._shards for one in shard.take()]
 
     def tables(self) -> Mapping[str, pa.Table]:
-        return {"findings": in_order(list(self.rest()))}
+        for shard in self._shards:
+            for _ in shard.finish():
+                pass
+        return self.drain()
 
     def rest(self) -> Iterator[pa.Table]:
-        """tables() in parts, at least one, each by time: all that is followed ends now, and may tell much."""
+        """tables() in parts, at least one, each by time: what all conversations still tell that end now may be much."""
         for shard in self._shards:
             for _ in shard.finish():
                 if self.pending >= ROWS_AT_ONCE:
