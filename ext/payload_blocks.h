@@ -145,6 +145,48 @@ ALWAYS_INLINE int chain_read_head(payload_reader *r, void *head, uint32_t size) 
     return 1;
 }
 
+/* Puts bytes of the chain, or others, in place of what a place in it has; they may overlap when they come from behind. */
+static inline void chain_rewrite(payload_reader *to, bytes_view bytes) {
+    for (uint32_t at = 0; at < bytes.length;) {
+        const uint32_t count = chain_read(to, bytes.length - at).length;
+        if (count == 0) {
+            return;
+        }
+        memmove(payload_block_at(to->pool, to->block)->bytes + to->at - count, bytes.data + at, count);
+        at += count;
+    }
+}
+
+/* The same with a head, as chain_write_head() puts it. */
+static inline void chain_rewrite_head(payload_reader *to, const void *head, uint32_t size) {
+    const bytes_view bytes = {head, size};
+    if (PAYLOAD_BLOCK_BYTES - to->at < size) {
+        to->at = PAYLOAD_BLOCK_BYTES;
+    }
+    chain_rewrite(to, bytes);
+}
+
+/* Ends a chain at a place in it. */
+static inline void chain_cut(payload_pool *p, payload_chain *c, const payload_reader *end) {
+    payload_chain rest = {0, c->last, c->filled, 0};
+    if (end->at == 0) {
+        chain_release(p, c);
+        return;
+    }
+    payload_block *last = payload_block_at(p, end->block);
+    rest.first = last->next;
+    for (uint32_t block = rest.first; block; block = payload_block_at(p, block)->next) {
+        rest.count++;
+    }
+    last->next = 0;
+    c->last = end->block;
+    c->filled = end->at;
+    c->count -= rest.count;
+    if (rest.count) {
+        chain_release(p, &rest);
+    }
+}
+
 /* Passes over `count` bytes, and copies them to `to` unless it is null. Returns how many there were. */
 static inline uint32_t chain_take(payload_reader *r, uint8_t *to, uint32_t count) {
     uint32_t done = 0;

@@ -93,42 +93,39 @@ static inline uint32_t log_copy_head(const payload_table *t, const payload_recor
     return done;
 }
 
-/* Keeps of each direction that is closed only its head. */
+/* Keeps of each direction that is closed only its head. It is done in place: there may be no other memory. */
 static inline void log_shorten(payload_table *t, payload_record *r) {
-    payload_chain old = r->log;
-    payload_reader reader = chain_reader(&t->pool, &old);
+    payload_reader from = chain_reader(&t->pool, &r->log), to = from;
     const uint32_t entries = r->entries;
     uint32_t kept[2] = {0, 0}, lost[2] = {0, 0};
     log_entry entry;
-    memset(&r->log, 0, sizeof r->log);
     r->entries = r->log_bytes = 0;
-    for (uint32_t n = 0; n < entries && chain_read_head(&reader, &entry, sizeof entry); n++) {
+    for (uint32_t n = 0; n < entries && chain_read_head(&from, &entry, sizeof entry); n++) {
         const uint32_t way = entry_way(&entry), length = entry_length(&entry);
         const uint32_t most = r->way[way].bits & WAY_CLOSED ? t->head_bytes - kept[way] : UINT32_MAX;
         uint32_t left = length < most ? length : most;
-        left = chain_room(&t->pool, &r->log) < left + 2ULL * PAYLOAD_BLOCK_BYTES ? 0 : left;
         const uint32_t rest = length - left;
         if (left == 0) {
             lost[way] = saturating_add(lost[way], saturating_add(entry.gap, length));
         } else {
             entry.gap = saturating_add(entry.gap, lost[way]);
             entry.length_and_flags = entry_flags(&entry) << 24 | left;
-            chain_write_head(&t->pool, &r->log, &entry, sizeof entry);
+            chain_rewrite_head(&to, &entry, sizeof entry);
             r->entries++;
             r->log_bytes += left;
             kept[way] += left;
             lost[way] = rest;
         }
-        for (bytes_view bytes; left && (bytes = chain_read(&reader, left)).length; left -= bytes.length) {
-            chain_write(&t->pool, &r->log, bytes);
+        for (bytes_view bytes; left && (bytes = chain_read(&from, left)).length; left -= bytes.length) {
+            chain_rewrite(&to, bytes);
         }
-        chain_take(&reader, NULL, rest);
+        chain_take(&from, NULL, rest);
     }
     for (int way = 0; way < 2; way++) {
         r->way[way].kept = kept[way];
         r->way[way].gap = saturating_add(r->way[way].gap, lost[way]);
     }
-    chain_release(&t->pool, &old);
+    chain_cut(&t->pool, &r->log, &to);
 }
 
 /* Whether `bytes`, which stand at `offset` of what `way` sent, differ from what the log has there. Only its first
