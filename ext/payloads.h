@@ -9,6 +9,7 @@
 #ifndef SPANLINE_PAYLOADS_H
 #define SPANLINE_PAYLOADS_H
 
+#include "encrypted.h"
 #include "payload_ends.h"
 #include "row_transport.h"
 
@@ -132,6 +133,16 @@ ALWAYS_INLINE int payload_is_finished(const payload_record *r) {
     return !open;
 }
 
+/* Ignores a conversation of which one side begins, with `a`, as what nobody can read. */
+ALWAYS_INLINE int payload_skips(payload_table *t, payload_record *r, int way, const payload_arrival *a) {
+    const int is_looked_at = t->skip_encrypted && r->way[way].delivered == 0 && !(r->bits & PAYLOAD_CLAIMED);
+    if (LIKELY(!is_looked_at || !begins_encrypted(a->bytes))) {
+        return 0;
+    }
+    payload_ignore(t, r);
+    return 1;
+}
+
 /* A TCP segment of a conversation that is followed. */
 static inline void payload_take_segment(payload_table *t, uint32_t slot, int way, const packet_row *row, uint32_t length,
                                         bytes_view buffer, uint64_t frame) {
@@ -151,6 +162,9 @@ static inline void payload_take_segment(payload_table *t, uint32_t slot, int way
     order_tick(t, r, way, row->timestamp);
     if (length && !(d->bits & WAY_FIN_DONE)) {
         const payload_arrival a = {row_payload_bytes(row, buffer, length), length, 0, row->timestamp, frame};
+        if (UNLIKELY(payload_skips(t, r, way, &a))) {
+            return;
+        }
         order_take(t, r, way, seq, a);
     }
     if (UNLIKELY(flags & TCP_FIN) && sequence_difference(seq + length, d->next) >= 0) {
@@ -267,8 +281,10 @@ ALWAYS_INLINE int payloads_add_udp(payload_table *t, const packet_row *row, payl
     r->used = t->clock;
     r->way[way].bits |= WAY_SEEN;
     const payload_arrival a = {row_payload_bytes(row, buffer, length), length, PIECE_MESSAGE, row->timestamp, frame};
-    order_deliver(t, r, way, &a);
-    payload_progress(t, r, slot, row->timestamp);
+    if (LIKELY(!payload_skips(t, r, way, &a))) {
+        order_deliver(t, r, way, &a);
+        payload_progress(t, r, slot, row->timestamp);
+    }
     return PAYLOADS_DONE;
 }
 

@@ -78,6 +78,7 @@ cdef extern from "payloads.h" nogil:
         uint32_t shards
         uint8_t key_vlan
         uint8_t key_vni
+        uint8_t skip_encrypted
         uint8_t is_full
         payload_counters counters
     ctypedef struct payloads_work:
@@ -178,6 +179,7 @@ cdef class Payloads:
     seed           of the rows' flow_hash: 32 bytes
     by_vlan        frames of different VLANs are of different conversations
     by_vni         frames of different tunnels (VNI or GRE key) are of different conversations
+    skip_encrypted what begins as TLS, SSH or QUIC is ignored
     shard          (n, of): takes only the conversations of the n-th, from 0, of so many parts
 
     After each update(): heads(), claim() what is wanted of them, pieces(). What was handed out as a last head and is
@@ -191,7 +193,7 @@ cdef class Payloads:
     cdef uint32_t block_slab_limit
 
     def __cinit__(self, uint64_t memory=256 << 20, uint32_t head_bytes=4096, uint32_t claimed_bytes=1 << 20, *,
-                  bytes seed, bint by_vlan=False, bint by_vni=True, shard=(0, 1)):
+                  bytes seed, bint by_vlan=False, bint by_vni=True, bint skip_encrypted=False, shard=(0, 1)):
         memset(&self.table, 0, sizeof(self.table))
         if len(seed) != sizeof(hash_seed):
             raise ValueError("a hash seed has 32 bytes")
@@ -207,6 +209,7 @@ cdef class Payloads:
         self.table.claimed_bytes = claimed_bytes
         self.table.key_vlan = by_vlan
         self.table.key_vni = by_vni
+        self.table.skip_encrypted = skip_encrypted
         self.table.shard, self.table.shards = number, of
         cdef uint64_t slab_bytes = PAYLOAD_SLAB_RECORDS * BYTES_PER_CONVERSATION
         cdef uint64_t block_bytes = PAYLOAD_SLAB_BLOCKS * sizeof(payload_block)
@@ -456,7 +459,7 @@ cdef class Payloads:
         with nogil:
             payloads_save(t, <payload_record *>&rows[0], &octets[0])
         return {
-            "options": (t.head_bytes, t.claimed_bytes, t.key_vlan, t.key_vni, t.shard, t.shards),
+            "options": self._options(),
             "numbers": (t.free_first, t.clock, t.promised, t.waits_first, t.waits_last, t.serial),
             "counters": tuple(self.counters),
             "records": records[:-1].tobytes(),
@@ -466,6 +469,10 @@ cdef class Payloads:
             "chance": self._slots(&t.chance),
             "pieces": self._slots(&t.pieces),
         }
+
+    cdef tuple _options(self):
+        cdef payload_table *t = &self.table
+        return t.head_bytes, t.claimed_bytes, t.key_vlan, t.key_vni, t.skip_encrypted, t.shard, t.shards
 
     cdef bytes _slots(self, payload_list *which):
         return (<const uint8_t *>which.slots)[:which.count * sizeof(uint32_t)] if which.count else b""
@@ -477,7 +484,7 @@ cdef class Payloads:
         cdef payload_counters *c = &t.counters
         if t.record_count or t.counters.packets:
             raise ValueError("only new payloads take over others' state")
-        if state["options"] != (t.head_bytes, t.claimed_bytes, t.key_vlan, t.key_vni, t.shard, t.shards):
+        if state["options"] != self._options():
             raise ValueError("this state is of payloads with other options")
         cdef const uint8_t[::1] records = np.frombuffer(state["records"], np.uint8)
         cdef const uint8_t[::1] content = np.frombuffer(state["content"], np.uint8)

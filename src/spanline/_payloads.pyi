@@ -34,6 +34,7 @@ class Payloads:
         seed: bytes,
         by_vlan: bool = ...,
         by_vni: bool = ...,
+        skip_encrypted: bool = ...,
         shard: tuple[int, int] = ...,
     ) -> None: ...
     def update(

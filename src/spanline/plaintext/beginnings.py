@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from spanline.arrow import address_texts
 from spanline.plaintext.claims import NONE, TCP, UDP, Claims
-from spanline.plaintext.encrypted import encrypted
 from spanline.plaintext.following import Followed
 from spanline.plaintext.model import Conversation, Plaintext
 from spanline.plaintext.scanning import Beginning, Scanner
@@ -45,31 +44,24 @@ class Beginnings:
 
     def look(
         self, heads: npt.NDArray[np.void], octets: npt.NDArray[np.uint8], ends: npt.NDArray[np.void]
-    ) -> tuple[list[tuple[int, Followed]], npt.NDArray[np.uint32]]:
-        """The conversations that are to be followed from now on, with their slots; and the slots of those that nothing
-        is wanted of, whatever they go on with.
+    ) -> list[tuple[int, Followed]]:
+        """The conversations that are to be followed from now on, with their slots.
 
         heads   schema.PAYLOAD_HEAD, their bytes in `octets`
         ends    schema.PAYLOAD_CONVERSATION, of the conversation of each head
         """
-        starts, lengths = heads["start"].astype(np.int64), heads["length"]
-        is_unwanted = np.zeros(int(heads["slot"].max()) + 1, np.bool_)
-        if not self._watch_bytes:  # a rule may be about a server's name in TLS
-            is_unwanted[heads["slot"][encrypted(octets, starts, lengths)]] = True
-        unwanted = np.flatnonzero(is_unwanted).astype(np.uint32)
-        rows = np.flatnonzero(~is_unwanted[heads["slot"]])
+        starts = heads["start"].astype(np.int64)
         expected = self._expected(ends)
         senders = np.where(ends["client_known"] != 0, heads["sender"] ^ ends["client"], _UNKNOWN)
-        on_ports = np.flatnonzero(expected[rows] != NONE).tolist()
+        on_ports = np.flatnonzero(expected != NONE).tolist()
         beginnings = self.scanner.scan(
-            octets.data, starts[rows].tolist(), (starts + lengths)[rows].tolist(), senders[rows].tolist(), on_ports
+            octets.data, starts.tolist(), (starts + heads["length"]).tolist(), senders.tolist(), on_ports
         )
-        slots, places = heads["slot"].tolist(), rows.tolist()
+        slots = heads["slot"].tolist()
         candidates: dict[int, _Candidate] = {}
         for n in on_ports:
-            candidates.setdefault(slots[places[n]], _Candidate(places[n]))
+            candidates.setdefault(slots[n], _Candidate(n))
         for one in beginnings:
-            one.head = places[one.head]
             candidates.setdefault(slots[one.head], _Candidate(one.head)).beginnings.append(one)
         first = [candidate.at for candidate in candidates.values()]
         begun = []
@@ -79,7 +71,7 @@ class Beginnings:
             followed = self._followed(candidate, heads, octets, end, number)
             if followed is not None:
                 begun.append((slot, followed))
-        return begun, unwanted
+        return begun
 
     def _expected(self, ends: npt.NDArray[np.void]) -> npt.NDArray[np.int16]:
         """The number of the protocol that the ports stand for: the server's, or either's when that is not known."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import hyperscan
 import numpy as np
+import numpy.typing as npt
 
 from spanline.matching import compiled
 from spanline.plaintext.messages import LONGEST_BODY, LONGEST_HEAD
@@ -42,18 +43,40 @@ class Dormant:
         self._scratch = hyperscan.Scratch(self._database) if self._database else None
         self.messages: dict[int, _Message] = {}
 
-    def telling(self, parts: Sequence[memoryview]) -> set[int]:
-        """The places of those of `parts` that have a trigger: one search for all."""
-        # No trigger has an end of line in it.
-        ends = self._triggers(b"\n".join(parts))
-        if not ends:
-            return set()
-        starts = np.cumsum([0, *(len(part) + 1 for part in parts)])
-        return set((np.searchsorted(starts, np.array(ends), "left") - 1).tolist())
+    def telling(
+        self,
+        parts: Sequence[memoryview],
+        octets: npt.NDArray[np.uint8],
+        slots: npt.NDArray[np.uint32],
+        starts: npt.NDArray[np.int64],
+        ends: npt.NDArray[np.int64],
+    ) -> list[int]:
+        """Which of what clients sent is to be fed, in order: nearly all of it are whole messages without a trigger, and
+        those of conversations of which nothing else was sent are passed over.
 
-    def passes(self, slot: int, sent: memoryview) -> bool:
-        """Whether `sent`, which comes next from the client and has no trigger, is a whole message: most are."""
-        return sent[:4] == _WITHOUT_BODY and sent[-4:] == _EMPTY_LINE and slot not in self.messages
+        parts   what each of them is, in `octets` from one of `starts` to one of `ends`, by a conversation of `slots`
+        """
+        is_telling = ~self._whole(octets, starts, ends)
+        # No trigger has an end of line in it: one search for all.
+        found = self._triggers(b"\n".join(parts))
+        if found:
+            behind = np.cumsum([0, *(len(part) + 1 for part in parts)])
+            is_telling[np.searchsorted(behind, np.array(found), "left") - 1] = True
+        if self.messages:
+            is_telling |= np.isin(slots, np.fromiter(self.messages, np.uint32, len(self.messages)))
+        return np.flatnonzero(np.isin(slots, slots[is_telling])).tolist()
+
+    @staticmethod
+    def _whole(
+        octets: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.bool_]:
+        """Which of them are a message without a body."""
+        is_whole = ends - starts >= len(_WITHOUT_BODY) + len(_EMPTY_LINE)
+        for n, letter in enumerate(_WITHOUT_BODY):
+            is_whole[is_whole] = octets[starts[is_whole] + n] == letter
+        for n, letter in enumerate(reversed(_EMPTY_LINE)):
+            is_whole[is_whole] = octets[ends[is_whole] - 1 - n] == letter
+        return is_whole
 
     def feed(self, slot: int, piece: Piece) -> list[Piece]:
         """Takes what does not pass. Gives what has to be parsed from now on: the message with a trigger, as far as it

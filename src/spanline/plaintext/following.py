@@ -152,12 +152,14 @@ class Following:
         sent = octets.data
         from_clients = (pieces["sender"] == modes.astype(np.int16) - _DORMANT) & (pieces["length"] > 0)
         rows = np.flatnonzero(from_clients)
-        ends = (pieces["start"] + pieces["length"])[rows].tolist()
-        parts = [sent[start:end] for start, end in zip(pieces["start"][rows].tolist(), ends, strict=True)]
-        telling = self._dormant.telling(parts)
-        for n, (slot, part) in enumerate(zip(pieces["slot"][rows].tolist(), parts, strict=True)):
+        slots, starts = pieces["slot"][rows], pieces["start"][rows].astype(np.int64)
+        ends = starts + pieces["length"][rows]
+        for slot in dict.fromkeys(slots.tolist()):
             self._by_slot.move_to_end(slot)
-            if slot in woken or (n not in telling and self._dormant.passes(slot, part)):
+        parts = [sent[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+        for n in self._dormant.telling(parts, octets, slots, starts, ends):
+            slot, part = int(slots[n]), parts[n]
+            if slot in woken:
                 continue
             row = int(rows[n])
             offset, time, frame, gap = (int(pieces[name][row]) for name in ("offset", "time", "frame", "gap"))

@@ -39,6 +39,9 @@ _PARSERS_SHARE = 4
 
 LEAST_MEMORY = _payloads.LEAST_MEMORY * _PARSERS_SHARE // (_PARSERS_SHARE - 1) + _PARSERS_SHARE
 _MOST_BYTES = 1 << 30
+_PACKETS_AT_ONCE = 1 << 14
+_TIME_AT_ONCE = 10**9
+"""ns. Conversations are looked at after so many packets or so much time in the capture, whatever comes first."""
 
 
 class Plaintext:
@@ -92,9 +95,15 @@ class Plaintext:
         scanner = Scanner(known, rules)
         beginnings = Beginnings(known, scanner, head_bytes if rules else 0)
         for_parsers = memory // _PARSERS_SHARE
-        payloads = _payloads.Payloads(memory - for_parsers, seed=_decode.SEED, shard=shard, **self._options)
+        payloads = _payloads.Payloads(
+            memory - for_parsers,
+            seed=_decode.SEED,
+            skip_encrypted=not rules,  # a rule may be about a server's name in TLS
+            shard=shard,
+            **self._options,
+        )
         following = Following(known, scanner, max(1, for_parsers // BYTES_PER_PARSER))
-        self._shards = [_Shard(payloads, beginnings, following)]
+        self._shards = [_Shard(payloads, beginnings, following, (memory - for_parsers) // 4)]
 
     def update(self, batch: Batch) -> None:
         for step in self.steps:
@@ -199,14 +208,22 @@ class _Turn:
 
 
 class _Shard:
-    """Conversations with their payload and their parsers."""
+    """Conversations with their payload and their parsers.
 
-    def __init__(self, payloads: _payloads.Payloads, beginnings: Beginnings, following: Following) -> None:
+    most_unseen  bytes of payload that may wait until anybody looks
+    """
+
+    def __init__(
+        self, payloads: _payloads.Payloads, beginnings: Beginnings, following: Following, most_unseen: int
+    ) -> None:
         self.payloads = payloads
         self.following = following
         self._beginnings = beginnings
         # From collect() to follow(), which another thread may do while collect() goes on with the next batch.
         self._turns: deque[list[_Turn]] = deque()
+        self._unseen = 0
+        self._looked = 0
+        self._most_unseen = most_unseen
         # take() may be called meanwhile.
         self._lock = threading.Lock()
         self._found: list[Found] = []
@@ -219,7 +236,16 @@ class _Shard:
         """All that is done with the payload of every conversation."""
         self._release()
         self.payloads.update(batch.packets.view(np.uint8), batch.numbers, batch.buffers)
-        self._turns.append(list(self._new()))
+        self._unseen += len(batch)
+        now = int(batch.packets["timestamp"][-1]) if len(batch) else self._looked
+        # A look costs the same for few conversations as for many; but who waits for it wants to know, and takes memory.
+        is_time = not 0 <= now - self._looked < _TIME_AT_ONCE
+        if is_time or self._unseen >= _PACKETS_AT_ONCE or self.payloads.kept > self._most_unseen:
+            self._unseen = 0
+            self._looked = now
+            self._turns.append(list(self._new()))
+        else:
+            self._turns.append([])
 
     def follow(self, _: Batch) -> None:
         """What is done with that of those that are followed."""
@@ -232,9 +258,8 @@ class _Shard:
             heads, octets = self.payloads.heads()
             ends = self.payloads.conversations(heads["slot"].copy())
             for at in _parts(heads["slot"]):
-                begun, unwanted = self._beginnings.look(heads[at], octets, ends[at])
+                begun = self._beginnings.look(heads[at], octets, ends[at])
                 self.payloads.claim(np.array([slot for slot, _ in begun], np.uint32))
-                self.payloads.release(unwanted)
                 yield _Turn(begun, *self.payloads.pieces())
             if not len(heads):
                 yield _Turn([], *self.payloads.pieces())
