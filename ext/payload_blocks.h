@@ -45,6 +45,16 @@ ALWAYS_INLINE payload_block *payload_block_at(const payload_pool *p, uint32_t nu
     return &p->slabs[(number - 1) >> PAYLOAD_BLOCK_SLAB_BITS][(number - 1) & (PAYLOAD_SLAB_BLOCKS - 1)];
 }
 
+/* Asks for a block, or none. */
+ALWAYS_INLINE void prefetch_block(const payload_pool *p, uint32_t number) {
+    if (LIKELY(number != 0)) {
+        const char *block = (const char *)payload_block_at(p, number);
+        for (uint32_t at = 0; at < sizeof(payload_block); at += 64) {
+            PREFETCH(block + at);
+        }
+    }
+}
+
 ALWAYS_INLINE uint32_t payload_blocks_left(const payload_pool *p) {
     return (p->slab_count << PAYLOAD_BLOCK_SLAB_BITS) - p->taken;
 }
@@ -122,6 +132,9 @@ ALWAYS_INLINE bytes_view chain_read(payload_reader *r, uint32_t most) {
     if (r->block && r->at == PAYLOAD_BLOCK_BYTES) {
         r->block = payload_block_at(r->pool, r->block)->next;
         r->at = 0;
+    }
+    if (r->block && r->at == 0) {
+        prefetch_block(r->pool, payload_block_at(r->pool, r->block)->next);
     }
     if (r->block && most) {
         const uint32_t room = PAYLOAD_BLOCK_BYTES - r->at;

@@ -46,7 +46,7 @@ static inline void payload_end(payload_table *t, uint32_t slot) {
         waiting_finish(t, r, way);
         if (d->gap && log_room(t, d)) { /* missing at the end */
             const payload_arrival nothing = {{NULL, 0}, 0, 0, r->first_seen, 0};
-            log_append(t, r, way, &nothing, nothing.bytes);
+            log_append(t, r, way, &nothing, 0, nothing.bytes);
         }
     }
     if (r->bits & PAYLOAD_CLAIMED) {

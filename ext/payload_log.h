@@ -44,8 +44,9 @@ ALWAYS_INLINE void log_miss(payload_table *t, payload_way *d, uint32_t count) {
     t->counters.gaps++;
 }
 
-/* Appends `bytes` of `way`; returns how many of them, as far as there is memory. */
-static inline uint32_t log_append(payload_table *t, payload_record *r, int way, const payload_arrival *a, bytes_view bytes) {
+/* Appends `bytes` of `way`, which came with that arrival; returns how many of them, as far as there is memory. */
+static inline uint32_t log_append(payload_table *t, payload_record *r, int way, const payload_arrival *a, uint32_t flags,
+                                  bytes_view bytes) {
     payload_way *d = &r->way[way];
     const uint64_t room = chain_room(&t->pool, &r->log);
     const uint64_t most = room > 2 * PAYLOAD_BLOCK_BYTES ? room - 2 * PAYLOAD_BLOCK_BYTES : 0;
@@ -54,7 +55,7 @@ static inline uint32_t log_append(payload_table *t, payload_record *r, int way, 
     if (UNLIKELY(bytes.length == 0 && !(d->gap && most))) {
         return 0;
     }
-    const uint32_t flags = a->flags | d->marks | (way ? ENTRY_SENDER : 0U);
+    flags |= a->flags | d->marks | (way ? ENTRY_SENDER : 0U);
     const log_entry entry = {a->time, a->frame, d->gap, flags << 24 | bytes.length};
     chain_write_head(&t->pool, &r->log, &entry, sizeof entry);
     chain_write(&t->pool, &r->log, bytes);

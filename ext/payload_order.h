@@ -70,18 +70,16 @@ static inline void order_deliver(payload_table *t, payload_record *r, int way, c
         r->bits |= PAYLOAD_LIMIT;
         return;
     }
-    payload_arrival kept = *a;
-    if (UNLIKELY(kept.bytes.length > room)) {
-        t->counters.beyond += kept.bytes.length - room;
+    uint32_t kept = a->bytes.length, done = 0;
+    if (UNLIKELY(kept > room)) {
+        t->counters.beyond += kept - room;
         r->bits |= PAYLOAD_LIMIT;
-        kept.bytes.length = room;
+        kept = room;
     }
     const int is_cut = a->bytes.length < a->wire;
-    kept.flags |= is_cut ? PIECE_CUT : 0U;
-    uint32_t done = 0;
-    while (done < kept.bytes.length) { /* in more than one entry when it is longer than MAX_ENTRY */
-        const bytes_view rest = {kept.bytes.data + done, kept.bytes.length - done};
-        const uint32_t count = log_append(t, r, way, &kept, rest);
+    while (done < kept) { /* in more than one entry when it is longer than MAX_ENTRY */
+        const bytes_view rest = {a->bytes.data + done, kept - done};
+        const uint32_t count = log_append(t, r, way, a, is_cut ? PIECE_CUT : 0, rest);
         if (UNLIKELY(count == 0)) {
             break;
         }
@@ -89,7 +87,7 @@ static inline void order_deliver(payload_table *t, payload_record *r, int way, c
     }
     if (UNLIKELY(done < a->wire)) {
         d->gap = saturating_add(d->gap, a->wire - done);
-        if (is_cut || done < kept.bytes.length) {
+        if (is_cut || done < kept) {
             t->counters.gaps++;
             t->counters.missing += a->wire - done;
         }
@@ -278,8 +276,8 @@ static inline int32_t order_make_room(payload_table *t, payload_record *r, int w
     return ahead;
 }
 
-/* A segment with `a->wire` bytes from `seq` on. */
-static inline void order_take(payload_table *t, payload_record *r, int way, uint32_t seq, payload_arrival a) {
+/* A segment from `seq` on that is not just what comes next. */
+static inline void order_sort_in(payload_table *t, payload_record *r, int way, uint32_t seq, payload_arrival a) {
     payload_way *d = &r->way[way];
     int32_t ahead = sequence_difference(seq, d->next);
     if (UNLIKELY((d->bits & WAY_TENTATIVE) && d->delivered == 0 && d->waiting == 0 &&
@@ -328,6 +326,16 @@ static inline void order_take(payload_table *t, payload_record *r, int way, uint
         order_deliver(t, r, way, &a);
     }
     waiting_continue(t, r, way);
+}
+
+/* A segment with `a->wire` bytes from `seq` on. */
+ALWAYS_INLINE void order_take(payload_table *t, payload_record *r, int way, uint32_t seq, const payload_arrival *a) {
+    const payload_way *d = &r->way[way];
+    if (LIKELY(seq == d->next && d->waiting == 0)) {
+        order_deliver(t, r, way, a);
+    } else {
+        order_sort_in(t, r, way, seq, *a);
+    }
 }
 
 /* The first that is known of where a direction begins. */

@@ -32,11 +32,23 @@ static inline uint32_t head_wanted(const payload_table *t, const payload_record 
     return is_due && length > d->given && !(r->bits & (PAYLOAD_CLAIMED | PAYLOAD_IGNORED)) ? length : 0;
 }
 
+/* Asks for a conversation that is looked at soon: its bits and its log, and both directions. */
+ALWAYS_INLINE void prefetch_due(const payload_table *t, uint32_t n) {
+    if (LIKELY(n < t->due.count)) {
+        const payload_record *r = payload_at(t, t->due.slots[n]);
+        PREFETCH(&r->bits);
+        PREFETCH(&r->way[0]);
+        PREFETCH(&r->way[1]);
+    }
+}
+
 /* How many conversations of those that are due fit into so many bytes, at least one; *bytes is how many they need. */
 static inline uint32_t heads_due(const payload_table *t, uint64_t most, uint64_t *bytes) {
+    enum { AHEAD = 8 };
     uint32_t n = 0;
     for (*bytes = 0; n < t->due.count && (*bytes < most || n == 0); n++) {
         const payload_record *r = payload_at(t, t->due.slots[n]);
+        prefetch_due(t, n + AHEAD);
         *bytes += (uint64_t)head_wanted(t, r, 0) + head_wanted(t, r, 1);
     }
     return n;
@@ -44,9 +56,13 @@ static inline uint32_t heads_due(const payload_table *t, uint64_t most, uint64_t
 
 /* Hands out the heads of the first `count` conversations that are due; there is room. */
 static inline void heads_give(payload_table *t, payload_output *out, uint32_t count) {
+    enum { AHEAD = 3 };
     for (uint32_t n = 0; n < count; n++) {
         const uint32_t slot = t->due.slots[n];
         payload_record *r = payload_at(t, slot);
+        if (LIKELY(n + AHEAD < count)) {
+            prefetch_block(&t->pool, payload_at(t, t->due.slots[n + AHEAD])->log.first);
+        }
         for (int way = 0; way < 2; way++) {
             payload_way *d = &r->way[way];
             const uint32_t wanted = head_wanted(t, r, way);

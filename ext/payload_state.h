@@ -69,7 +69,10 @@ static inline int log_load(payload_table *t, payload_record *r, cursor *content)
         bytes += entry_length(&entry);
     }
     r->log.filled = saved.filled;
-    return bytes == r->log_bytes && (r->entries ? reader.block == r->log.last && reader.at == saved.filled : saved.count == 0);
+    if (r->entries == 0) {
+        return bytes == r->log_bytes && saved.count == 0;
+    }
+    return bytes == r->log_bytes && reader.block == r->log.last && reader.at == saved.filled;
 }
 
 /* What waits, in order and apart, behind the next byte. */
@@ -179,7 +182,8 @@ static inline int links_are_sound(const payload_table *t) {
 
 /* Puts saved records into an empty table that has room for them, for all that they keep, and has the saved lists and
  * numbers already. 0, and the table is of no use, when they do not fit together. */
-static inline int payloads_load(payload_table *t, const payload_record *records, uint32_t record_count, bytes_view content) {
+static inline int payloads_load(payload_table *t, const payload_record *records, uint32_t record_count,
+                                bytes_view content) {
     cursor c = {content.data, 0, content.length};
     t->record_count = record_count;
     for (uint32_t slot = 0; slot < record_count; slot++) {

@@ -165,7 +165,7 @@ static inline void payload_take_segment(payload_table *t, uint32_t slot, int way
         if (UNLIKELY(payload_skips(t, r, way, &a))) {
             return;
         }
-        order_take(t, r, way, seq, a);
+        order_take(t, r, way, seq, &a);
     }
     if (UNLIKELY(flags & TCP_FIN) && sequence_difference(seq + length, d->next) >= 0) {
         d->fin = seq + length;
@@ -189,15 +189,18 @@ ALWAYS_INLINE int payloads_need_record(const payload_table *t) {
     return UNLIKELY(!payload_has_record(t)) ? PAYLOADS_WANT_RECORDS : PAYLOADS_DONE;
 }
 
-/* Whether conversations are to be given up for their blocks, beside those that are already. */
-ALWAYS_INLINE int payloads_are_many(const payload_table *t) {
-    return t->pool.taken > t->block_limit && t->pool.taken - t->block_limit > t->promised;
-}
-
 /* What the pool needs before `length` bytes of a conversation may come. */
 ALWAYS_INLINE int payloads_need_blocks(const payload_table *t, uint32_t length) {
     const uint32_t most = length / PAYLOAD_BLOCK_BYTES + 4 + WAITING_BLOCKS;
     return UNLIKELY(payload_blocks_left(&t->pool) < most && !t->is_full) ? PAYLOADS_WANT_BLOCKS : PAYLOADS_DONE;
+}
+
+/* The same, and whether conversations are to be given up for their blocks, beside those that are already: what waits of
+ * them is delivered first, which takes free blocks too. */
+ALWAYS_INLINE int payloads_want_blocks(const payload_table *t, uint32_t length) {
+    const int wants = payloads_need_blocks(t, length);
+    const int are_many = t->pool.taken > t->block_limit && t->pool.taken - t->block_limit > t->promised;
+    return UNLIKELY(are_many) && wants == PAYLOADS_DONE ? PAYLOADS_MANY_BLOCKS : wants;
 }
 
 /* Ends all that lives, from record *slot on. */
@@ -229,7 +232,7 @@ ALWAYS_INLINE int payloads_add_tcp(payload_table *t, const packet_row *row, payl
             }
         }
     }
-    const int wants = UNLIKELY(payloads_are_many(t)) ? PAYLOADS_MANY_BLOCKS : payloads_need_blocks(t, length);
+    const int wants = payloads_want_blocks(t, length);
     if (UNLIKELY(wants != PAYLOADS_DONE)) {
         return wants;
     }
@@ -265,7 +268,7 @@ ALWAYS_INLINE int payloads_add_udp(payload_table *t, const packet_row *row, payl
     if (length == 0 || (way >= 0 && (payload_at(t, slot)->bits & PAYLOAD_IGNORED))) {
         return PAYLOADS_DONE;
     }
-    const int wants = UNLIKELY(payloads_are_many(t)) ? PAYLOADS_MANY_BLOCKS : payloads_need_blocks(t, length);
+    const int wants = payloads_want_blocks(t, length);
     if (UNLIKELY(wants != PAYLOADS_DONE)) {
         return wants;
     }

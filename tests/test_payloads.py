@@ -112,6 +112,12 @@ def test_order(name: str) -> None:
     assert pieces == [Said(0, *piece) for piece in expected]
 
 
+def test_all_that_waited_comes_at_once() -> None:
+    """Once its hole is filled, and so before what the other side answers."""
+    pieces = only(listen([*handshake(), *HELLO[::-1], segment(1, 0, b"hi", ack=11)]))
+    assert [(piece.sender, piece.octets) for piece in pieces] == [(0, b"hel"), (0, b"lo"), (0, b" world"), (1, b"hi")]
+
+
 @pytest.mark.parametrize("base", [2**32 - 1, 2**32 - 3, 2**32 - 6, 2**31 - 3])
 @pytest.mark.parametrize("name", ["in order", "backwards", "around two that wait", "never whole"])
 def test_sequence_numbers_start_again_at_zero(name: str, base: int) -> None:

@@ -228,6 +228,21 @@ def test_shards_share_the_conversations(seed: int) -> None:
     assert sorted(found) == sorted(whole.streams().values())
 
 
+def test_a_state_without_a_free_block_loses_no_head() -> None:
+    """What was handed out is forgotten where not one block is free: the table has just as many as what was saved."""
+    blocks = 1 << 14  # as many as memory grows by
+    listener = Listener(claim=False, **OPTIONS)
+    for batch in many(segment(0, 0, b"user"), blocks - 2):
+        listener.hear(batch)
+    listener.hear(decode_all([segment(0, 0, b"c" * 300), segment(1, 0, b"s" * 40)]))
+    assert listener.payloads.kept == blocks * 256
+    later = Listener(claim=False, **OPTIONS)
+    later.payloads.restore(listener.payloads.state())
+    later.finish()
+    assert len(later.heads) == blocks - 1
+    assert later.heads[blocks - 1] == [Head(1, b"s" * 40, "ended")]
+
+
 def test_a_damaged_state_is_refused_or_harmless() -> None:
     """Every part of it is changed at random places: what is believed does no harm."""
     listener = Listener(claim=False, **OPTIONS)

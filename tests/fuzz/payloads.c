@@ -19,7 +19,7 @@
 #include "input.h"
 
 typedef struct {
-    uint8_t ends;   /* 1 back, 2 and 4 the port, 8 another tunnel, 16 UDP, 32 half of it was captured, 64 far, 128 it lies */
+    uint8_t ends;   /* 1 back, 2 and 4 the port, 8 another tunnel, 16 UDP, 32 half was captured, 64 far, 128 it lies */
     uint8_t flags;  /* TCP's, below 64: see FLAGS */
     uint8_t length; /* of the payload */
     int8_t step;    /* time since the packet before, in 20 ms */
@@ -81,7 +81,8 @@ UNCOVERED static void start_table(tracked *k, const payload_table *like) {
     uint64_t *index = room(2 * MOST_PACKETS, sizeof *index);
     memset(index, 0, 2 * MOST_PACKETS * sizeof *index);
     payload_index_replace(t, index, 2 * MOST_PACKETS - 1);
-    t->live_limit = k->slab_limit < MOST_RECORDS / PAYLOAD_SLAB_RECORDS ? k->slab_limit * PAYLOAD_SLAB_RECORDS * 3 / 4 : UINT32_MAX;
+    const int is_limited = k->slab_limit < MOST_RECORDS / PAYLOAD_SLAB_RECORDS;
+    t->live_limit = is_limited ? k->slab_limit * PAYLOAD_SLAB_RECORDS * 3 / 4 : UINT32_MAX;
     t->block_limit = k->block_slab_limit * PAYLOAD_SLAB_BLOCKS * 3 / 4;
 }
 
@@ -150,7 +151,8 @@ static int make_room(tracked *k, int wants) {
 }
 
 /* Bytes of `way` from `offset` on are those that belong there. */
-UNCOVERED static void check_bytes(const tracked *k, uint32_t slot, int way, uint64_t offset, const uint8_t *bytes, uint32_t length) {
+UNCOVERED static void check_bytes(const tracked *k, uint32_t slot, int way, uint64_t offset, const uint8_t *bytes,
+                                  uint32_t length) {
     const payload_record *r = payload_at(&k->table, slot);
     for (uint32_t n = 0; n < length && r->protocol == IP_TCP && !k->lies; n++) {
         CHECK(bytes[n] == octet_at(r->way[way].base + (uint32_t)offset + n));
@@ -192,23 +194,28 @@ UNCOVERED static uint32_t hand_out(tracked *k) {
     payload_output out = {0};
     uint64_t size;
     payload_settle(t);
-    const uint32_t count = heads_due(t, 1 + k->releases, &size), entitled = count;
-    out.heads = room(2 * count, sizeof *out.heads);
-    out.bytes = room(size, 1);
-    out.capacity = 2 * count;
-    out.byte_capacity = size;
-    heads_give(t, &out, count);
-    for (uint32_t n = 0; n < out.count; n++) {
-        take_head(k, &out.heads[n], out.bytes + out.heads[n].start);
-        if (k->claims >> out.heads[n].serial % 8 & 1) {
-            payload_claim(t, out.heads[n].slot);
+    const uint32_t count = heads_due(t, 1 + k->releases, &size);
+    if (count) {
+        out.heads = room(2 * count, sizeof *out.heads);
+        out.bytes = room(size, 1);
+        out.capacity = 2 * count;
+        out.byte_capacity = size;
+        heads_give(t, &out, count);
+        for (uint32_t n = 0; n < out.count; n++) {
+            take_head(k, &out.heads[n], out.bytes + out.heads[n].start);
+            if (k->claims >> out.heads[n].serial % 8 & 1) {
+                payload_claim(t, out.heads[n].slot);
+            }
         }
+        free(out.heads);
+        free(out.bytes);
     }
-    free(out.heads);
-    free(out.bytes);
     out.count = 0;
     out.byte_count = 0;
     out.capacity = (uint32_t)pieces_due(t, &size);
+    if (out.capacity == 0) {
+        return count;
+    }
     out.pieces = room(out.capacity, sizeof *out.pieces);
     out.bytes = room(size, 1);
     out.byte_capacity = size;
@@ -222,7 +229,7 @@ UNCOVERED static uint32_t hand_out(tracked *k) {
     CHECK(t->pieces.count == 0);
     free(out.pieces);
     free(out.bytes);
-    return entitled;
+    return count;
 }
 
 /* Every block is in one log, waits once, or is free; lists are whole. */
@@ -299,24 +306,23 @@ UNCOVERED static void hand_over(tracked *k) {
     free_table(&old);
 }
 
-UNCOVERED static void run(tracked *k, const payload_table *like, const packet_row *rows, uint32_t count, bytes_view buffer,
-                uint32_t group, uint32_t groups) {
+UNCOVERED static void run(tracked *k, const payload_table *like, const packet_row *rows, uint32_t count,
+                          bytes_view buffer, uint32_t group, uint32_t groups) {
+    uint64_t numbers[MOST_PACKETS];
     uint32_t done = 0;
+    for (uint32_t n = 0; n < count; n++) {
+        numbers[n] = n + 1;
+    }
     start_table(k, like);
     for (uint32_t from = 0, size; from < count; from += size) {
         size = group < count - from ? group : count - from;
         packet_row *some = copy_of(rows + from, size * sizeof *rows);
-        uint64_t *numbers = room(size, sizeof *numbers);
-        for (uint32_t n = 0; n < size; n++) {
-            numbers[n] = from + n + 1;
-        }
-        payloads_work w = {some, numbers, &buffer, size, 1, 0};
+        payloads_work w = {some, numbers + from, &buffer, size, 1, 0};
         payload_settle(&k->table);
         for (int wants; (wants = payloads_update(&k->table, &w)) != PAYLOADS_DONE;) {
             w.packet += (uint32_t)make_room(k, wants);
         }
         free(some);
-        free(numbers);
         if (groups) {
             check_table(&k->table);
         }
@@ -340,10 +346,11 @@ UNCOVERED static void run(tracked *k, const payload_table *like, const packet_ro
 }
 
 /* A row as its packet says; its payload is put at `*at` of the bytes. */
-UNCOVERED static void make_row(packet_row *row, const fuzzed *f, int64_t time, const hash_seed *seed, uint8_t *bytes, uint32_t *at,
-                     int lies) {
+UNCOVERED static void make_row(packet_row *row, const fuzzed *f, int64_t time, const hash_seed *seed, uint8_t *bytes,
+                               uint32_t *at, int lies) {
     /* What connections are made of comes often. */
-    static const uint8_t FLAGS[] = {TCP_ACK, TCP_ACK, TCP_SYN, TCP_SYN | TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST, TCP_ACK | TCP_PSH, 0};
+    static const uint8_t FLAGS[] = {TCP_ACK, TCP_ACK, TCP_SYN, TCP_SYN | TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST,
+                                    TCP_ACK | TCP_PSH, 0};
     const int way = f->ends & 1;
     const uint32_t scale = f->ends & 64 ? 65536 : 1;
     memset(row, 0, sizeof *row);

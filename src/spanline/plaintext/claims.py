@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spanline.plaintext.model import Plaintext
-from spanline.protocols import applications
+from spanline.protocols.tables import ports
 
 TCP, UDP = 6, 17
 NONE = -1
@@ -23,12 +23,11 @@ class Claims:
 
     def __init__(self, protocols: Sequence[Plaintext]) -> None:
         self._names = [one.name for one in protocols]
-        known = {one.name: one for one in applications()}
+        tcp_ports, udp_ports = ports()
         self._ports: dict[int, list[frozenset[int]]] = {TCP: [], UDP: []}
         for one in protocols:
-            also = known.get(one.name)
-            self._ports[TCP].append(frozenset((*one.tcp_ports, *(also.tcp_ports if also else ()))))
-            self._ports[UDP].append(frozenset((*one.udp_ports, *(also.udp_ports if also else ()))))
+            self._ports[TCP].append(frozenset((*one.tcp_ports, *tcp_ports.get(one.name, ()))))
+            self._ports[UDP].append(frozenset((*one.udp_ports, *udp_ports.get(one.name, ()))))
         self.by_port = {transport: _table(ports) for transport, ports in self._ports.items()}
         """The number that each port stands for, int16[65536], or NONE; by IP protocol."""
 

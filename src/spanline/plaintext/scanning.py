@@ -6,15 +6,17 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import hyperscan
 
 from spanline.matching import compiled
 from spanline.plaintext.model import Plaintext, Secret, Sender
 from spanline.plaintext.rules import NO_RULES, Rule, Rules
-from spanline.protocols import applications
-from spanline.protocols.language import Application
+from spanline.protocols.tables import application_set, foreign_patterns
+
+if TYPE_CHECKING:
+    from spanline.protocols.language import Application
 
 CLIENT, SERVER, UNKNOWN = Sender.CLIENT.value, Sender.SERVER.value, 2
 """Who sent a head."""
@@ -142,9 +144,10 @@ class Scanner:
         self.protocols = tuple(protocols)
         self.rules = rules
         self._sides = tuple(_Side(self.protocols, rules, sender) for sender in (CLIENT, SERVER, UNKNOWN))
-        names = [
-            (one.name, expression) for one in (applications() if known is None else known) for expression in one.foreign
-        ]
+        if known is None:
+            names = [(application_set().names[number], expression) for number, expression in foreign_patterns()]
+        else:
+            names = [(one.name, expression) for one in known for expression in one.foreign]
         self._names = [name for name, _ in names]
         self._known = _Database(_compiled([expression for _, expression in names]))
         self._places: dict[int, _Database] = {}
@@ -161,7 +164,8 @@ class Scanner:
 
         octets   where the heads are: bytes, one dimension
         starts, ends, senders   lists, one item a head; a sender is CLIENT, SERVER or UNKNOWN, when it may be either
-        asked    heads whose `applications` are wanted, None for all: that is a second scan of each
+        asked    heads whose `applications` are wanted when they are like none of the Scanner's protocols, None for all
+                 and in any case: that is a second scan of each
         """
         found: dict[int, list[int]] = {}
 
@@ -181,6 +185,8 @@ class Scanner:
         found.clear()
         scan, scratch = self._known.scan()
         for head in range(len(starts)) if asked is None else asked:
+            if asked is not None and head in beginnings and beginnings[head].protocols:
+                continue
             scan(octets[starts[head] : ends[head]], note, 0, head, scratch)
         for head, numbers in found.items():
             names = tuple(dict.fromkeys(self._names[number] for number in sorted(numbers)))

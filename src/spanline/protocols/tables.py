@@ -30,6 +30,20 @@ def foreign_patterns() -> tuple[tuple[int, bytes], ...]:
 
 
 @cache
+def ports() -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
+    """The TCP ports, and the UDP ports, of each protocol that has some, by its name."""
+    names = _made()[0][0]
+    found: list[dict[str, tuple[int, ...]]] = []
+    for table in _made()[0][8]:
+        own = np.flatnonzero(table)
+        by_name: dict[str, tuple[int, ...]] = {}
+        for port, number in zip(own.tolist(), table[own].tolist(), strict=True):
+            by_name[names[number]] = (*by_name.get(names[number], ()), port)
+        found.append(by_name)
+    return found[0], found[1]
+
+
+@cache
 def _made() -> tuple[tuple[Any, ...], list[tuple[int, str]]]:
     folder = Path(__file__).parent
     try:
