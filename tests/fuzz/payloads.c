@@ -12,6 +12,8 @@
 #define PAYLOAD_SYN_BITS 2
 #define MAX_WAITING 4
 #define MAX_WAITING_BYTES 300
+#define COALESCED_BYTES 30
+#define MAX_COALESCED 150
 
 #include "payloads.h"
 #include "payload_output.h"
@@ -205,6 +207,9 @@ UNCOVERED static uint32_t hand_out(tracked *k) {
             take_head(k, &out.heads[n], out.bytes + out.heads[n].start);
             if (k->claims >> out.heads[n].serial % 8 & 1) {
                 payload_claim(t, out.heads[n].slot);
+                if (k->releases >> out.heads[n].serial % 8 & out.heads[n].length & 1) { /* before it said anything */
+                    payload_release(t, out.heads[n].slot);
+                }
             }
         }
         free(out.heads);
