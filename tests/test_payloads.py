@@ -118,6 +118,37 @@ def test_all_that_waited_comes_at_once() -> None:
     assert [(piece.sender, piece.octets) for piece in pieces] == [(0, b"hel"), (0, b"lo"), (0, b" world"), (1, b"hi")]
 
 
+# Lengths of what one side sends at a stretch, and of the pieces: a bulk transfer comes in few, keystrokes as they are.
+JOINED: dict[str, tuple[list[int], list[int]]] = {
+    "long ones": ([256, 300, 1000], [1556]),
+    "a short one": ([300, 255, 300], [300, 255, 300]),
+    "a short one last": ([300, 300, 255], [600, 255]),
+    "as many as fit": ([1000] * 67, [65000, 2000]),
+    "exactly": ([256] * 257, [65536, 256]),
+}
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_long_pieces_are_joined(name: str) -> None:
+    """And the last frame of each stands for it."""
+    sizes, expected = JOINED[name]
+    ends = list(itertools.accumulate(sizes))
+    frames = [segment(0, end - size, b"b" * size) for size, end in zip(sizes, ends, strict=True)]
+    listener = listen([*handshake(), *frames])
+    pieces = only(listener)
+    assert [len(piece.octets) for piece in pieces] == expected
+    last = [4 + ends.index(piece.offset + len(piece.octets)) for piece in pieces]
+    assert [frame for frame, _time in listener.frames[1][:-1]] == last
+
+
+def test_only_what_one_side_sent_at_a_stretch_is_joined() -> None:
+    long = b"b" * 300
+    frames = [segment(0, 0, long), segment(1, 0, long), segment(0, 300, long), segment(0, 900, long, "FA")]
+    assert [(piece.sender, piece.offset, piece.gap) for piece in only(listen([*handshake(), *frames]))] == [
+        (0, 0, 0), (1, 0, 0), (0, 300, 0), (0, 900, 300),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("base", [2**32 - 1, 2**32 - 3, 2**32 - 6, 2**31 - 3])
 @pytest.mark.parametrize("name", ["in order", "backwards", "around two that wait", "never whole"])
 def test_sequence_numbers_start_again_at_zero(name: str, base: int) -> None:

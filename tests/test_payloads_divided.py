@@ -228,6 +228,25 @@ def test_shards_share_the_conversations(seed: int) -> None:
     assert sorted(found) == sorted(whole.streams().values())
 
 
+def test_a_conversation_is_claimed_after_one_side_was_forgotten() -> None:
+    """Behind its head bytes of that side are missing; what it says then is kept up to the limit."""
+    payloads = Payloads(seed=SEED, **OPTIONS)
+    said = []
+    for claim, way, at, size in ((False, 0, 0, 200), (True, 1, 0, 64), (True, 0, 200, 250), (True, 1, 64, 1)):
+        batch = decode_all([segment(way, at, bytes(range(at, at + size)) if at + size < 256 else b"x" * size)])
+        payloads.update(batch.packets.view(np.uint8), batch.numbers, batch.buffers)
+        heads, _octets = payloads.heads()
+        if claim:
+            payloads.claim(heads["slot"])
+        rows, octets = payloads.pieces()
+        for row in rows:
+            part = octets[row["start"] : row["start"] + row["length"]].tobytes()
+            said.append((int(row["sender"]), int(row["offset"]), int(row["gap"]), part))
+    assert said == [
+        (0, 0, 0, bytes(range(64))), (1, 0, 0, bytes(range(64))), (0, 200, 136, b"x" * 236), (1, 64, 0, b"@"),
+    ]  # fmt: skip
+
+
 def test_a_state_without_a_free_block_loses_no_head() -> None:
     """What was handed out is forgotten where not one block is free: the table has just as many as what was saved."""
     blocks = 1 << 14  # as many as memory grows by

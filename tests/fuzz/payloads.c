@@ -12,6 +12,8 @@
 #define PAYLOAD_SYN_BITS 2
 #define MAX_WAITING 4
 #define MAX_WAITING_BYTES 300
+#define COALESCED_BYTES 30
+#define MAX_COALESCED 300
 
 #include "payloads.h"
 #include "payload_output.h"
@@ -176,6 +178,7 @@ UNCOVERED static void take_head(tracked *k, const payload_head_row *row, const u
 
 UNCOVERED static void take_piece(tracked *k, const payload_piece_row *row, const uint8_t *bytes) {
     CHECK(row->serial >= 1 && row->serial <= MOST_PACKETS && row->sender <= 1 && !k->ended[row->serial]);
+    CHECK(row->length <= MAX_COALESCED);
     if (row->flags & PIECE_ENDED) {
         k->ended[row->serial] = 1;
         return;
@@ -187,6 +190,12 @@ UNCOVERED static void take_piece(tracked *k, const payload_piece_row *row, const
         s->digest = mixed(s->digest, (row->offset + n) << 8 | bytes[n]);
     }
     s->end = row->offset + row->length;
+}
+
+/* Where some are released, others are claimed late: once the second side's head came. */
+static inline int is_claimed_now(const tracked *k, const payload_head_row *row) {
+    const int is_late = k->releases && row->serial & 1 && row->sender == 0;
+    return k->claims >> row->serial % 8 & 1 && !is_late;
 }
 
 UNCOVERED static uint32_t hand_out(tracked *k) {
@@ -202,9 +211,13 @@ UNCOVERED static uint32_t hand_out(tracked *k) {
         out.byte_capacity = size;
         heads_give(t, &out, count);
         for (uint32_t n = 0; n < out.count; n++) {
-            take_head(k, &out.heads[n], out.bytes + out.heads[n].start);
-            if (k->claims >> out.heads[n].serial % 8 & 1) {
-                payload_claim(t, out.heads[n].slot);
+            const payload_head_row *row = &out.heads[n];
+            take_head(k, row, out.bytes + row->start);
+            if (is_claimed_now(k, row)) {
+                payload_claim(t, row->slot);
+                if (k->releases >> row->serial % 8 & row->length & 1) { /* before it said anything */
+                    payload_release(t, row->slot);
+                }
             }
         }
         free(out.heads);
