@@ -24,6 +24,7 @@ import spanline
 from spanline import _decode, _payloads
 from spanline.batch import Batch
 from spanline.plaintext.redaction import Redactor, Revealer
+from spanline.plaintext.rules import WatchedRules
 from spanline.sources import capture_file
 from spanline.stages.plaintext import LEAST_MEMORY, Plaintext
 from tests.commands import run
@@ -141,6 +142,37 @@ ENCRYPTED: dict[str, Dialogue] = {
     "TLS": [(CLIENT, b"\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03" + bytes(40)), (SERVER, b"\x16\x03\x03\x00\x05")],
     "SSH": [(SERVER, b"SSH-2.0-OpenSSH_9.2\r\n"), (CLIENT, b"SSH-2.0-OpenSSH_9.2\r\n")],
 }
+
+
+def test_rules_that_change_count_from_then_on(tmp_path: Path) -> None:
+    """A file that becomes wrong changes nothing, and is told once."""
+    now = [0.0]
+    rules = tmp_path / "rules.yaml"
+
+    def said(word: bytes, start: int) -> None:
+        """A conversation in which a client says `word`, seconds after the one before."""
+        now[0] += 1
+        frames = conversation([(CLIENT, word)], 4711, client_port=start, start=START + start * SECOND)
+        for batch in spanline.open(written(tmp_path, frames)):
+            for _ in range(2):  # what has changed is noticed, and is read in a thread
+                stage._renew_rules(batch)
+                if watched._reader is not None:
+                    watched._reader.join()
+            stage.update(batch)
+
+    rules.write_text("- {name: first, pattern: cat, message: m}")
+    watched = WatchedRules([str(rules)], lambda: now[0])
+    stage = Plaintext(REDACTOR, rules=watched)
+    said(b"a cat", 10)
+    rules.write_text("- {name: second, pattern: mouse, message: m}")
+    said(b"a cat and a mouse", 20)
+    rules.write_text("- {name: third, pattern: (, message: m}")
+    said(b"another mouse", 30)
+    found = stage.tables()["findings"].to_pylist()
+    assert [row["scheme"] for row in found] == ["first", "second", "second"]
+    (problem,) = stage.problems
+    assert "rules.yaml" in str(problem)
+    assert "stay as they were" in str(problem)
 
 
 @pytest.mark.parametrize("port", [21, 23, 80, 110, 143, 389, 5432, 3306])

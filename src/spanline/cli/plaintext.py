@@ -15,7 +15,7 @@ from spanline.cli.revealing import Revealing, reveals
     multiple=True,
     type=click.Path(),
     metavar="FILE",
-    help="Also look for what this YAML file says. Can be repeated.",
+    help="Also look for what this YAML file says; while a pipe is read, changes of it count at once. Can be repeated.",
 )
 @click.option(
     "-n",
@@ -79,21 +79,22 @@ def command(
     from spanline.cli.plaintext_view import account
     from spanline.cli.reading import conclude, follow, open_capture
     from spanline.cli.show import show_findings
-    from spanline.plaintext.rules import read_rules
+    from spanline.plaintext.rules import WatchedRules, read_rules
     from spanline.stages.plaintext import ROWS_AT_ONCE, Plaintext, in_order
 
     if limit is None:
         limit = 40 if output.format == "table" else 0
+    capture = open_capture(inputs)
+    is_endless = capture.bytes_total is None  # as what tcpdump pipes into it
     stage = Plaintext(
         revealing.shows(output),
-        rules=read_rules(rule_files),
+        rules=WatchedRules(rule_files) if rule_files and is_endless else read_rules(rule_files),
         by_vlan=by_vlan,
         by_vni=not no_vni,
         memory=memory,
         head_bytes=head_bytes,
         claimed_bytes=claimed_bytes,
     )
-    capture = open_capture(inputs)
     parts = []
     for _ in follow(capture, stage, quiet=inputs.quiet):
         if stage.pending >= ROWS_AT_ONCE:

@@ -22,7 +22,7 @@ from spanline.plaintext.findings import Found, findings_table
 from spanline.plaintext.following import BYTES_PER_PARSER, Followed, Following
 from spanline.plaintext.parsers import protocols as all_protocols
 from spanline.plaintext.redaction import Shows
-from spanline.plaintext.rules import NO_RULES, Rules
+from spanline.plaintext.rules import NO_RULES, Rules, WatchedRules
 from spanline.plaintext.scanning import Scanner
 
 MEMORY = 256 << 20
@@ -48,7 +48,8 @@ class Plaintext:
     """Follows conversations in the clear; its Table is "findings" (schema.FINDING), by time.
 
     shows          how secrets are written into the Table: redaction.Redactor or Revealer
-    rules          what the user looks for beside what is built in
+    rules          what the user looks for beside what is built in; WatchedRules are renewed when their files change, of
+                   which wrong ones are among `problems` and change nothing
     protocols      those that are known: all, unless given
     by_vlan        frames of different VLANs are different conversations
     by_vni         frames of different tunnels (VNI or GRE key) are different conversations
@@ -65,7 +66,7 @@ class Plaintext:
         self,
         shows: Shows,
         *,
-        rules: Rules = NO_RULES,
+        rules: Rules | WatchedRules = NO_RULES,
         protocols: Sequence[model.Plaintext] | None = None,
         by_vlan: bool = False,
         by_vni: bool = True,
@@ -92,13 +93,18 @@ class Plaintext:
             "head_bytes": head_bytes,
             "claimed_bytes": claimed_bytes,
         }
-        scanner = Scanner(known, rules)
-        beginnings = Beginnings(known, scanner, head_bytes if rules else 0)
+        self._known = known
+        self._watched = rules if isinstance(rules, WatchedRules) else None
+        self._wrong_rules: list[Problem] = []
+        scanner = Scanner(known, rules.rules if isinstance(rules, WatchedRules) else rules)
+        # A rule may be about a server's name in TLS, and about web pages in which nobody logs in.
+        all_is_looked_at = self._watched is not None or bool(rules)
+        beginnings = Beginnings(known, scanner, head_bytes if all_is_looked_at else 0)
         for_parsers = memory // _PARSERS_SHARE
         payloads = _payloads.Payloads(
             memory - for_parsers,
             seed=_decode.SEED,
-            skip_encrypted=not rules,  # a rule may be about a server's name in TLS
+            skip_encrypted=not all_is_looked_at,
             shard=shard,
             **self._options,
         )
@@ -112,7 +118,19 @@ class Plaintext:
     @property
     def steps(self) -> list[Callable[[Batch], None]]:
         """update() in parts, for several threads: each takes all batches in order."""
-        return [step for shard in self._shards for step in (shard.collect, shard.follow)]
+        first: list[Callable[[Batch], None]] = [self._renew_rules] if self._watched else []
+        return first + [step for shard in self._shards for step in (shard.collect, shard.follow)]
+
+    def _renew_rules(self, _: Batch) -> None:
+        assert self._watched is not None
+        try:
+            if self._watched.changed():
+                scanner = Scanner(self._known, self._watched.rules)
+                for shard in self._shards:
+                    shard.look_with(scanner)
+        except UsageError as error:
+            what = f"{error.message}; the rules stay as they were"
+            self._wrong_rules.append(Problem("--rules", "rules", what, hint=error.hint))
 
     def drain(self) -> Mapping[str, pa.Table]:
         """What was found since the last call."""
@@ -169,8 +187,8 @@ class Plaintext:
 
     @property
     def problems(self) -> list[Problem]:
-        """Faults of parsers, whose conversations were given up."""
-        return [problem for shard in self._shards for problem in shard.following.problems]
+        """Rules that became wrong; faults of parsers, whose conversations were given up."""
+        return self._wrong_rules + [problem for shard in self._shards for problem in shard.following.problems]
 
     @property
     def followed(self) -> int:
@@ -231,6 +249,10 @@ class _Shard:
     @property
     def pending(self) -> int:
         return len(self._found)
+
+    def look_with(self, scanner: Scanner) -> None:
+        """From now on: what was looked at is not looked at again."""
+        self._beginnings.scanner = self.following.scanner = scanner
 
     def collect(self, batch: Batch) -> None:
         """All that is done with the payload of every conversation."""
