@@ -22,7 +22,7 @@ UDP = Conversation("udp", "10.0.0.5", 50000, "10.0.1.2", 1234, START)
 
 Dialogue = Sequence[tuple[Sender, bytes]]
 
-QUICKLY = settings(deadline=None, max_examples=50)
+QUICKLY = settings(deadline=None, max_examples=15)
 """For hypothesis: examples enough for a table of them beside."""
 
 CUTS = st.lists(st.integers(1, 40), min_size=1, max_size=8)

@@ -165,7 +165,7 @@ def test_sequence_numbers_start_again_at_zero(name: str, base: int) -> None:
     assert pieces == [Said(0, *piece) for piece in expected]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_cut_in_any_order(data: st.DataObject) -> None:
     """Whatever the segments of a stream, and however often and in whatever order they come: it is the same stream."""

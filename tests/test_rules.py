@@ -140,7 +140,7 @@ MUTATED = (
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_a_file_has_it_is_rules_or_lines(tmp_path: Path, data: st.DataObject) -> None:
     """Bytes put in, taken out and doubled; most come from what YAML gives a meaning."""
     octets = bytearray(MUTATED)

@@ -124,7 +124,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Scanner:
 
 
 @given(st.lists(st.lists(st.sampled_from([*b"abcAB \n\0\xff"]), max_size=9).map(bytes), min_size=1, max_size=4))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 def test_rules_match_what_re_matches(small: Scanner, heads: list[bytes]) -> None:
     """Whether, and exactly which bytes; `re` knows nothing of what other matches a rule has, so all are tried."""
     found = {

@@ -106,7 +106,7 @@ def test_a_secret_that_the_server_shows_is_left_out_of_its_stream_too() -> None:
     assert "shown on the screen" in finding.detail
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(1, sum(len(data) for _, data in flat(*LOGIN)) - 1), max_size=60))
 def test_any_cut_of_the_same_bytes_tells_the_same(cuts: list[int]) -> None:
     assert told(tell(pieces(flat(*LOGIN), cuts))) == told(tell_of(*LOGIN))

@@ -215,7 +215,7 @@ UNCOVERED static uint32_t hand_out(tracked *k) {
             take_head(k, row, out.bytes + row->start);
             if (is_claimed_now(k, row)) {
                 payload_claim(t, row->slot);
-                if (k->releases >> row->serial % 8 & row->length & 1) { /* before it said anything */
+                if ((uint32_t)(k->releases >> row->serial % 8) & row->length & 1U) { /* before it said anything */
                     payload_release(t, row->slot);
                 }
             }
