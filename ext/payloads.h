@@ -133,10 +133,11 @@ ALWAYS_INLINE int payload_is_finished(const payload_record *r) {
     return !open;
 }
 
-/* Ignores a conversation of which one side begins, with `a`, as what nobody can read. */
-ALWAYS_INLINE int payload_skips(payload_table *t, payload_record *r, int way, const payload_arrival *a) {
-    const int is_looked_at = t->skip_encrypted && r->way[way].delivered == 0 && !(r->bits & PAYLOAD_CLAIMED);
-    if (LIKELY(!is_looked_at || !begins_encrypted(a->bytes))) {
+/* Ignores a conversation that begins, with `a`, as what nobody can read. Only the first to speak is asked: by the time
+ * the other one does, somebody may have claimed the conversation, or not, as it happens to be looked at. */
+ALWAYS_INLINE int payload_skips(payload_table *t, payload_record *r, const payload_arrival *a) {
+    const int is_first = (r->way[0].delivered | r->way[1].delivered) == 0 && !r->way[0].waiting && !r->way[1].waiting;
+    if (LIKELY(!t->skip_encrypted || !is_first) || !begins_encrypted(a->bytes)) {
         return 0;
     }
     payload_ignore(t, r);
@@ -162,7 +163,7 @@ static inline void payload_take_segment(payload_table *t, uint32_t slot, int way
     order_tick(t, r, way, row->timestamp);
     if (length && !(d->bits & WAY_FIN_DONE)) {
         const payload_arrival a = {row_payload_bytes(row, buffer, length), length, 0, row->timestamp, frame};
-        if (UNLIKELY(payload_skips(t, r, way, &a))) {
+        if (UNLIKELY(payload_skips(t, r, &a))) {
             return;
         }
         order_take(t, r, way, seq, &a);
@@ -284,7 +285,7 @@ ALWAYS_INLINE int payloads_add_udp(payload_table *t, const packet_row *row, payl
     r->used = t->clock;
     r->way[way].bits |= WAY_SEEN;
     const payload_arrival a = {row_payload_bytes(row, buffer, length), length, PIECE_MESSAGE, row->timestamp, frame};
-    if (LIKELY(!payload_skips(t, r, way, &a))) {
+    if (LIKELY(!payload_skips(t, r, &a))) {
         order_deliver(t, r, way, &a);
         payload_progress(t, r, slot, row->timestamp);
     }
