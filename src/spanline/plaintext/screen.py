@@ -115,6 +115,7 @@ class Screen:
                 at = line.end()
                 printed.append(Printed(whole, whole, offset + at, self.number))
                 self.number += 1
+                self._row_number = 0
                 continue
             if data[at] == 0x1B and _UNFINISHED.fullmatch(data, at):
                 self._held = data[at:]
