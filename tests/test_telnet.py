@@ -290,6 +290,27 @@ def test_keys_that_a_pager_takes_are_no_command() -> None:
     assert result.commands == ["man ls", "exit"]
 
 
+# What the server sends behind a password at "Password: ", the outcome that it tells, and the transcript behind it.
+DRAWN_OVER = {
+    "erased, and refused": (b"\r\x1b[KLogin incorrect\r\nlogin: ", "refused", "\nLogin incorrect\nlogin: "),
+    "erased whole": (b"\x1b[2K\x1b[1GLogin incorrect\r\n", "refused", "\nLogin incorrect\n"),
+    "accepted": (b"\r\x1b[JWelcome\r\n$ ", "accepted", "\nWelcome\n$ "),
+    "the question again": (b"\r\x1b[KPassword: \r\nWelcome\r\n$ ", "accepted", "\nWelcome\n$ "),
+    "the question and the secret": (b"\r\x1b[KPassword: hunter2\r\nWelcome\r\n", "accepted", "\nWelcome\n"),
+}
+
+
+@pytest.mark.parametrize("cuts", [(), range(1, 400)])
+@pytest.mark.parametrize("name", DRAWN_OVER)
+def test_what_is_printed_where_a_question_was_erased_is_read_whole(name: str, cuts: range) -> None:
+    answer, outcome, text = DRAWN_OVER[name]
+    result = tell(
+        pieces(flat(prints("login: "), sends("bob"), prints("Password: "), sends("hunter2"), prints(answer)), cuts)
+    )
+    assert result.logins == [("bob", "hunter2", outcome)]
+    assert result.text == f"login: bob\nPassword: {MASK}{text}"
+
+
 def test_a_command_longer_than_the_window_is_one_line() -> None:
     window = [(CLIENT, b"\xff\xfa\x1f\x00\x14\x00\x18\xff\xf0")]
     # As readline draws it: at the margin a space and CR, so that the cursor goes to the next row.

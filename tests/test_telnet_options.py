@@ -128,6 +128,9 @@ def test_the_fuzzer_sees_a_fault(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     "s:0dfffa2e0267626bfff00a s:626f620a70770a6cb10a s:6c6f67696e20626f620d0a50617373776f72643a200d0a2420",
     "s:686f7374206c6f67696e3a20 c:5353482d322e302d780d0a626f62 c:626f620a70770a6c730a s:6c6f67696e3a20626f620d0a",
     "c:1b5b343047626f620d0a1b5b",
+    "s:611b5b313b3148620d0a241b5b313b314820",
+    "c:626f620a70770a" + 16 * "0a" + " s:5353482d322e302d780d0a",
+    "s:50617373776f72643a20 c:70770d0a s:0d1b5b4b4c6f67696e20696e636f72726563740d0a",
 ])  # fmt: skip
 def test_sessions_that_once_did_not_hold(session: str) -> None:
     assert fuzz.main(["--replay", session]) == 0

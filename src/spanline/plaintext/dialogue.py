@@ -13,7 +13,7 @@ from spanline.plaintext.attempts import Attempt, Attempts
 from spanline.plaintext.line_editor import End, Line, LineEditor
 from spanline.plaintext.model import Outcome, Sender, Span
 from spanline.plaintext.one_sided import OneSided, Role
-from spanline.plaintext.prompts import Asked, Question, is_refusal, is_welcome, question, questions_within
+from spanline.plaintext.prompts import Asked, Question, is_refusal, is_welcome, may_ask, question, questions_within
 from spanline.plaintext.screen import Printed, Screen, text_of
 from spanline.plaintext.session import Command, Event, Session
 from spanline.plaintext.telnet_options import Options
@@ -210,9 +210,8 @@ class Dialogue:
             if not self._editor.begun:
                 self._question = None
             return
-        asked = _Question(
-            question(fresh) or Question(Asked.OTHER), fresh, screen.number, len(screen.text), screen.offset
-        )
+        kind = question(fresh) or Question(Asked.OTHER)
+        asked = _Question(kind, fresh, screen.number, len(screen.text), screen.offset)
         self._show(screen.text, fresh, screen.number, time, frame)
         understood = self._behind(asked) if self._editor.begun else asked
         if understood is not None:
@@ -323,10 +322,15 @@ class Dialogue:
     def _see_echo(self, echo: _Echo, text: str, fresh: str, stop: int) -> str:
         """Takes from a line what the server showed of what was typed, and gives what else came behind Enter."""
         self._echo = None
-        shown = text[echo.asked.column :].strip()
+        # The question may have been drawn again: it is not what came behind Enter.
+        drawn = echo.asked.text.rstrip()
+        column = len(drawn) if text.startswith(drawn) else echo.asked.column
+        if text[:column].rstrip().endswith(drawn):
+            fresh = text[max(column, len(text) - len(fresh)) :]
+        shown = text[column:].strip()
         typed = self._text(echo.line)
         if echo.attempt is not None:
-            before_enter = text[echo.asked.column : len(text) - len(fresh)].strip()
+            before_enter = text[column : len(text) - len(fresh)].strip()
             # One letter again and again hides it.
             if len(set(before_enter)) > 1 or _is_part(shown, typed):
                 echo.attempt.spans.append(Span(Sender.SERVER, echo.asked.offset, stop))
@@ -338,14 +342,10 @@ class Dialogue:
             self._echoes = True
             if echo.asked.question.asked is Asked.OTHER:
                 self._named = echo
-        elif not shown and typed and self._echoes and self._asks_something(echo.asked):
+        elif not shown and typed and self._echoes and echo.asked.question.asked is Asked.OTHER and may_ask(drawn):
             self._take_for_secret(echo)
         behind = fresh.strip()
         return "" if _is_part(behind, typed) or set(behind) <= {"*", "•"} else fresh
-
-    def _asks_something(self, asked: _Question) -> bool:
-        """Whether it may be a question for a secret, in a language that is not known here."""
-        return asked.question.asked is Asked.OTHER and asked.text.rstrip().endswith((":", "：", "?"))
 
     def _take_from_echo(self, echo: _Echo, shown: str) -> None:
         if echo.asked.question.asked is Asked.ACCOUNT:

@@ -97,6 +97,11 @@ def question(text: str) -> Question | None:
     return _OTHER
 
 
+def may_ask(text: str) -> bool:
+    """Whether a line may be a question for a secret, in a language that is not known here."""
+    return text.rstrip().endswith((":", "：", "?"))
+
+
 def _asked(text: str, match: re.Match[str]) -> Question | None:
     before = text[: match.start()]
     if len(before) > _MOST_BEFORE:

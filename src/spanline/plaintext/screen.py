@@ -115,6 +115,7 @@ class Screen:
                 at = line.end()
                 printed.append(Printed(whole, whole, offset + at, self.number))
                 self.number += 1
+                self._row_number = 0
                 continue
             if data[at] == 0x1B and _UNFINISHED.fullmatch(data, at):
                 self._held = data[at:]
@@ -142,7 +143,10 @@ class Screen:
     def _elsewhere(self, token: re.Match[bytes]) -> int | None:
         """The row to which an escape sequence goes, 0 where it does not say which; None where it stays on this one."""
         if (final := token["csi"]) is not None:
-            return self._sequence(final.decode("ascii"), token["values"])
+            row = self._sequence(final.decode("ascii"), token["values"])
+            # What is printed where something was erased is fresh.
+            self._mark = min(self._mark, len(self._cells))
+            return row
         return 0 if token["esc"] in (b"c", b"D", b"E", b"M") else None
 
     def _next(self, stop: int) -> Printed:
@@ -215,8 +219,10 @@ class Screen:
     def _erase(self, count: int) -> None:
         if count == 0:
             del self._cells[self._cursor :]
+        elif count == 2:
+            self._cells.clear()
         else:
-            stop = len(self._cells) if count == 2 else min(self._cursor + 1, len(self._cells))
+            stop = min(self._cursor + 1, len(self._cells))
             self._cells[:stop] = [" "] * stop
         while self._cells and self._cells[-1] == " " and len(self._cells) > self._cursor:
             self._cells.pop()

@@ -64,13 +64,14 @@ class Session:
         self.terminal_type = ""
         self.cut = False
         self._room = MOST_TEXT
-        self._line = self._column = 0
+        self._line, self._told = 0, ""
 
     def line(self, number: int, text: str, fresh: int, end: str, time: int, frame: int) -> None:
         """The line `number` of the screen is `text`, of which the last `fresh` characters are no echo. What was told of
-        it before is not told again. `end` is "\\n" where the line ends."""
-        begin = self._column if number == self._line else 0
-        self._line, self._column = number, len(text)
+        it before is not told again, unless something else stands there. `end` is "\\n" where the line ends."""
+        is_same = number == self._line and (text.startswith(self._told) or self._told.startswith(text))
+        begin = len(self._told) if is_same else 0
+        self._line, self._told = number, text
         part = text[max(begin, len(text) - fresh) :] if fresh else ""
         if part or end:
             self._add(Event(Who.PRINTED, part + end, time, frame))

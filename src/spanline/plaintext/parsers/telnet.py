@@ -64,19 +64,20 @@ class TelnetParser(Parser):
     def feed(self, piece: Piece) -> Iterable[Finding]:
         if self.done:
             return ()
-        if self._is_foreign(piece):
-            self.done = True
-            if self.session is not None:
-                self.session = Session()
-            return ()
-        if self._first is None:
-            self._first = Piece(piece.sender, b"", piece.offset, piece.time, piece.frame)
-        self._last[piece.sender] = piece.time, piece.frame
         is_client = piece.sender is Sender.CLIENT
         if is_client:
             self._dialogue.client_seen = True
         else:
+            # Ends what the client's lines alone told, whether one byte or all of a foreign beginning is here.
             self._dialogue.heard()
+        if self._is_foreign(piece):
+            self.done = True
+            if self.session is not None:
+                self.session = Session()
+            return self._found()
+        if self._first is None:
+            self._first = Piece(piece.sender, b"", piece.offset, piece.time, piece.frame)
+        self._last[piece.sender] = piece.time, piece.frame
         splitter = self._splitters[piece.sender]
         if piece.gap:
             splitter.gap()
