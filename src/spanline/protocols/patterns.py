@@ -22,7 +22,7 @@ class Patterns:
     def __init__(self) -> None:
         pairs = foreign_patterns()
         self._names = [name for name, _ in pairs]
-        self._exact = [re.compile(pattern, re.DOTALL) for _, pattern in pairs]
+        self._exact = [pattern for _, pattern in pairs]
         # Each head begins with a newline: "^" finds it with MULTILINE, and all heads are one text.
         flags = hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_MULTILINE
         self._database = compiled([pattern for _, pattern in pairs], [flags] * len(pairs))
@@ -37,7 +37,9 @@ class Patterns:
         def note(number: int, _: int, end: int, __: int, ___: object) -> None:
             head = (end - 1) // HEAD_BYTES
             # The payload may have a newline of its own, and a match may have begun in the head before.
-            if not found[head] and self._exact[number].match(text[head * HEAD_BYTES + 1 : (head + 1) * HEAD_BYTES]):
+            if not found[head] and re.match(
+                self._exact[number], text[head * HEAD_BYTES + 1 : (head + 1) * HEAD_BYTES], re.DOTALL
+            ):
                 found[head] = self._names[number]
 
         self._database.scan(text, match_event_handler=note, scratch=self._own_scratch())
