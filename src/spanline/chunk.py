@@ -72,9 +72,11 @@ class Interfaces:
 class Chunk:
     """Some whole records.
 
-    `buffer` holds their bytes, `records` (schema.RECORD) says where each lies in it and when it was captured.
+    `buffer` holds their bytes, `records` (schema.RECORD) says where each lies in it and when it was captured. `clock`
+    of a live source: ns since the epoch, up to which everything that came has been given out; None of a file.
     """
 
     buffer: npt.NDArray[np.uint8]
     records: npt.NDArray[np.void]
     interfaces: Interfaces
+    clock: int | None = None
