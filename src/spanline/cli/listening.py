@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from spanline.batch import Batch
     from spanline.pipeline import Capture, Stage
-    from spanline.sources.live import Arrivals
     from spanline.sources.listening import Listening
+    from spanline.sources.live import Arrivals
 
 _EVERY = 0.5
 """Seconds between two looks at what became of frames, and between two pictures."""
@@ -155,7 +155,7 @@ def offered_text(capture: Capture) -> str:
 def account_text(capture: Capture) -> str:
     """What became of every frame, in one line."""
     counters = capture.counters
-    left_out = f"; decoded {counters.decoded:,}, filtered out {counters.filtered_out:,}" if counters.filtered_out else ""
+    left_out = f"; filtered out {counters.filtered_out:,} of decoded" if counters.filtered_out else ""
     return (
         f"{offered_text(capture)}; read {counters.read:,} = decoded {counters.decoded:,} + "
         f"undecodable {counters.undecodable:,}{left_out}"
