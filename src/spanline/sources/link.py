@@ -26,7 +26,8 @@ class Link:
 
     index  of the interface (if_nametoindex(3)); 0 when there is none
     is_up  whether it is switched on and has a carrier; elsewhere than on Linux, whether it is there
-    life   counts how often an interface of this name was made: what was opened in another life gives nothing any more
+    life   counts how often an interface of this name was made: what was opened in another life gives nothing any more.
+           A packet socket can be bound to the new interface, which needs no privileges
     """
 
     index: int = 0
@@ -49,6 +50,7 @@ class LinkWatch:
         self.gaps: list[Gap] = []
         self._link = Link()
         self._times_down = 0
+        self._fails = False
         self._news = _News() if sys.platform == "linux" else None
         try:
             self._ask()
@@ -77,8 +79,17 @@ class LinkWatch:
             self._ask()
         return self._link
 
+    def declare(self, *, is_up: bool) -> None:
+        """What a reader found out, where only names are seen."""
+        self._fails = not is_up
+        self._ask()
+
     def _ask(self) -> None:
-        found = self._news.ask(self.interface) if self._news is not None else _found(self.interface)
+        if self._news is not None:
+            found = self._news.ask(self.interface)
+        else:
+            index = _index(self.interface)
+            found = _Notice(index, self.interface, bool(index) and not self._fails)
         if self._link.index not in (0, found.index):
             self._take(_Notice())
         self._take(found)
@@ -137,15 +148,13 @@ def _names() -> list[str]:
     return [name for _, name in socket.if_nameindex()]
 
 
-def _found(interface: str) -> _Notice:
+def _index(interface: str) -> int:
     if sys.platform == "win32":
-        index = int(interface in _names())
-    else:
-        try:
-            index = socket.if_nametoindex(interface)
-        except OSError:
-            index = 0
-    return _Notice(index, interface, bool(index))
+        return int(interface in _names())
+    try:
+        return socket.if_nametoindex(interface)
+    except OSError:
+        return 0
 
 
 if sys.platform == "linux":
