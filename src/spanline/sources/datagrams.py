@@ -21,7 +21,7 @@ import struct
 import sys
 import time
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from spanline import _datagrams
 from spanline.chunk import Chunk, Interface, Interfaces
@@ -42,6 +42,9 @@ _GATHER_NS = 10_000_000
 _SMALL = 768
 """Bytes that the kernel counts for a small datagram in a socket's buffer (its truesize)."""
 
+_MOST_RECORDS = 8192
+"""Of a chunk, so that its rows stay in the cache."""
+
 _LAST_WORDS = 1.0
 """Seconds for taking what had come when capturing ended."""
 
@@ -52,6 +55,10 @@ _SO_RCVBUFFORCE, _SO_TIMESTAMPNS, _SO_MEMINFO = 33, 35, 55
 _MEMINFO = struct.Struct("=9I")
 _MEMINFO_DROPS = 8
 _IP_PKTINFO, _IPV6_RECVPKTINFO = 8, 49
+
+
+_MAPPED = bytes(10) + b"\xff\xff"
+_ANY, _ANY_IPV4 = bytes(16), _MAPPED + bytes(4)
 
 
 class _Receiver(Protocol):
@@ -70,7 +77,7 @@ class UdpSource:
 
     def __init__(self, name: str, interfaces: Interfaces, options: LiveOptions) -> None:
         self.name = name
-        self.arrivals = Arrivals()
+        self.arrivals = Arrivals(dropped={"ring": 0} if sys.platform == "linux" else {})
         self.gaps: list[Gap] = []
         self.warnings: list[str] = []
         endpoint = parse_endpoint(name.removeprefix(PREFIX), name)
@@ -89,8 +96,7 @@ class UdpSource:
         self._number = interfaces.add(
             Interface(name, LINK_TYPE, options.snaplen, 1e-9, name=name, description="datagrams of a UDP socket")
         )
-        self._counts_drops = sys.platform == "linux"
-        self._drops_seen = self._dropped_now()
+        self._drops_seen = 0
         self._stopped = False
         self._woken, self._waker = socket.socketpair()
         self._waker.setblocking(False)
@@ -111,14 +117,11 @@ class UdpSource:
     def _ask_for_room(self, wanted: int) -> int:
         """Gives what the socket's buffer holds, in bytes as the kernel counts them."""
         wanted = min(wanted, 2**30 - 1)
-        forced = False
-        if sys.platform == "linux":
-            with contextlib.suppress(PermissionError):
-                self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, wanted)
-                forced = True
-        if not forced:
-            with contextlib.suppress(OSError):  # BSD refuses more than its limit
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted)
+        asked = [_SO_RCVBUFFORCE] if sys.platform == "linux" else []
+        for option in (socket.SO_RCVBUF, *asked):
+            # Only who has CAP_NET_ADMIN may use force, and BSD refuses more than its limit.
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.SOL_SOCKET, option, wanted)
         granted = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         # Linux doubles what is asked for, because it also counts what it needs itself for each datagram.
         usable = granted // 2 if sys.platform == "linux" else granted
@@ -146,19 +149,20 @@ class UdpSource:
     def _rest(self) -> Iterator[Chunk]:
         """What had come until now. A sender that goes on does not keep this from ending."""
         ended, limit = time.time_ns(), time.monotonic() + _LAST_WORDS
-        empty = False
-        while not empty and time.monotonic() < limit:
-            chunk, empty = self._take(0)
+        knows_when_it_came = not isinstance(self._receiver, _PortableReceiver)
+        is_over = False
+        while not is_over and time.monotonic() < limit:
+            chunk, is_over = self._take(0)
             if len(chunk.records):
                 yield chunk
-                empty = empty or int(chunk.records["timestamp"][-1]) > ended
+                is_over = is_over or (knows_when_it_came and int(chunk.records["timestamp"][-1]) > ended)
 
     def _take(self, gather_ns: int) -> tuple[Chunk, bool]:
         """What there is, and whether that was all.
 
         A chunk has no more datagrams than the socket holds: while they are analysed, as many can come.
         """
-        most = max(64, min(self._buffer_bytes, self._block_bytes) // _SMALL)
+        most = max(64, min(self._buffer_bytes // _SMALL, _MOST_RECORDS))
         buffer = self._pool.take(self._block_bytes)
         records = self._pool.take_rows(RECORD_DTYPE, most)
         frames = _datagrams.Frames(buffer, records.view("u1"), self._options.snaplen, self._number)
@@ -180,18 +184,15 @@ class UdpSource:
             self._waker.send(b"\0")
 
     def refresh(self) -> None:
-        if self._counts_drops:
+        if "ring" in self.arrivals.dropped and self._socket.fileno() >= 0:
             now = self._dropped_now()
             # The kernel counts in 32 bits.
-            dropped = self.arrivals.dropped.get("ring", 0) + ((now - self._drops_seen) & 0xFFFFFFFF)
+            self.arrivals.dropped["ring"] += (now - self._drops_seen) & 0xFFFFFFFF
             self._drops_seen = now
-            self.arrivals.dropped["ring"] = dropped
         self.arrivals.offered = self.arrivals.read + self.arrivals.lost
 
     def _dropped_now(self) -> int:
         """Datagrams that found no room in the socket, or had a wrong checksum, since it was made; modulo 2³²."""
-        if not self._counts_drops or self._socket.fileno() < 0:
-            return self._drops_seen
         told = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
         return int(_MEMINFO.unpack(told)[_MEMINFO_DROPS])
 
@@ -211,7 +212,7 @@ class _PortableReceiver:
     def __init__(self, bound: socket.socket) -> None:
         self._socket = bound
         address, port = bound.getsockname()[:2]
-        self._own = _address_bytes(address), port
+        self._own, self._port = _address_bytes(address), port
         self._pending: tuple[bytes, int, bytes, int] | None = None
 
     def receive(self, frames: _datagrams.Frames, wait: int, nap: int) -> bool:
@@ -228,14 +229,15 @@ class _PortableReceiver:
                 except ConnectionResetError:  # Windows: what was sent from this port before reached nobody
                     continue
                 self._pending = data, time.time_ns(), _address_bytes(address), port
-            if not frames.add(*self._pending, *self._own):
+            own = _ANY_IPV4 if self._own == _ANY and self._pending[2].startswith(_MAPPED) else self._own
+            if not frames.add(*self._pending, own, self._port):
                 return False
             self._pending = None
 
 
 def _address_bytes(text: str) -> bytes:
     address = ipaddress.ip_address(text.partition("%")[0])
-    return address.packed if address.version == 6 else bytes(10) + b"\xff\xff" + address.packed
+    return address.packed if address.version == 6 else _MAPPED + address.packed
 
 
 def _bound(name: str, endpoint: Endpoint) -> socket.socket:
@@ -255,7 +257,7 @@ def _bound(name: str, endpoint: Endpoint) -> socket.socket:
         raise _refused(name, endpoint, error) from error
 
 
-def _open(family: socket.AddressFamily, address: tuple[str | int, ...]) -> socket.socket:
+def _open(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.socket:
     made = socket.socket(family, socket.SOCK_DGRAM)
     try:
         if family == socket.AF_INET6:
