@@ -290,7 +290,7 @@ def test_every_datagram_is_read_or_counted(lost_last: bool) -> None:
 def test_the_counter_of_the_kernel_wraps(monkeypatch: pytest.MonkeyPatch) -> None:
     said = iter([2**32 - 6, 4, 4, 2**31, 1, 1])
     with source() as one:
-        monkeypatch.setattr(one, "_dropped_now", lambda: next(said))
+        monkeypatch.setattr(one, "_memory", lambda: (*[0] * 8, next(said)))
         counts = []
         for _ in range(5):
             one.refresh()
@@ -377,8 +377,8 @@ def test_a_buffer_that_is_not_granted_is_told(monkeypatch: pytest.MonkeyPatch) -
         assert one.warnings == []
     with source(block_bytes=limit, blocks=3) as one:
         assert one.warnings == [
-            f"{one.name}: the socket's buffer is {limit >> 10:,} KiB of the {3 * limit >> 10:,} KiB asked for: bursts may "
-            f"be lost, and are counted (sudo sysctl -w net.core.rmem_max={3 * limit}, or CAP_NET_ADMIN)"
+            f"{one.name}: the socket's buffer is {limit >> 10:,} KiB of the {3 * limit >> 10:,} KiB asked for: bursts "
+            f"may be lost, and are counted (sudo sysctl -w net.core.rmem_max={3 * limit}, or CAP_NET_ADMIN)"
         ]
 
 
