@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.lab.hosts import missing, wait_for
+from tests.lab.hosts import missing
 
 _CLONE_NEWNET = 0x40000000
 _ETH_P_ALL = 3
@@ -59,12 +59,6 @@ def lay_cable() -> None:
         f"link set {NEAR} up",
         f"link set {FAR} up",
     )
-    wait_for("the carrier", lambda: carrier(NEAR) and carrier(FAR))
-
-
-def carrier(interface: str) -> bool:
-    said = subprocess.run(["ip", "link", "show", interface], capture_output=True, text=True, timeout=30).stdout
-    return "LOWER_UP" in said
 
 
 def open_descriptors() -> int:
