@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.lab.hosts import missing
 
 _CLONE_NEWNET = 0x40000000
-_ETH_P_ALL = 3
+_SOL_PACKET, _PACKET_QDISC_BYPASS = 263, 20
 
 MTU = 9000
 NEAR, FAR = "near0", "far0"
@@ -71,6 +71,8 @@ class Sender:
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        # The queue of an interface throws frames away for up to a second after its carrier came back.
+        self._socket.setsockopt(_SOL_PACKET, _PACKET_QDISC_BYPASS, 1)
         self._socket.bind((FAR, 0))
 
     def __enter__(self) -> Sender:
