@@ -26,7 +26,7 @@ from spanline.filters.bpf import Programs
 from spanline.pool import Pool
 from spanline.schema import RECORD_DTYPE
 from spanline.sources.capture_file import BACKWARDS_TOLERANCE, CHUNK_BYTES
-from spanline.sources.link import LinkWatch, no_such_interface
+from spanline.sources.link import LinkWatch, no_such_interface, not_permitted
 from spanline.sources.live import TICK, Arrivals, LiveOptions
 
 _WHOLE = 262144
@@ -66,12 +66,16 @@ class PcapSource:
     The memory of `options` is libpcap's buffer. Frames that wait in it when capturing ends are given out; elsewhere
     than on Linux nobody can keep others from coming meanwhile, and the last one that was read is the end.
 
+    "interface" among the drops is what the interface had no room for, whatever the filter; elsewhere than on Linux,
+    what libpcap calls so. An interface that is made anew goes on being read: on Linux the same socket, which needs no
+    privileges any more. One that is down cannot be opened.
+
     Raises CaptureError, and UsageError for a wrong filter or size.
     """
 
     def __init__(self, interface: str, interfaces: Interfaces, options: LiveOptions) -> None:
         self.name = f"live:{interface}"
-        self.arrivals = Arrivals()
+        self.arrivals = Arrivals(dropped={"ring": 0})
         self._interface = interface
         self._interfaces = interfaces
         self._options = options
@@ -151,17 +155,14 @@ class PcapSource:
         if status == _NO_SUCH_DEVICE or not self._watch.look().index:
             return no_such_interface(self._interface)
         if status in (_NOT_PERMITTED, _PROMISC_NOT_PERMITTED):
-            return CaptureError(
-                f"you may not capture on {self._interface}",
-                hint=f"sudo setcap cap_net_raw+ep {os.path.realpath(sys.executable)}, or run it as root"
-                if sys.platform == "linux"
-                else "run it as an administrator",
-            )
+            return not_permitted(self.name)
         if status == _NOT_UP:
-            return CaptureError(f"{self._interface} is down", hint=f"switch it on: ip link set {self._interface} up")
+            return CaptureError(
+                f"{self.name}: the link is down", hint=f"switch it on: ip link set {self._interface} up"
+            )
         memory = self._options.block_bytes * self._options.blocks
         return CaptureError(
-            f"libpcap cannot capture on {self._interface} (error {status})", hint=f"with less memory than {memory:,} B?"
+            f"{self.name}: libpcap cannot capture (its error {status})", hint=f"with less memory than {memory:,} B?"
         )
 
     def chunks(self) -> Iterator[Chunk]:
@@ -170,12 +171,12 @@ class PcapSource:
         end = float("inf") if self._options.duration is None else now + self._options.duration
         tick = now + TICK
         while not self._stopped and now < end:
-            if (chunk := self._take()) is None:
+            chunk = self._take()
+            if chunk is None and now >= tick:
+                chunk = Chunk(np.empty(0, np.uint8), np.empty(0, RECORD_DTYPE), self._interfaces, self._clock)
+            if chunk is None:
                 self._wait(min(tick, end) - now)
-                now = time.monotonic()
-                if now >= tick:
-                    chunk = self._nothing()
-            if chunk is not None:
+            else:
                 yield chunk
                 tick = time.monotonic() + TICK
             now = time.monotonic()
@@ -197,6 +198,7 @@ class PcapSource:
 
     def _take(self) -> Chunk | None:
         """What there is, without waiting."""
+        now = time.time_ns()
         with self._lock:
             if self._handle is None:
                 return None
@@ -206,6 +208,7 @@ class PcapSource:
                 self._fails(error)
                 return None
         if not meta:
+            self._clock = max(self._clock, now - _DELAY)
             return None
         frames = np.frombuffer(meta, _META_DTYPE)
         self._batch = max(_FEW_FRAMES, min(_MOST_FRAMES, CHUNK_BYTES * len(frames) // len(data)))
@@ -226,10 +229,6 @@ class PcapSource:
         records["options"] = 0
         return records
 
-    def _nothing(self) -> Chunk:
-        self._clock = max(self._clock, time.time_ns() - _DELAY)
-        return Chunk(np.empty(0, np.uint8), np.empty(0, RECORD_DTYPE), self._interfaces, self._clock)
-
     def _wait(self, seconds: float) -> None:
         """Until there may be a frame, the link has changed, or stop() was called."""
         if self._socket is None:
@@ -248,7 +247,7 @@ class PcapSource:
             self._handle = None
             self._watch.declare(is_up=False)
         elif self._watch.look().is_up and self._faults > _MOST_FAULTS:
-            raise CaptureError(f"{self._interface}: {error}")
+            raise CaptureError(f"{self.name}: {error}")
         else:
             time.sleep(_STEP)
 
