@@ -207,6 +207,7 @@ class PcapSource:
             except pcapy.PcapError as error:
                 self._fails(error)
                 return None
+        self._faults = 0
         if not meta:
             self._clock = max(self._clock, now - _DELAY)
             return None
