@@ -539,6 +539,45 @@ def test_interface_that_is_down() -> None:
         PcapSource(NEAR, Interfaces(), SMALL)
 
 
+def test_closed_midway_ends(sender: Sender) -> None:
+    with opened() as source:
+        chunks = source.chunks()
+        sender.send(numbered(1))
+        assert frames_of(next(chunks)) == [numbered(1)]
+        source.close()
+        assert list(chunks) == []
+    agree(source, 1)
+
+
+def test_counters_from_another_thread(sender: Sender) -> None:
+    """A status line asks while frames are read and the link flaps."""
+    with reading() as reader:
+        for n in range(200):
+            sender.send(numbered(n))
+            reader.source.refresh()
+            arrivals = reader.source.arrivals
+            assert arrivals.lost == 0
+            if n % 50 == 49:
+                ip(f"link set {NEAR} down", f"link set {NEAR} up")
+        reader.wait(200)
+        reader.stop()
+        assert len(reader.source.gaps) == 4
+        agree(reader.source, 200)
+
+
+def test_nothing_of_posix_is_imported() -> None:
+    """As far as that can be seen here: Windows has none of these."""
+    code = (
+        "import sys, os, select, socket, numpy, pcapy\n"
+        "for name in ('fcntl', 'termios', 'resource', 'pwd', 'grp'): sys.modules[name] = None\n"
+        "sys.platform = 'win32'\n"
+        "for module, name in ((select, 'poll'), (os, 'eventfd'), (socket, 'AF_PACKET'), (socket, 'AF_NETLINK')):\n"
+        "    delattr(module, name)\n"
+        "import spanline.sources.libpcap"
+    )
+    subprocess.run([sys.executable, "-c", code], timeout=30, check=True)
+
+
 def test_nobody_may_not() -> None:
     code = (
         "import os, sys\nfrom spanline.chunk import Interfaces\nfrom spanline.sources.libpcap import PcapSource\n"

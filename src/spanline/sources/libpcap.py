@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pcapy
 
 from spanline.chunk import Chunk, Interface, Interfaces
-from spanline.errors import CaptureError, UsageError
+from spanline.errors import CaptureError, SpanlineError, UsageError
 from spanline.filters.bpf import Programs
 from spanline.pool import Pool
 from spanline.schema import RECORD_DTYPE
@@ -82,9 +82,10 @@ class PcapSource:
         self._check()
         self._snaplen = min(options.snaplen, _WHOLE)
         self._pool = Pool()
-        self._lock = threading.Lock()  # of the handle: libpcap knows no threads
+        self._lock = threading.Lock()  # of handle and watch: libpcap knows no threads
         self._stopped = False
         self._faults, self._failed = 0, 0.0
+        self._number = -1
         self._batch = _FEW_FRAMES
         self._clock = 0
         self._look_due = self._count_due = 0.0
@@ -135,21 +136,25 @@ class PcapSource:
         except pcapy.PcapError as error:
             handle.close()
             raise UsageError(f"filter {options.filter!r}: {error}", hint="see pcap-filter(7)") from error
-        self._number = self._interfaces.add(
-            Interface(
-                self.name,
-                _LINK_TYPES.get(link_type, link_type),
-                self._snaplen,
-                1e-6,
-                name=self._interface,
-                filter=options.filter or "",
-            )
-        )
+        self._enter(_LINK_TYPES.get(link_type, link_type))
         self._handle = handle
         # What was dropped before the filter was there is nobody's loss.
         self._counted = self._counters(handle)
         if sys.platform == "linux":
             self._socket = _PacketSocket(handle.getfd())
+
+    def _enter(self, link_type: int) -> None:
+        if self._number < 0 or self._interfaces[self._number].link_type != link_type:
+            self._number = self._interfaces.add(
+                Interface(
+                    self.name,
+                    link_type,
+                    self._snaplen,
+                    1e-6,
+                    name=self._interface,
+                    filter=self._options.filter or "",
+                )
+            )
 
     def _refusal(self, status: int) -> CaptureError:
         if status == _NO_SUCH_DEVICE or not self._watch.look().index:
@@ -254,9 +259,12 @@ class PcapSource:
 
     def _keep_up(self, now: float) -> None:
         """Follows the interface, and the counters before they have gone round."""
+        if self._stopped:
+            return
         if self._is_watched and (self._socket is not None or now >= self._look_due):
             self._look_due = now + TICK / 2
-            link = self._watch.look()
+            with self._lock:
+                link = self._watch.look()
             if link.index and (link.life != self._life or self._handle is None):
                 self._follow(link.life)
         if now >= self._count_due:
@@ -276,7 +284,7 @@ class PcapSource:
                 self._handle = None
             try:
                 self._open()
-            except CaptureError:
+            except (SpanlineError, pcapy.PcapError):
                 self._watch.declare(is_up=False)
                 return
         self._life = life
@@ -319,6 +327,7 @@ class PcapSource:
 
     def close(self) -> None:
         """See LiveSource.close()."""
+        self._stopped = True
         with self._lock:
             self._count()
             if self._socket is not None:
