@@ -34,8 +34,11 @@ _BUFFER_MS = 50
 _DELAY = 250_000_000
 """ns after which a frame has been given out, if the machine is not overloaded: some times _BUFFER_MS."""
 
-_SILENCE = 0.2
-"""Seconds without a frame after which none is left in the kernel, when no more can come."""
+_SILENCE = 0.1
+"""Seconds without a frame after which none is left in the kernel: the time of _BUFFER_MS twice."""
+
+_PATIENCE = 1.0
+"""Seconds after which what is still in the kernel is given up at the end."""
 
 _STEP = 0.01
 """Seconds between two looks where nothing can be waited for."""
@@ -187,15 +190,28 @@ class PcapSource:
     def _rest(self) -> Iterator[Chunk]:
         if self._socket is not None:
             self._socket.refuse_all()
-        enough = time.monotonic() + (float("inf") if self._socket is not None else 5 * _SILENCE)
-        silence = time.monotonic() + _SILENCE
-        while (now := time.monotonic()) < min(silence, enough):
+        began = quiet = now = time.monotonic()
+        while self._socket is not None or now - began < _PATIENCE:
             if (chunk := self._take()) is not None:
                 yield chunk
-                silence = time.monotonic() + _SILENCE
+                quiet = time.monotonic()
+            elif now - quiet > (_SILENCE if self._is_empty() else _PATIENCE):
+                break
             else:
-                time.sleep(min(_STEP, silence - now))
+                time.sleep(_STEP)
+            now = time.monotonic()
         self.refresh()
+
+    def _is_empty(self) -> bool:
+        """Whether all that came into the buffer was read, as far as anybody tells.
+
+        Linux tells, except of frames that libpcap leaves out by itself: the second copies on the loopback interface.
+        """
+        with self._lock:
+            if self._socket is None:
+                return True
+            received, dropped, _ = self._handle.stats()
+            return bool((received - dropped - self.arrivals.read) % 2**32 == 0)
 
     def _take(self) -> Chunk | None:
         """What there is, without waiting."""
@@ -213,7 +229,7 @@ class PcapSource:
             self._clock = max(self._clock, now - _DELAY)
             return None
         frames = np.frombuffer(meta, _META_DTYPE)
-        self._batch = max(_FEW_FRAMES, min(_MOST_FRAMES, CHUNK_BYTES * len(frames) // len(data)))
+        self._batch = max(_FEW_FRAMES, min(_MOST_FRAMES, CHUNK_BYTES * len(frames) // max(1, len(data))))
         self.arrivals.read += len(frames)
         self.arrivals.offered += len(frames)
         records = self._records(frames)

@@ -12,7 +12,10 @@ from spanline.errors import CaptureError
 
 
 class PacketSocket:
-    """descriptor  of libpcap's handle, which goes on using it"""
+    """Another descriptor of the socket that libpcap reads.
+
+    descriptor  libpcap's own
+    """
 
     _SO_ATTACH_FILTER = 26
     _SOL_PACKET, _ADD_MEMBERSHIP, _PROMISCUOUS = 263, 1, 1
