@@ -75,6 +75,7 @@ class PcapSource:
     def __init__(self, interface: str, interfaces: Interfaces, options: LiveOptions) -> None:
         self.name = f"live:{interface}"
         self.arrivals = Arrivals(dropped={"ring": 0})
+        self.kernel_filters = True
         self._interface = interface
         self._interfaces = interfaces
         self._options = options
