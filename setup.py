@@ -15,8 +15,8 @@ checked = ["-O1", "-g", "-fno-wrapv", "-fno-omit-frame-pointer"]
 checked += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 unix_flags = ["-Wall", "-Wextra", *quiet, *(checked if sanitize else ["-O3"])]
 
-# Of Linux' own: the packet ring, many datagrams at a time, system calls in every thread.
-linux_only = {"ring", "datagrams", "threads"}
+# Of Linux' own: the packet ring, system calls in every thread.
+linux_only = {"ring", "threads"}
 
 extensions = [
     Extension(
