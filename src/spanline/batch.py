@@ -66,6 +66,7 @@ class Batch:
     first_frame   the first of them; 0 when there are no rows
     begun         time of the capture's first frame, ns since the epoch
     previous      times of the frames that stood before these in the capture, int64[n]; the first one's own for itself
+    clock         of a live capture: ns since the epoch, up to when every frame that came was given out; None of a file
 
     Arrays are valid as long as they are held; their memory is used again when nothing refers to it any more. The bytes
     of a live batch are borrowed: nothing comes, and frames are dropped, while too many are held. own() is to be kept.
@@ -94,6 +95,10 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.packets)
+
+    @property
+    def clock(self) -> int | None:
+        return self._chunk.clock
 
     @property
     def first_frame(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from spanline.cli.options import Inputs, Output, makes_flows, reads_captures, writes
+from spanline.cli.options import Inputs, Output, WrittenPath, makes_flows, reads_captures, writes
 
 _ROWS = 40
 
@@ -37,7 +37,7 @@ _ROWS = 40
 @click.option(
     "--plot",
     metavar="FILE",
-    type=click.Path(),
+    type=WrittenPath(),
     help="Also draw the times by server over time; FILE ends in .html or .png.",
 )
 @writes("table", "json", "csv", "parquet")
@@ -76,7 +76,7 @@ def command(
         follow_conversation(inputs, output, conversation, _limit(limit, output))
         return
     from spanline.cli.plotting import check_plot, plot_round_trips
-    from spanline.cli.reading import conclude, follow, open_capture, warn_of_evicted
+    from spanline.cli.reading import account_for, conclude, follow, open_capture, warn_of_evicted
     from spanline.cli.show import show_round_trips
     from spanline.stages.round_trips import RoundTrips
 
@@ -89,6 +89,7 @@ def command(
     show_round_trips(stage.tables()["rtt"], metric, _limit(limit, output), output)
     not_drawn = [] if plot is None else plot_round_trips(stage, metric, limit, plot)
     warn_of_evicted(stage.flows.evicted)
+    account_for(capture, inputs)
     conclude([*capture.problems, *not_drawn])
 
 
