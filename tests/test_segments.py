@@ -35,18 +35,30 @@ BLOCKS = [32 + (len(frame) + 3) // 4 * 4 for frame in FRAMES]
 SUFFIXES = ["", ".zst", ".lz4"]
 
 
+class Counted:
+    """What counts frames, here as told."""
+
+    def __init__(self, filters: bool = True) -> None:
+        self.arrivals = Arrivals()
+        self.filters = filters
+
+    def refresh(self) -> None:
+        """`arrivals` is up to date."""
+
+
 class Writing:
     """Frames of a file, written to segments as if they came from an interface, of which a tenth was dropped."""
 
     def __init__(self, folder: Path, rotation: Rotation, compression: str = "", frames: list[bytes] = FRAMES) -> None:
         source = folder.parent / "source.pcap"
         source.write_bytes(pcap([Record(START + n * STEP, frame) for n, frame in enumerate(frames)], nanoseconds=True))
-        self.arrivals = Arrivals()
+        source_counts = Counted()
+        self.arrivals = source_counts.arrivals
         capture = spanline.open(source)
         segments = None
         for batch in capture:
             if segments is None:
-                segments = Segments(folder, "eth0", capture.interfaces, lambda: self.arrivals, rotation, compression)
+                segments = Segments(folder, "eth0", capture.interfaces, source_counts, rotation, compression)
             self.arrivals.read = capture.counters.read
             self.arrivals.dropped["ring"] = self.arrivals.read // 10
             self.arrivals.offered = self.arrivals.read + self.arrivals.lost
@@ -307,16 +319,16 @@ def test_a_folder_that_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_no_folder(folder: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=message):
-        Segments(tmp_path / folder, "eth0", Interfaces(), Arrivals, Rotation())
+        Segments(tmp_path / folder, "eth0", Interfaces(), Counted(), Rotation())
 
 
 def test_segments_that_were_not_ended(tmp_path: Path) -> None:
     """What nobody writes any more is told from what another capture is writing."""
     folder = tmp_path / "out"
-    arrivals, capture = Arrivals(), spanline.open(tmp_path / "source.pcap")
+    capture = spanline.open(tmp_path / "source.pcap")
     (tmp_path / "source.pcap").write_bytes(pcap([FRAMES[0]]))
     for batch in capture:
-        segments = Segments(folder, "eth0", capture.interfaces, lambda: arrivals, Rotation())
+        segments = Segments(folder, "eth0", capture.interfaces, Counted(), Rotation())
         segments.write(batch)
         dead = folder / "eth0-20200101T000000.000000Z-000001.pcapng.part"
         dead.touch()
@@ -327,11 +339,11 @@ def test_segments_that_were_not_ended(tmp_path: Path) -> None:
 
 def test_time_passes_without_frames(tmp_path: Path) -> None:
     """A segment that is over by the clock is closed before the next frame comes."""
-    folder, arrivals = tmp_path / "out", Arrivals()
+    folder = tmp_path / "out"
     (tmp_path / "source.pcap").write_bytes(pcap([Record(START, FRAMES[0])], nanoseconds=True))
     capture = spanline.open(tmp_path / "source.pcap")
     for batch in capture:
-        segments = Segments(folder, "eth0", capture.interfaces, lambda: arrivals, Rotation(seconds=60))
+        segments = Segments(folder, "eth0", capture.interfaces, Counted(), Rotation(seconds=60))
         segments.write(batch)
         segments.advance(START + 60 * 10**9 - 1)
         segments.files.settle()
@@ -352,7 +364,7 @@ def test_what_is_read_of_an_open_segment(suffix: str, tmp_path: Path, monkeypatc
     capture = spanline.open(tmp_path / "source.pcap")
     batches = iter(capture)
     batch = next(batches)
-    segments = Segments(folder, "eth0", capture.interfaces, Arrivals, Rotation(), suffix)
+    segments = Segments(folder, "eth0", capture.interfaces, Counted(), Rotation(), suffix)
     segments.write(batch)
     for batch in batches:
         segments.write(batch)

@@ -5,21 +5,18 @@ Each segment is a capture of its own: a section, the interfaces, frames, and wha
 
 from __future__ import annotations
 
-import os
-import platform
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from spanline import _writing, blocks
+from spanline import blocks
+from spanline.capture_blocks import CaptureBlocks, block_sizes
 from spanline.errors import OutputError, UsageError
-from spanline.schema import WRITTEN_INTERFACE_DTYPE
 from spanline.segment_files import Piece, SegmentFiles
 
 if TYPE_CHECKING:
@@ -58,6 +55,18 @@ class Rotation:
             )
 
 
+class Source(Protocol):
+    """What counts frames where they come in: sources.listening.Listening."""
+
+    @property
+    def arrivals(self) -> Arrivals: ...
+
+    @property
+    def filters(self) -> bool: ...
+
+    def refresh(self) -> None: ...
+
+
 class Segments:
     """Writes the frames of batches, in their order, into segments in a folder. To be closed.
 
@@ -66,7 +75,7 @@ class Segments:
 
     name        what the names of files begin with
     interfaces  of the capture
-    arrivals    what has come so far, brought up to date by the call
+    source      what counts frames
     """
 
     def __init__(
@@ -74,24 +83,23 @@ class Segments:
         folder: Path,
         name: str,
         interfaces: Interfaces,
-        arrivals: Callable[[], Arrivals],
+        source: Source,
         rotation: Rotation,
         compression: str = "",
     ) -> None:
         self._name = _file_name(name)
         self._suffix = f".pcapng{compression}"
         self._interfaces = interfaces
-        self._arrivals = arrivals
+        self._source = source
+        self._blocks = CaptureBlocks(interfaces)
         self._rotation = rotation
         _make_folder(folder)
         closed_size = None if rotation.keep_size is None else rotation.keep_size - rotation.size
         self._files = SegmentFiles(folder, compression, rotation.keep, closed_size)
-        self._section = blocks.section(_this_machine())
         self._piece: Piece | None = None
         self._piece_begun = 0.0
         self._opened = self._frames = self._size = self._first = 0
         self._is_open = False
-        self._clocks: npt.NDArray[np.void] = np.empty(0, WRITTEN_INTERFACE_DTYPE)
         self._counted_until = time.time_ns()
         self._counted: dict[int, int] = {}
         try:
@@ -124,7 +132,7 @@ class Segments:
             if not self._is_open:
                 self._open(int(records["timestamp"][start]))
             stop = start + self._room(records[start:])
-            self._add(batch, records[:stop], start)
+            self._add(batch, start, stop)
             if stop < len(records):
                 self._end(len(batch.records) - stop)
             start = stop
@@ -154,45 +162,30 @@ class Segments:
             late = records["timestamp"][:count] >= self._first + round(rotation.seconds * 1e9)
             count = int(late.argmax()) if late.any() else count
         left = rotation.size - self._size - _LAST_BLOCK
-        ends = np.cumsum(_block_sizes(records[:count]))
+        ends = np.cumsum(block_sizes(records[:count]))
         if count and ends[-1] > left:
             count = int(np.searchsorted(ends, left, "right"))
         return count if self._frames else max(count, 1)
 
-    def _add(self, batch: Batch, records: npt.NDArray[np.void], start: int) -> None:
-        """Frames from `start` on."""
-        self._declare()
-        octets, clocks = records.view(np.uint8), self._clocks.view(np.uint8)
-        self._frames += len(records) - start
-        self._size += int(_block_sizes(records[start:]).sum())
-        while start < len(records):
+    def _add(self, batch: Batch, start: int, stop: int) -> None:
+        self._put(self._blocks.declare())
+        self._frames += stop - start
+        self._size += int(block_sizes(batch.records[start:stop]).sum())
+        while start < stop:
             piece = self._room_in_piece(1)
-            done, size = _writing.frames(
-                batch.buffers[0], octets, clocks, _writing.PCAPNG, start, piece.octets[piece.size :]
-            )
+            done, size = self._blocks.frames(batch, start, stop, piece.octets[piece.size :])
             piece.size += size
             piece.frames += done - start
             start = done
-            if start < len(records):
+            if start < stop:
                 self._send()
 
     def _open(self, begin: int) -> None:
         self._opened += 1
         self._is_open = True
         self._frames = self._size = 0
-        self._clocks = self._clocks[:0]
         self._files.open(f"{self._name}-{_compact_time(begin)}-{self._opened:06d}{self._suffix}")
-        self._put(self._section)
-        self._declare()
-
-    def _declare(self) -> None:
-        """Describes interfaces that the segment does not know yet."""
-        known = len(self._clocks)
-        new = [self._interfaces[n] for n in range(known, len(self._interfaces))]
-        if new:
-            self._put(b"".join(map(blocks.interface, new)))
-            rows = [(*blocks.clock(interface), interface.swapped) for interface in new]
-            self._clocks = np.concatenate([self._clocks, np.array(rows, WRITTEN_INTERFACE_DTYPE)])
+        self._put(self._blocks.section())
 
     def _end(self, unread: int) -> None:
         """Ends the segment. The last `unread` frames of what has been read are not of it."""
@@ -202,21 +195,21 @@ class Segments:
 
     def _statistics(self, unread: int) -> bytes:
         """What was counted since the last segment ended, so that segments add up; of the latest interface."""
-        if not len(self._clocks):
+        number = self._blocks.declared - 1
+        if number < 0:
             return b""
-        arrivals, now = self._arrivals(), time.time_ns()
-        number = len(self._clocks) - 1
+        self._source.refresh()
+        arrivals, now = self._source.arrivals, time.time_ns()
         interface = self._interfaces[number]
         at_interface = arrivals.dropped.get("interface", 0)
-        counted = {
-            blocks.ACCEPTED: arrivals.offered - at_interface,
-            blocks.OS_DROPPED: arrivals.lost - at_interface,
-            blocks.DELIVERED: arrivals.read - unread,
-        }
+        counted = {blocks.OS_DROPPED: arrivals.lost - at_interface, blocks.DELIVERED: arrivals.read - unread}
         if "interface" in arrivals.dropped:
             counted[blocks.DROPPED] = at_interface
-        if not interface.filter:  # what a filter in the kernel left out is not known
+        # A filter in the kernel hides what it leaves out; one that comes later did not see what was dropped.
+        if not interface.filter or not self._source.filters:
             counted[blocks.RECEIVED] = arrivals.offered
+        if not interface.filter or self._source.filters:
+            counted[blocks.ACCEPTED] = arrivals.offered - at_interface
         since = [(code, max(counted[code] - self._counted.get(code, 0), 0)) for code in sorted(counted)]
         begin, self._counted_until, self._counted = self._counted_until, now, counted
         return blocks.statistics(number, interface, begin, now, since)
@@ -242,12 +235,6 @@ class Segments:
             self._piece = None
 
 
-def _block_sizes(records: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
-    """Bytes of the enhanced packet block of each frame, int64[n]; with options at most."""
-    options = records["options"].astype(np.int64)
-    return 32 + (records["captured_length"].astype(np.int64) + 3 & ~3) + np.where(options, 4 * options + 4, 0)
-
-
 def _file_name(name: str) -> str:
     """`name` of characters that every file system takes, and no shell."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "capture"
@@ -267,21 +254,3 @@ def _make_folder(folder: Path) -> None:
         raise OutputError(f"{folder} is no folder", hint="segments are written into a folder") from None
     except OSError as error:
         raise OutputError(f"cannot make {folder}: {error.strerror or error}") from error
-
-
-def _this_machine() -> list[tuple[int, str]]:
-    """What a section says of where it was written."""
-    import spanline
-
-    system = " ".join((platform.system(), platform.release()))
-    texts = [(blocks.OS, system), (blocks.APPLICATION, f"spanline {spanline.__version__}")]
-    return [(blocks.HARDWARE, _processor()), *texts]
-
-
-def _processor() -> str:
-    """As the system calls it, or at least its architecture."""
-    try:
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:
-        found = None
-    return found[1] if found else os.uname().machine if hasattr(os, "uname") else platform.machine()
