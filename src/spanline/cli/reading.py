@@ -27,7 +27,9 @@ _AFTER, _EVERY = 0.3, 0.1
 _SILENCE = 5
 
 
-def open_capture(inputs: Inputs, paths: Sequence[str] | None = None, *, requires: Collection[str] = ()) -> Capture:
+def open_capture(
+    inputs: Inputs, paths: Sequence[str] | None = None, *, requires: Collection[str] = (), reassemble: bool = True
+) -> Capture:
     """The capture that the user named, or another one to be read in the same way; fields `requires` so much."""
     import spanline
 
@@ -37,6 +39,7 @@ def open_capture(inputs: Inputs, paths: Sequence[str] | None = None, *, requires
         list(paths or inputs.paths),
         vxlan_port=inputs.vxlan_ports,
         verify_checksums=inputs.verify_checksums,
+        reassemble=reassemble,
         capture_filter=inputs.capture_filter,
         inner_filter=inputs.inner_filter,
         display_filter=inputs.display_filter,
