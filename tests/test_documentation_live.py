@@ -82,14 +82,15 @@ def test_what_the_page_captures() -> None:
             assert read >= 10
             if "packets" in command:
                 assert len(re.findall(r"icmp 77 +\d+ echo", printed)) == 10, printed
-        assert list((folder / "captures").iterdir())
+        assert list(folder.glob("spanline-captures/span0-*.pcapng"))
+        assert list(folder.glob("spanline-flows/flows-*.parquet"))
 
 
 def all_at_once(page: list[str], folder: Path) -> dict[str, tuple[int, str, str]]:
     """Exit code and output of each command, run as it is meant here."""
     running = []
     for command in page:
-        here = command.replace("/var/tmp/spanline-captures", f"{folder}/captures")
+        here = command.replace("/var/tmp/", f"{folder}/")
         for words, meant in HERE:
             here = re.sub(words, meant, here)
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
