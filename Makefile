@@ -28,7 +28,12 @@ WHEEL = $$(ls build/wheel/spanline-*.whl)
 .PHONY: demo test lint types headers pytest sanitize fuzz fuzz-short instructions instructions-accept bench compare compare-views matching compare-plaintext clean
 .DELETE_ON_ERROR:
 
-test: lint types headers pytest fuzz-short instructions
+# What takes a core each goes side by side; timings do not matter here.
+test:
+	$(MAKE) --no-print-directory $(VENV)/dev.stamp
+	$(MAKE) --no-print-directory -j2 lint types headers
+	$(MAKE) --no-print-directory pytest
+	$(MAKE) --no-print-directory -j2 fuzz-short instructions
 
 # --- build and install: each step leaves a stamp and runs again only when its sources changed
 

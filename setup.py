@@ -30,7 +30,7 @@ extensions = [
     for source in sorted(glob("ext/*.pyx"))
     if Path(source).stem not in linux_only or sys.platform == "linux"
 ]
-setup(
-    ext_modules=cythonize(extensions, language_level=3),
-    options={"build": {"build_base": "build/sanitize"}} if sanitize else {},  # never mix the two kinds of object file
-)
+options: dict[str, dict[str, object]] = {"build_ext": {"parallel": os.cpu_count() or 1}}
+if sanitize:
+    options["build"] = {"build_base": "build/sanitize"}  # never mix the two kinds of object file
+setup(ext_modules=cythonize(extensions, language_level=3), options=options)
