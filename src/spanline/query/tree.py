@@ -139,7 +139,7 @@ class OrderKey:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """From `begin` to `end`, ns since the epoch, UTC, without the end; or the last `last` ns, until `ago` ns before now.
+    """From `begin` to `end`, ns since the epoch, UTC, without the end; or the last `last` ns, until `ago` ns ago.
 
     What overlaps it is in it. `is_default` when the query says nothing of time: then it is the last 24 hours.
     """
