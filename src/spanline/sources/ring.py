@@ -7,6 +7,7 @@ import math
 import mmap
 import os
 import select
+import struct
 import sys
 import time
 from collections.abc import Iterator
@@ -16,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from spanline._ring import Block, Ring
+from spanline.blocks import MAC_ADDRESS, SPEED
 from spanline.chunk import Chunk, Interface, Interfaces
 from spanline.errors import CaptureError, UsageError
 from spanline.filters.bpf import Programs, kernel_program
 from spanline.pool import Pool
 from spanline.schema import RECORD_DTYPE
-from spanline.sources.device import device, offloads
+from spanline.sources.device import Device, device, offloads, speed
 from spanline.sources.link import LinkWatch, no_such_interface
 from spanline.sources.live import TICK, Arrivals, Gap, LiveOptions
 
@@ -164,7 +166,13 @@ class RingSource:
         if self._number < 0 or self._interfaces[self._number].link_type != link_type:
             self._number = self._interfaces.add(
                 Interface(
-                    self.name, link_type, options.snaplen, 1e-9, name=self._interface, filter=options.filter or ""
+                    self.name,
+                    link_type,
+                    options.snaplen,
+                    1e-9,
+                    name=self._interface,
+                    filter=options.filter or "",
+                    options=_hardware(self._interface, found),
                 )
             )
         self._longest = found.mtu + 14 + _TAGS if link_type == _ETHERNET else found.mtu
@@ -262,6 +270,13 @@ def _warnings(interface: str) -> list[str]:
     switch = " ".join(f"{name} off" for name in found)
     what = f"{interface} puts frames together before they are captured ({' and '.join(found)} on)"
     return [f"{what}; switch it off: ethtool -K {interface} {switch}"]
+
+
+def _hardware(interface: str, found: Device) -> list[tuple[int, bytes]]:
+    """What a capture file says of the hardware: options of pcapng's interface description."""
+    options = [(MAC_ADDRESS, found.address)] if any(found.address) else []
+    bits = speed(interface)
+    return options if bits is None else [*options, (SPEED, struct.pack("=Q", bits))]
 
 
 def _program(text: str | None, link_type: int, snaplen: int) -> npt.NDArray[np.uint8] | None:
