@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -113,6 +112,9 @@ class Host:
         """Configures interfaces. `ip` stays among the processes of this machine, so that it finds other hosts'."""
         subprocess.run(self.command("ip", *arguments, namespaces="net"), check=True, timeout=PATIENCE, cwd="/")
 
+    def tc(self, *arguments: str) -> None:
+        self.run("tc", *arguments)
+
     def start(self, *command: str | Path, **others: Any) -> subprocess.Popen[bytes]:
         """Starts a command that goes on until it is stopped, or the host is closed. Without output, unless told."""
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -146,8 +148,3 @@ class Host:
             if any(int(row[1].rpartition(":")[2], 16) == port and row[3] == state for row in rows):
                 return True
         return False
-
-
-def missing(*programs: str) -> list[str]:
-    """Which of the programs this machine has not."""
-    return [one for one in programs if not shutil.which(one)]

@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.network import Direction, Lab, Recording, Target, missing_tools
+from spanline.lab.network import Direction
+from tests.lab.network import Lab, Recording, Target, missing_tools
 from tests.lab.servers import missing_servers, start
 from tests.lab.sessions import Attempt, Sessions, hold, missing_clients
 
