@@ -9,6 +9,7 @@ client 10.0.0.5 ── switch ── 10.0.1.2 server
 
 from __future__ import annotations
 
+import os
 import secrets
 import subprocess
 from collections.abc import Generator
@@ -48,7 +49,7 @@ class Recording:
 
 
 class Lab:
-    """The machines of the lab, as a context. Needs root, and the programs that `missing` of this module names.
+    """The machines of the lab, as a context. Needs root, and the programs that `why_not` names.
 
     Nothing of it is outside its own namespaces. They end with the context, or with the process that made it.
     """
@@ -165,6 +166,10 @@ def _tcpdump(lab: Lab, path: Path, to: Target, vni: int | None) -> Generator[Non
         assert b"0 packets dropped by kernel" in said, f"tcpdump: {said.decode(errors='replace')}"
 
 
-def missing_tools() -> list[str]:
-    """The programs that the lab itself needs and this machine has not."""
-    return missing("unshare", "nsenter", "hostname", "ip", "tc", "tcpdump", "bash")
+def why_not(*programs: str) -> str:
+    """Why the lab, and what needs these programs, cannot be built here; "" when it can."""
+    if os.geteuid() != 0:
+        return "the lab needs root, for network namespaces"
+    tools = ("unshare", "nsenter", "setpriv", "hostname", "ip", "tc", "tcpdump", "bash")
+    lacking = missing(*tools, *programs)
+    return f"the lab needs programs that are not installed: {' '.join(lacking)}" if lacking else ""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 
-from spanline.errors import SpanlineError
+from spanline.errors import SpanlineError, UsageError
 from spanline.lab.making import CLIENT_NAME, SERVER_NAME, TARGET_NAME, require_made
 from spanline.lab.namespaces import inside
 
@@ -35,6 +36,8 @@ def run(command: Sequence[str], tell: Tell) -> int:
     Raises UsageError without a lab, SpanlineError when the traffic fails.
     """
     require_made()
+    if command and shutil.which(command[0]) is None:
+        raise UsageError(f"no program {command[0]} is installed", hint="it is run as: spanline lab run COMMAND...")
     with _serving():
         if not command:
             _visit(tell)
