@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypedDict
 
 from spanline.chunk import Chunk
 
@@ -40,6 +40,17 @@ class LiveOptions:
     block_bytes: int = 1 << 20
     blocks: int = 64
     filter: str | None = None
+
+
+class LiveKeywords(TypedDict, total=False):
+    """LiveOptions as keywords, but its filter: that is the capture's, and applied later where a source has no such."""
+
+    engine: Engine
+    duration: float | None
+    snaplen: int
+    promiscuous: bool
+    block_bytes: int
+    blocks: int
 
 
 @dataclass(slots=True)
@@ -82,6 +93,12 @@ class LiveSource(Protocol):
     name      as the user gave it, "live:eth0"
     arrivals  so far; complete when chunks() is over
     gaps      so far
+
+    Some have more to say:
+
+    kernel_filters  whether LiveOptions.filter is applied where frames come in; False, too, where it is not known
+    warnings        what the user may want to change, a line each
+    vxlan_port      UDP destination port of frames that carry VXLAN, beside those that the capture knows
     """
 
     name: str
