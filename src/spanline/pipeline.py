@@ -175,7 +175,7 @@ class Capture:
         filters: list[CaptureFilter | Select] = [*before, *after, *selects]
         transforms = [*_annotated(transforms, self._requires), *selects]
         # What comes through a pipe is shown at once, and not when the next chunk has come.
-        threads = self._threads if self.bytes_total is not None else 1
+        threads = self._threads if self.bytes_total is not None or self.listening is not None else 1
         chunks = self._origin.chunks()
         try:
             steps = _steps(decode, [*before, datagrams, *after], transforms, stages)

@@ -32,7 +32,7 @@ def listen(capture: Capture, stages: Sequence[Stage], batches: Iterator[Batch], 
     """`batches` of a live capture, with a line about each gap and about losses, and where `draws` a status line."""
     assert capture.listening is not None
     for line in capture.listening.warnings:
-        complain(line)
+        complain(line)  # while there is time to change it
     watching = _Watching(capture.listening, stages, draws)
     try:
         for batch in batches:
@@ -103,7 +103,7 @@ class _Watching:
             f"{size(bits, 'bit')}/s",
             f"{quantity(frames)} frames",
             f"lost {_causes(arrivals)}",
-            *([] if flows is None else [f"{quantity(flows)} flows"]),
+            *([] if flows is None else [f"{quantity(flows)} flow{'' if flows == 1 else 's'}"]),
         ]
         if self._progress is None:
             self._progress = _status_line()
@@ -156,7 +156,9 @@ def account_text(capture: Capture) -> str:
     """What became of every frame, in one line."""
     counters = capture.counters
     left_out = f"; filtered out {counters.filtered_out:,} of decoded" if counters.filtered_out else ""
+    longer = capture.listening.longer if capture.listening else 0
+    put_together = f"; {longer:,} longer than the MTU, put together on the way" if longer else ""
     return (
         f"{offered_text(capture)}; read {counters.read:,} = decoded {counters.decoded:,} + "
-        f"undecodable {counters.undecodable:,}{left_out}"
+        f"undecodable {counters.undecodable:,}{left_out}{put_together}"
     )

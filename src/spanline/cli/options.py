@@ -14,7 +14,7 @@ import click
 
 from spanline.errors import UsageError
 from spanline.relay import cores
-from spanline.sources.live import Engine, LiveKeywords
+from spanline.sources.live import PREFIXES, Engine, LiveKeywords
 
 Decorated = Callable[..., Any]
 
@@ -137,7 +137,9 @@ def reads_captures(function: Decorated) -> Decorated:
         filters = capture_filter, inner_filter, display_filter
         said = {name: others.pop(name) for name in _LIVE}
         live = cast(LiveKeywords, {name: value for name, value in said.items() if value is not None})
-        inputs = Inputs(paths, vxlan_ports, verify_checksums, *filters, threads or cores(), quiet, live)
+        # One thread keeps up with what comes, and leaves the other cores to whoever takes it from the network.
+        usual = 1 if any(path.startswith(PREFIXES) for path in paths) else cores()
+        inputs = Inputs(paths, vxlan_ports, verify_checksums, *filters, threads or usual, quiet, live)
         return function(inputs=inputs, **others)
 
     return _together(
@@ -171,7 +173,7 @@ def reads_captures(function: Decorated) -> Decorated:
             "--threads",
             type=click.IntRange(1, 64),
             metavar="N",
-            help="Work on N cores; all of them unless given.",
+            help="Work on N cores. Default: all of them for files, one live.",
         ),
         click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary; problems are still told."),
         _captures,

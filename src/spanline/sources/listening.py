@@ -127,8 +127,13 @@ class Listening:
 
     @property
     def warnings(self) -> list[str]:
-        """What the user may want to change, a line each; complete when capturing is over."""
+        """What the user may want to change, a line each."""
         return [line for source in self._sources for line in getattr(source, "warnings", ())]
+
+    @property
+    def longer(self) -> int:
+        """Frames so far that are longer than their interface's MTU allows."""
+        return sum(getattr(source, "longer", 0) for source in self._sources)
 
     @property
     def vxlan_ports(self) -> set[int]:

@@ -21,7 +21,7 @@ from spanline.errors import CaptureError, UsageError
 from spanline.filters.bpf import Programs, kernel_program
 from spanline.pool import Pool
 from spanline.schema import RECORD_DTYPE
-from spanline.sources.device import device
+from spanline.sources.device import device, offloads
 from spanline.sources.link import LinkWatch, no_such_interface
 from spanline.sources.live import TICK, Arrivals, Gap, LiveOptions
 
@@ -71,6 +71,7 @@ class RingSource:
         self.name = f"live:{interface}"
         self.arrivals = Arrivals(dropped={"ring": 0})
         self.kernel_filters = True
+        self.warnings = _warnings(interface)
         self.longer = 0
         self._interface = interface
         self._interfaces = interfaces
@@ -250,6 +251,15 @@ class RingSource:
             else:
                 break
         self.refresh()
+
+
+def _warnings(interface: str) -> list[str]:
+    found = offloads(interface)
+    if not found:
+        return []
+    switch = " ".join(f"{name} off" for name in found)
+    what = f"{interface} puts frames together before they are captured ({' and '.join(found)} on)"
+    return [f"{what}; switch it off: ethtool -K {interface} {switch}"]
 
 
 def _program(text: str | None, link_type: int, snaplen: int) -> npt.NDArray[np.uint8] | None:
