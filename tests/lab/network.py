@@ -113,9 +113,16 @@ class Lab:
 
         What comes to `deaf` is recorded on its cable, with what it answers.
         """
-        with self.mirror(direction, to) as vni, _tcpdump(self, path, to, vni):
-            yield Recording(path, vni)
-            self._pass_a_marker(path)
+        host, interface = {
+            "target": (self.target, "eth0"),
+            "deaf": (self.switch, "to-deaf"),
+            "probe": (self.target, "probe"),
+        }[to]
+        with self.mirror(direction, to) as vni:
+            wanted = f"icmp or (udp port {VXLAN_PORT} and udp[12:4] >> 8 = {vni})" if vni is not None else "ip"
+            with dump(host, interface, path, wanted):
+                yield Recording(path, vni)
+                self._pass_a_marker(path)
 
     def _pass_a_marker(self, path: Path) -> None:
         """Sends a datagram after everything else, until the capture has it."""
@@ -138,17 +145,12 @@ def _closing(name: str) -> Generator[Host, None, None]:
 
 
 @contextmanager
-def _tcpdump(lab: Lab, path: Path, to: Target, vni: int | None) -> Generator[None, None, None]:
-    host, interface = {
-        "target": (lab.target, "eth0"),
-        "deaf": (lab.switch, "to-deaf"),
-        "probe": (lab.target, "probe"),
-    }[to]
-    wanted = f"icmp or (udp port {VXLAN_PORT} and udp[12:4] >> 8 = {vni})" if vni is not None else "ip"
+def dump(host: Host, interface: str, path: Path, wanted: str) -> Generator[None, None, None]:
+    """Writes what comes to an interface to a capture file, with tcpdump, which may lose nothing."""
     process = host.start(
         # The kernel keeps room for a whole frame of this length, each; so there is room for more than a thousand.
         *("tcpdump", "-i", interface, "-U", "--immediate-mode", "-B", "16384", "-s", "9216", "-Z", "root"),
-        *("-w", path, wanted),
+        *("--time-stamp-precision=nano", "-w", path, wanted),
         stderr=subprocess.PIPE,
     )
     assert process.stderr is not None
