@@ -42,7 +42,7 @@ class Place:
 PLACES = {
     "span": Place("both"),
     "vxlan": Place("both", 5001),
-    "client": Place("client", 5002),
+    "one-way": Place("client", 5002),
     "doubled": Place("doubled"),
     "datagrams": Place("both", 5003, "deaf"),
     "crafted": Place(None),
@@ -57,7 +57,7 @@ WATCHERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "span": ("span", ("flows", "live:span", *_FLOWS)),
     "span by libpcap": ("span", ("flows", "live:span", "--source", "libpcap", *_FLOWS)),
     "vxlan": ("vxlan", ("flows", "live:vxlan", *_FLOWS)),
-    "client": ("client", ("flows", "live:client", *_FLOWS)),
+    "one-way": ("one-way", ("flows", "live:one-way", *_FLOWS)),
     "doubled": ("doubled", ("flows", "live:doubled", *_FLOWS)),
     "datagrams": ("datagrams", ("flows", "udp:4789", *_FLOWS)),
     "crafted": ("crafted", ("flows", "live:crafted", *_FLOWS)),
@@ -114,6 +114,7 @@ def watch(folder: Path) -> None:
                 _visit(lab, account)
                 # What is asked for and answered last takes a moment through the mirror, too.
                 time.sleep(0.3)
+            _wait_for_findings(folder / "plaintext.out")
             for name in WATCHERS:
                 before_end[name] = (folder / f"{name}.out").read_text()
         codes = {name: process.code for name, process in watchers.items()}
@@ -181,6 +182,13 @@ def _visit(lab: Lab, account: Account) -> None:
         ]
         for visit in visits:
             visit.result()
+
+
+def _wait_for_findings(shown: Path) -> None:
+    """Until the outcome of the last login is shown, or should have been long ago, which is for a test to tell."""
+    end = time.monotonic() + 5
+    while " accepted" not in shown.read_text() and time.monotonic() < end:
+        time.sleep(0.05)
 
 
 class Watcher:
