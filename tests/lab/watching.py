@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from spanline.lab.network import MIRROR_SOURCE, SERVER, Direction, cable, copy, reach, stop_copying, wrap
 from tests.commands import PROGRAM
@@ -172,7 +173,7 @@ def _mirrors(lab: Lab) -> Generator[None, None, None]:
 def _visit(lab: Lab, account: Account) -> None:
     send = (sys.executable, Path(__file__).parent / "send_frames.py", "to-crafted")
     with ThreadPoolExecutor() as pool:
-        visits = [
+        visits: list[Future[Any]] = [
             pool.submit(lab.client.run, *OCI_PING),
             pool.submit(lab.client.run, *HYPER_V_PING),
             pool.submit(sessions.telnet, lab.client, account),
