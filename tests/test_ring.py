@@ -328,6 +328,28 @@ def test_the_interface_may_go_away_and_come_back(what: str) -> None:
     source.close()
 
 
+def test_an_interface_made_anew_needs_no_privilege() -> None:
+    """After everything was opened a capture gives its privileges away."""
+    source = opened()
+    chunks = source.chunks()
+    ip(f"link del {NEAR}")
+    lay_cable()
+    os.seteuid(65534)
+    try:
+        while not (source.gaps and source.gaps[0].end):
+            next(chunks)
+        for _ in range(2):
+            next(chunks)
+    finally:
+        os.seteuid(0)
+    assert promiscuity() == "1"
+    with Sender() as cable:
+        cable.send(frame(1))
+    source.stop()
+    assert [one for chunk in chunks for one in of_chunk(chunk)] == [frame(1)]
+    source.close()
+
+
 def test_an_interface_that_is_down(cable: Sender) -> None:
     """Capturing begins all the same, with a gap."""
     ip(f"link set {NEAR} down")
@@ -515,7 +537,7 @@ def test_no_permission() -> None:
 
 @pytest.mark.parametrize("members", [2, 3])
 def test_several_share_what_comes(cable: Sender, members: int) -> None:
-    """PACKET_FANOUT: each frame comes to one of them, none to two while they begin, and each flow to the same."""
+    """PACKET_FANOUT: each frame comes to one of them, and each flow to the same."""
     stopped = threading.Event()
     sent = 0
 
@@ -535,6 +557,7 @@ def test_several_share_what_comes(cable: Sender, members: int) -> None:
     sender.join()
     parts = [read(source) for source in sources]
     found = [one for part in parts for one in part]
-    assert len(found) == len(set(found)) == sent
+    assert len(found) == len(set(found))
+    assert len(found) + sum(source.arrivals.lost for source in sources) == sent
     flows = [{one[34:36] for one in part} for part in parts]
-    assert sum(map(len, flows)) == min(sent, 50)
+    assert sum(map(len, flows)) == 50
