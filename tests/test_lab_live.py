@@ -72,7 +72,7 @@ def counts(found: dict[tuple[Any, ...], tuple[Any, ...]]) -> dict[tuple[Any, ...
 
 
 def theirs(capture: Path, octets: int, choose: str, link: int = 0) -> dict[tuple[Any, ...], tuple[Any, ...]]:
-    """The same, out of tshark's fields. Of a tunnelled frame the innermost layer's, `octets` left out; of others `link`."""
+    """The same, out of tshark's fields. Of a tunnelled frame the innermost layer's, `octets` left out, else `link`."""
     names = ("ip.src", "ip.dst", "tcp.srcport", "tcp.dstport", "udp.srcport", "udp.dstport")
     more = ("frame.protocols", "frame.len", "tcp.len", "udp.length", "tcp.analysis.initial_rtt")
     sums: dict[tuple[Any, ...], Counter[str]] = {}
