@@ -231,6 +231,6 @@ class Watcher:
 def _watcher(host: Host, arguments: tuple[str, ...], path: Path) -> Generator[Watcher, None, None]:
     """Its output goes to files of that path."""
     with path.with_suffix(".out").open("wb") as out, path.with_suffix(".err").open("wb") as err:
-        watcher = Watcher(host, host.start(*PROGRAM, *arguments, stdout=out, stderr=err))
+        watcher = Watcher(host, host.start(*PROGRAM, *arguments, "--allow-root", stdout=out, stderr=err))
         yield watcher
         watcher.stop()

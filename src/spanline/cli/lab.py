@@ -44,10 +44,10 @@ def up(mirror: str) -> None:
     for name, content in made.items():
         click.echo(f"  {name}  {content}")
     click.echo("run there what sees the mirror, with traffic, or for as long as you like:")
-    click.echo(f"  spanline lab run spanline packets live:{INTERFACE} -Y icmp")
-    click.echo(f"  ip netns exec {TARGET_NAME} spanline plaintext live:{INTERFACE}")
+    click.echo(f"  spanline lab run spanline packets --allow-root live:{INTERFACE} -Y icmp")
+    click.echo(f"  ip netns exec {TARGET_NAME} spanline plaintext --allow-root live:{INTERFACE}")
     if mirror == "vxlan":
-        click.echo(f"  ip netns exec {TARGET_NAME} spanline flows udp:4789")
+        click.echo(f"  ip netns exec {TARGET_NAME} spanline flows --allow-root udp:4789")
     click.echo("and take all of it away again: spanline lab down")
 
 

@@ -24,6 +24,8 @@ _WITH_US = ("setpriv", "--pdeathsig", "TERM")
 # What is written down of logins, in files of this machine, goes into memory that is gone with the servers.
 _UNRECORDED = ("sh", "-c", 'mount -t tmpfs none /var/log && mount -t tmpfs none /run && exec "$@"', "sh")
 
+_TABLES = ("/proc/net/packet", "/proc/net/udp", "/proc/net/udp6")
+
 Tell = Callable[[str], None]
 
 
@@ -112,7 +114,8 @@ def _watching(command: Sequence[str]) -> Generator[subprocess.Popen[bytes], None
 
 
 def _sockets() -> int:
-    """How many sockets for frames, and for datagrams, are open at the target."""
-    tables = ("/proc/net/packet", "/proc/net/udp", "/proc/net/udp6")
-    found = subprocess.run(inside(TARGET_NAME, "cat", *tables), capture_output=True)
-    return found.stdout.count(b"\n")
+    """How many sockets of the target take frames, or datagrams. Definition: packet(7) and the kernel's /proc/net."""
+    found = subprocess.run(inside(TARGET_NAME, "cat", *_TABLES), capture_output=True, text=True, errors="replace")
+    rows = [line.split() for line in found.stdout.splitlines()]
+    # Of one for frames that takes none yet, the protocol is 0. Rows of datagrams have a colon in the second column.
+    return sum(":" in row[1] or (len(row) == 9 and row[3] != "0000") for row in rows if row[0] not in ("sk", "sl"))
