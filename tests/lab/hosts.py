@@ -41,6 +41,21 @@ def wait_for(what: str, is_so: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def takes_frames(process: int) -> bool:
+    """Whether a socket of a process takes frames of an interface, or datagrams. Definition: packet(7), proc_net(5)."""
+    folder = Path(f"/proc/{process}")
+    try:
+        sockets = {str(file.readlink()) for file in (folder / "fd").iterdir()}
+        tables = {name: (folder / "net" / name).read_text().splitlines()[1:] for name in ("packet", "udp", "udp6")}
+    except OSError:  # it has ended, or an open file is open no more
+        return False
+    rows = [line.split() for line in tables["packet"]]
+    # Of one that takes no frames yet, the protocol is 0.
+    taking = {row[8] for row in rows if row[3] != "0000"}
+    taking.update(line.split()[9] for line in tables["udp"] + tables["udp6"])
+    return any(f"socket:[{inode}]" in sockets for inode in taking)
+
+
 class Host:
     """A machine with interfaces, processes, users and files of its own. It needs root.
 

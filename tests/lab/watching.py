@@ -16,7 +16,7 @@ from typing import Any
 from spanline.lab.network import MIRROR_SOURCE, SERVER, Direction, cable, copy, reach, stop_copying, wrap
 from tests.commands import PROGRAM
 from tests.lab import servers, sessions, wrapped
-from tests.lab.hosts import Host, wait_for
+from tests.lab.hosts import Host, takes_frames, wait_for
 from tests.lab.network import Lab, dump, why_not
 from tests.lab.servers import Account
 
@@ -207,20 +207,9 @@ class Watcher:
         wait_for("spanline to capture", self._captures)
 
     def _captures(self) -> bool:
-        """Whether a socket of it takes frames of an interface, or datagrams. Definition: proc_net(5) and packet(7)."""
         assert self._process.poll() is None, "spanline ended at once"
         path = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        (child,) = path.read_text().split() or [""]
-        if not child:
-            return False
-        open_files = [str(file.readlink()) for file in Path(f"/proc/{child}/fd").iterdir()]
-        tables = Path(f"/proc/{child}/net")
-        rows = [line.split() for line in (tables / "packet").read_text().splitlines()[1:]]
-        # Protocol and interface are set when it is bound, from which on it takes frames.
-        taking = {row[8] for row in rows if row[3] != "0000" and row[4] != "0"}
-        for table in ("udp", "udp6"):
-            taking.update(line.split()[9] for line in (tables / table).read_text().splitlines()[1:])
-        return any(f"socket:[{inode}]" in open_files for inode in taking)
+        return any(takes_frames(int(child)) for child in path.read_text().split())
 
     def stop(self) -> None:
         self._host.stop(self._process)
