@@ -27,9 +27,9 @@ def account(said: str) -> Account:
     """Of what a command wrote on standard error. Raises AssertionError when there is no such line, or sums differ."""
     lines = [match for line in said.splitlines() if (match := _LINE.fullmatch(line))]
     assert len(lines) == 1, said
-    found = {
-        name: int((text or "0").replace(",", "")) for name, text in lines[0].groupdict().items() if name != "causes"
-    }
+    numbers = lines[0].groupdict()
+    lost = numbers.pop("causes") or ""
+    found = {name: int((text or "0").replace(",", "")) for name, text in numbers.items()}
     causes = [int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", lost)]
     assert found["offered"] == found["read"] + found["dropped"], said
     assert found["read"] == found["read_again"] == found["decoded"] + found["undecodable"], said
