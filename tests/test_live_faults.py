@@ -24,7 +24,7 @@ import pytest
 
 from tests import tshark
 from tests.commands import PROGRAM
-from tests.craft import ethernet, ipv4, udp
+from tests.craft import Frame, ethernet, ipv4, udp
 from tests.craft_tunnels import vxlan
 from tests.lab.account import account
 from tests.lab.hosts import PATIENCE, takes_frames, wait_for
@@ -161,14 +161,18 @@ CABLES = {
 }
 
 
+IN_A_DATAGRAM = ethernet() / ipv4("192.0.2.1", "192.0.2.2") / udp(50000, 4789) / vxlan(7)
+"""For who is there."""
+
+
 def test_a_reader_that_is_stopped_loses_nothing_silently(tmp_path: Path) -> None:
     """By SIGSTOP, for seconds, while more comes than there is room for: every frame was read, or is counted as lost."""
     for n, _ in enumerate(CABLES):
-        ip(f"link add name stopped{n} mtu 9000 type veth peer name sending{n} mtu 9000", f"link set stopped{n} up")
-        ip(f"link set sending{n} up")
-    ip("address add 192.0.2.2/24 dev stopped2", "neighbour add 192.0.2.1 lladdr 02:00:00:00:00:01 dev stopped2")
-    address = Path("/sys/class/net/stopped2/address")
-    own = subprocess.run(["cat", address], capture_output=True, text=True, check=True).stdout.strip()
+        ip(
+            f"link add name stopped{n} mtu 9000 address 02:00:00:00:00:02 type veth peer name sending{n} mtu 9000",
+            *(f"link set {end}{n} up" for end in ("stopped", "sending")),
+        )
+    ip("address add 192.0.2.2/24 dev stopped2")
     for turn in range(-(-STOPS // len(CABLES))):
         with contextlib.ExitStack() as stack:
             commands = {
@@ -178,14 +182,10 @@ def test_a_reader_that_is_stopped_loses_nothing_silently(tmp_path: Path) -> None
             sent = {}
             for n, (kind, command) in enumerate(commands.items()):
                 sent[kind] = random.randrange(2000, 4000)
-                if kind == "datagrams":
-                    outer = ethernet(destination=own) / ipv4("192.0.2.1", "192.0.2.2") / udp(50000, 4789) / vxlan(7)
-                else:
-                    outer = None
-                flood(f"sending{n}", [bytes(outer / frame(1, 400)) if outer else frame(1, 400)] * 50)
+                around = IN_A_DATAGRAM if kind == "datagrams" else Frame()
+                flood(f"sending{n}", [bytes(around / frame(1, 400))] * 50)
                 command.process.send_signal(signal.SIGSTOP)
-                many = [frame(number % 50, 400) for number in range(sent[kind])]
-                flood(f"sending{n}", [bytes(outer / one) for one in many] if outer else many)
+                flood(f"sending{n}", [bytes(around / frame(number % 50, 400)) for number in range(sent[kind])])
             time.sleep(STOPPED)
             for kind, command in commands.items():
                 command.process.send_signal(signal.SIGCONT)
