@@ -261,6 +261,20 @@ ALWAYS_INLINE int flows_tick(flow_table *t, const packet_row *row, uint32_t *swe
     return FLOWS_DONE;
 }
 
+/* What time does on an idle link, where no packet tells it: no packet of `clock` or before comes any more, so flows that
+ * are idle by then end as the next packet would have ended them. What is cut for its length waits for that packet: there
+ * may be none, and then it was its end. */
+static inline int flows_advance(flow_table *t, int64_t clock, uint32_t *sweep_from) {
+    if (LIKELY(!t->idle_timeout || clock < t->next_sweep)) {
+        return FLOWS_DONE;
+    }
+    const int wants = flows_sweep(t, clock, sweep_from);
+    if (wants == FLOWS_DONE) {
+        flows_sweep_after(t, clock);
+    }
+    return wants;
+}
+
 /* Adds one packet of this table's shard. */
 ALWAYS_INLINE int flows_add(flow_table *t, const packet_row *row, flow_hint hint, bytes_view buffer) {
     if (UNLIKELY(row->ip_version == 0)) {

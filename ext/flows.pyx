@@ -63,6 +63,7 @@ cdef extern from "flows.h" nogil:
                      uint32_t *sweep_from) noexcept
     void flows_settle(flow_table *t, const uint8_t *patterns) noexcept
     void records_settle(const flow_names *names, const uint8_t *patterns, flow_record *records, size_t count) noexcept
+    int flows_advance(flow_table *t, int64_t clock, uint32_t *sweep_from) noexcept
     int flows_end(flow_table *t, int64_t until, uint32_t reason, uint32_t *start, uint32_t stop) noexcept
     int in_shard(const flow_table *t, uint64_t hash) noexcept
     uint64_t record_hash(const flow_table *t, const flow_record *flow) noexcept
@@ -291,6 +292,15 @@ cdef class FlowTable:
             else:
                 break
         self._settle()
+
+    def advance(self, int64_t clock):
+        """No packet of `clock`, in ns, or before will come any more: flows that are idle by then end."""
+        cdef int wants = FLOWS_WANT_OUTPUT
+        while wants == FLOWS_WANT_OUTPUT:
+            with nogil:
+                wants = flows_advance(&self.table, clock, &self.sweep_from)
+            if wants == FLOWS_WANT_OUTPUT:
+                self._new_output()
 
     def drain(self):
         """The bytes of the records that ended since the last call, an array of schema.FLOW_RECORD."""

@@ -64,6 +64,7 @@ class Batch:
     first_frame   the first of them; 0 when there are no rows
     begun         time of the capture's first frame, ns since the epoch
     previous      times of the frames that stood before these in the capture, int64[n]; the first one's own for itself
+    clock         of a live capture: ns since the epoch, up to when every frame that came was given out; None of a file
 
     Arrays are valid as long as they are held; their memory is used again when nothing refers to it any more.
     """
@@ -93,6 +94,10 @@ class Batch:
         return len(self.packets)
 
     @property
+    def clock(self) -> int | None:
+        return self._chunk.clock
+
+    @property
     def first_frame(self) -> int:
         return int(self.numbers[0]) if len(self.numbers) else 0
 
@@ -103,7 +108,7 @@ class Batch:
         tunnels, datagrams, other_streams, messages = (_only(part, rows[part["packet"]]) for part in parts)
         for part in tunnels, datagrams, other_streams, messages:
             part["packet"] = place[part["packet"]]
-        chunk = Chunk(self._chunk.buffer, _only(self._chunk.records, rows), self._chunk.interfaces)
+        chunk = Chunk(self._chunk.buffer, _only(self._chunk.records, rows), self._chunk.interfaces, self.clock)
         some = Batch(chunk, _only(self.packets, rows), tunnels, self._decode, self.numbers[rows], begun=self.begun)
         some._previous = self.previous[rows]
         some.buffers, some.datagrams, some.applications = self.buffers, datagrams, self.applications

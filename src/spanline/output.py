@@ -41,7 +41,8 @@ def discard_unfinished() -> None:
 class Writer(Protocol):
     """Takes Tables of one schema; addresses and labels in them become text."""
 
-    def write(self, table: pa.Table) -> None: ...
+    def write(self, table: pa.Table) -> None:
+        """Whoever reads text from a pipe gets these rows at once: of a live capture, the next may be long in coming."""
 
     def close(self) -> None:
         """Writes what comes after the last row. At least one Table, empty perhaps, has been written."""
@@ -176,6 +177,7 @@ class _Csv:
         if self._writer is None:
             self._writer = CSVWriter(self._stream, table.schema)
         self._writer.write_table(table)
+        self._stream.flush()
 
     def close(self) -> None:
         if self._writer is not None:
@@ -205,6 +207,7 @@ class _Json:
                 text = _objects(batch)
                 self._stream.write(text if self._begun else b"[" + text[1:])
                 self._begun = True
+        self._stream.flush()
 
     def close(self) -> None:
         self._stream.write(b"\n]\n" if self._begun else b"[]\n")
@@ -256,13 +259,15 @@ def _values(column: pa.Array) -> pa.Array:
 
 
 @contextlib.contextmanager
-def open_output(path: str | None, format: str, *, private: bool = False) -> Iterator[Writer]:
+def open_output(
+    path: str | None, format: str, *, private: bool = False, durable: bool = False
+) -> Iterator[Writer]:
     """A Writer to the file `path`, or to standard output for None; complete when the block ends without an exception.
 
-    `format` is a key of WRITERS; nobody else can read a `private` file. Raises OutputError when the file cannot be
-    written.
+    `format` is a key of WRITERS; nobody else can read a `private` file; a `durable` one is on the disk when it has its
+    name, and outlives a crash of the machine. Raises OutputError when the file cannot be written.
     """
-    with open_stream(path, private=private) as stream:
+    with open_stream(path, private=private, durable=durable) as stream:
         writer = WRITERS[format](stream)
         try:
             yield writer
@@ -273,7 +278,7 @@ def open_output(path: str | None, format: str, *, private: bool = False) -> Iter
 
 
 @contextlib.contextmanager
-def open_stream(path: str | None, *, private: bool = False) -> Iterator[Stream]:
+def open_stream(path: str | None, *, private: bool = False, durable: bool = False) -> Iterator[Stream]:
     """The bytes of the file `path`, or of standard output for None, by the same rules."""
     if path is None:
         stream = Stream(sys.stdout.buffer, None)
@@ -296,17 +301,33 @@ def open_stream(path: str | None, *, private: bool = False) -> Iterator[Stream]:
     try:
         yield Stream(raw, path)
         with _told(path):
+            if durable:
+                raw.flush()
+                os.fsync(raw.fileno())
             raw.close()
             if unfinished:
                 if place.exists() and not private:
                     unfinished.chmod(stat.S_IMODE(place.stat().st_mode))
                 unfinished.replace(place)
+                if durable:
+                    _sync_folder(place.parent)
     finally:
         with contextlib.suppress(OSError):
             raw.close()
         if unfinished:
             unfinished.unlink(missing_ok=True)
             _unfinished.discard(unfinished)
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that the names in it are on the disk."""
+    if os.name != "posix":  # Windows opens no folders
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _created(path: Path, mode: int) -> BinaryIO:

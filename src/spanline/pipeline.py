@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +13,12 @@ import numpy.typing as npt
 from spanline._decode import MOST_TUNNELS
 from spanline.batch import Batch, Decode
 from spanline.chunk import Chunk, Interfaces
-from spanline.errors import CaptureError, Problem, UsageError
-from spanline.pool import Pool
+from spanline.errors import Problem, UsageError
 from spanline.relay import Step, relay
 from spanline.schema import PACKET_DTYPE
-from spanline.sources.capture_file import CaptureFile, FileInfo, OnWait
-from spanline.sources.merge import merge
-from spanline.sources.paths import expand
-from spanline.sources.streams import is_regular_file
+from spanline.sources.capture_file import FileInfo, OnWait
+from spanline.sources.files import Files
+from spanline.sources.live import PREFIXES, Arrivals, Gap, LiveKeywords, LiveOptions
 from spanline.transforms.reassemble import Reassemble, ReassemblyCounters
 
 if TYPE_CHECKING:
@@ -29,6 +26,7 @@ if TYPE_CHECKING:
 
     from spanline.filters import Filter
     from spanline.filters.bpf import Programs
+    from spanline.sources.listening import Listening
     from spanline.transforms.bpf import CaptureFilter
     from spanline.transforms.filter import Select
 
@@ -54,7 +52,11 @@ class Stage(Protocol):
     """
 
     def update(self, batch: Batch) -> None:
-        """Takes a batch in; nothing of it is kept."""
+        """Takes a batch in; nothing of it is kept, as its memory may be borrowed from the kernel.
+
+        A batch of a live capture has a `clock`, and on an idle link no rows: what waits for time to pass, such as the
+        end of flows, happens by it.
+        """
 
     def drain(self) -> Mapping[str, pa.Table]:
         """What is finished, and is then forgotten: so that memory does not grow with the capture."""
@@ -88,10 +90,11 @@ class Counters:
 
 
 class Capture:
-    """Captured frames, from one or several files, as batches in order of time.
+    """Captured frames, from one or several files or from live sources, as batches in order of time.
 
-    Iterating reads the files from their beginning each time (standard input only once). `problems`, `counters`,
-    `files`, `interfaces` and `reassembly` tell of the latest iteration and are complete at its end.
+    Iterating reads the files from their beginning each time (standard input only once), or captures anew. `problems`,
+    `counters`, `files`, `interfaces`, `reassembly`, `arrivals` and `gaps` tell of the latest iteration and are complete
+    at its end.
     """
 
     def __init__(
@@ -106,19 +109,20 @@ class Capture:
         display_filter: str | Filter | None = None,
         requires: Collection[str] = (),
         threads: int = 1,
+        live: LiveOptions | None = None,
     ) -> None:
         self._programs = _programs(capture_filter), _programs(inner_filter)
         self._display_filter = _compiled(display_filter)
         asked = () if self._display_filter is None else self._display_filter.fields
         self._requires = frozenset(requires).union(*(field.requires for field in asked))
-        self._paths = expand(paths)
+        self._origin = _origin([os.fspath(path) for path in paths], live, capture_filter)
         self._threads = threads
         self._vxlan_port = vxlan_port
         self._verify_checksums = verify_checksums
         self._reassemble = reassemble
-        self._reading: list[CaptureFile] = []
         self.on_wait: OnWait | None = None
         """Called every moment while a pipe gives nothing, with its name and for how many seconds that has lasted."""
+        self._is_open = False
         self._reset()
 
     def _reset(self) -> None:
@@ -127,33 +131,55 @@ class Capture:
         self.interfaces = Interfaces()
         self._datagrams: Reassemble | None = None
 
+    def open(self) -> None:
+        """Opens live sources: their frames count from now on, and who opened them may give up privileges.
+
+        Otherwise that happens when an iteration begins. Raises CaptureError when there is no such interface, or no
+        permission.
+        """
+        self._reset()
+        several_threads = self._threads > 1 and self.bytes_total is not None
+        self._origin.open(self.interfaces, self.problems, self.on_wait, several_threads)
+        self._is_open = True
+
+    def stop(self) -> None:
+        """Ends a live capture soon, after what has come until now; from any thread, and from signal handlers."""
+        if self.listening is not None:
+            self.listening.stop()
+
     def __iter__(self) -> Iterator[Batch]:
-        return self.run()
+        for batch in self.run():
+            yield batch.own()
 
     def run(self, *stages: Stage, transforms: Sequence[Transform] = ()) -> Iterator[Batch]:
         """Takes every batch through the transforms, in their order, into all stages, and then gives it out.
 
+        A batch of a live capture is borrowed until the next step: what is kept of it keeps its memory from the kernel,
+        which then drops frames. Batch.own() is a copy, and iterating over the Capture gives such. While a link is idle,
+        batches without rows come.
+
         Give each step of the iteration to drain() and progress; a stage's tables() follow when it is over. Raises
         CaptureError, at the end, when none of the files is a capture.
         """
-        self._reset()
-        pool = Pool()
+        if not self._is_open:
+            self.open()
+        self._is_open = False
         decode = Decode(
-            vxlan_port=self._vxlan_port, verify_checksums=self._verify_checksums, reassemble=self._reassemble
+            vxlan_port=self._vxlan_ports(), verify_checksums=self._verify_checksums, reassemble=self._reassemble
         )
         datagrams = self._datagrams = Reassemble()
         before, after = _capture_filters(*self._programs)
+        if self.listening is not None and self.listening.options.filter is not None:
+            before = []
         selects = _selects(self._display_filter)
         filters: list[CaptureFilter | Select] = [*before, *after, *selects]
         transforms = [*_annotated(transforms, self._requires), *selects]
         # What comes through a pipe is shown at once, and not when the next chunk has come.
         threads = self._threads if self.bytes_total is not None else 1
-        common = self.interfaces, self.problems, pool, self.on_wait, threads > 1
-        self._reading = [CaptureFile(path, *common) for path, _ in self._paths]
+        chunks = self._origin.chunks()
         try:
-            works = map(_Work, merge(self._reading))
             steps = _steps(decode, [*before, datagrams, *after], transforms, stages)
-            for work in relay(works, steps, threads):
+            for work in relay(map(_Work, chunks), steps, threads):
                 self.counters.read = decode.frames
                 self.counters.undecodable = decode.decoder.undecodable
                 self.counters.filtered_out = sum(one.filtered_out for one in filters)
@@ -166,38 +192,22 @@ class Capture:
                         self.counters.filtered_out = sum(one.filtered_out for one in filters)
                         yield out
         finally:
-            for file in self._reading:
-                file.close()
-            strangers = self._pass_over_strangers()
+            chunks.close()
             self._report_depth(decode)
             self._report_unfiltered([*before, *after])
-        self._require_a_capture(strangers)
 
-    def _pass_over_strangers(self) -> set[str]:
-        """Files of a folder that are no captures are nobody's fault. Gives their paths."""
-        strangers = {path for path, listed in self._paths if listed} & {
-            problem.path for problem in self.problems if problem.kind == "not-a-capture"
-        }
-        self.problems = [p for p in self.problems if not (p.kind == "not-a-capture" and p.path in strangers)]
-        self._reading = [file for file in self._reading if file.path not in strangers]
-        return strangers
-
-    def _require_a_capture(self, strangers: set[str]) -> None:
-        if len(strangers) == len(self._paths):
-            folders = ", ".join(sorted({str(Path(path).parent) for path in strangers}))
-            raise CaptureError(f"{folders}: no captures in this folder", hint="pcap and pcapng files are read")
-        if len(self.problems) == len(self._paths) and all(not file.info.format for file in self._reading):
-            first = self.problems[0]
-            raise CaptureError(f"{first.path}: {first.what}", hint=first.hint)
+    def _vxlan_ports(self) -> set[int]:
+        named = {self._vxlan_port} if isinstance(self._vxlan_port, int) else set(self._vxlan_port)
+        return named | (self.listening.vxlan_ports if self.listening else set())
 
     def _report_depth(self, decode: Decode) -> None:
         count, first = decode.decoder.too_deep
         if count:
             frames = f"{count} frames have" if count > 1 else "a frame has"
             what = f"{frames} more than {MOST_TUNNELS} tunnels inside one another"
-            where = f"frame {first}" + (" of all" if len(self._reading) > 1 else "")
+            where = f"frame {first}" + (" of all" if len(self.files) > 1 else "")
             hint = f"counted as the {MOST_TUNNELS}th's"
-            self.problems.append(Problem(self._reading[0].name, "tunnels", what, where, hint))
+            self.problems.append(Problem(self.files[0].path, "tunnels", what, where, hint))
 
     def _report_unfiltered(self, filters: Sequence[CaptureFilter]) -> None:
         for link_type, (count, interface, reason) in (item for one in filters for item in one.refused.items()):
@@ -213,27 +223,54 @@ class Capture:
 
     @property
     def files(self) -> list[FileInfo]:
-        return [file.info for file in self._reading]
+        return self._origin.infos
+
+    @property
+    def listening(self) -> Listening | None:
+        """The live sources, None where files are read."""
+        return None if isinstance(self._origin, Files) else self._origin
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """What became of the frames that came to live sources; those of files are not counted here."""
+        return self.listening.arrivals if self.listening else Arrivals()
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """When live sources could capture nothing, by time."""
+        return self.listening.gaps if self.listening else []
 
     @property
     def bytes_total(self) -> int | None:
-        """Size of all files, None when one of them has none (standard input)."""
-        if not all(is_regular_file(path) for path, _ in self._paths):
-            return None
-        return sum(Path(path).stat().st_size for path, _ in self._paths)
+        """Size of all files, None when one of them has none (standard input, live sources)."""
+        return self._origin.bytes_total
 
     @property
     def bytes_read(self) -> int:
         """How much of bytes_total was read so far."""
-        return sum(file.bytes_read for file in self._reading)
+        return self._origin.bytes_read
 
     def packets(self) -> npt.NDArray[np.void]:
         """All frames as one structured array (schema.PACKET), 128 bytes each: for captures that fit into memory.
 
         Offsets in it point into buffers that are gone.
         """
-        parts = [batch.packets.copy() for batch in self]
+        parts = [batch.packets.copy() for batch in self.run()]
         return np.concatenate(parts) if parts else np.empty(0, PACKET_DTYPE)
+
+
+def _origin(names: Sequence[str], live: LiveOptions | None, capture_filter: str | None) -> Files | Listening:
+    """Raises UsageError when files and live sources are mixed, or files shall be captured."""
+    if not any(name.startswith(PREFIXES) for name in names):
+        if live is not None:
+            raise UsageError(f"{names[0]} is no live source, to which how to capture applies", hint="name live:eth0")
+        return Files(names)
+    from spanline.sources.listening import Listening  # what captures is not loaded for those who read files
+    from spanline.sources.opening import filters_where_frames_come_in, require_live
+
+    require_live(names)
+    where_they_come_in = capture_filter if filters_where_frames_come_in(names) else None
+    return Listening(names, replace(live or LiveOptions(), filter=where_they_come_in))
 
 
 def _programs(text: str | None) -> Programs | None:
@@ -343,8 +380,10 @@ def open(
     display_filter: str | Filter | None = None,
     requires: Collection[str] = (),
     threads: int = 1,
+    **live: Unpack[LiveKeywords],
 ) -> Capture:
-    """Opens a capture: a file, a pattern, a folder, "-" for standard input, or a list of these.
+    """Opens a capture: a file, a pattern, a folder, "-" for standard input, or a list of these; or live sources,
+    "live:eth0" for an interface, "udp:4789" for VXLAN datagrams.
 
     vxlan_port        UDP destination port that carries VXLAN, or several
     verify_checksums  compute TCP, UDP and ICMP checksums; off, because offloading makes them wrong at the sender
@@ -355,9 +394,11 @@ def open(
     display_filter    only frames that this filter in the language of tshark's -Y matches (spanline.filters)
     requires          what is to be found out about each frame (Field.requires), beside what the display filter needs
     threads           that work on different chunks at the same time; what they find is the same as with one
+    live              how to capture, as in sources.live.LiveOptions: duration=60 ends it after a minute
 
     Returns a Capture, to be iterated as batches. Raises CaptureError when a folder or pattern has no files, UsageError
-    for a wrong filter; what is wrong inside files is found in `problems` after reading.
+    for a wrong filter; what is wrong inside files is found in `problems` after reading. Interfaces are opened when an
+    iteration begins, or by Capture.open().
     """
     names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not names:
@@ -372,4 +413,5 @@ def open(
         display_filter=display_filter,
         requires=requires,
         threads=threads,
+        live=LiveOptions(**live) if live else None,
     )

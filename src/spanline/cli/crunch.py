@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from spanline.cli.options import Inputs, Output, chosen, makes_flows, reads_captures, writes
+from spanline.cli.options import Inputs, Output, chosen, is_folder, makes_flows, reads_captures, writes
 
 
 @click.command("crunch")
@@ -17,29 +17,42 @@ from spanline.cli.options import Inputs, Output, chosen, makes_flows, reads_capt
     type=click.Path(),
     help="Also find logins in the clear, as `spanline plaintext` does, and write them, redacted, to FILE.",
 )
-@writes("parquet", "csv", "json", required=True)
+@click.option(
+    "--segment-time",
+    type=click.FloatRange(0, 1e9, min_open=True),
+    metavar="SECONDS",
+    help="With -o FOLDER/, write the flows that have ended to a file of their own so often. Default: 60.",
+)
+@writes("parquet", "csv", "json", required=True, folders=True)
 @makes_flows
 @reads_captures
-def command(inputs: Inputs, flow_options: dict[str, Any], output: Output, plaintext: str | None) -> None:
-    """Write all flows of captures of any size to a file.
+def command(
+    inputs: Inputs, flow_options: dict[str, Any], output: Output, plaintext: str | None, segment_time: float | None
+) -> None:
+    """Write all flows of captures of any size to a file, or to files of a folder.
 
     Flows are written as they end, so memory does not grow with the capture. The file is complete, or it is not there.
-    -o - writes to standard output, as Parquet unless --format says otherwise.
+    -o - writes to standard output, as Parquet unless --format says otherwise. -o FOLDER/ makes files of flows that
+    ended, each complete when it is there: flows-20261122T161500Z-000001.parquet.
 
     In Parquet, times are timestamps and round-trip times durations, both in ns; in CSV and JSON, times are RFC 3339
     text and durations integers, in ns. The last line on stderr accounts for every frame.
     """
+    from spanline.cli.crunch_segments import SEGMENT_TIME
     from spanline.cli.crunching import Findings, crunch
     from spanline.cli.reading import conclude, open_capture
     from spanline.stages.flows import Flows
 
+    if not is_folder(output.path) and segment_time is not None:
+        raise click.UsageError("--segment-time is for several files: name a folder, -o FOLDER/")
     in_the_clear = None
     if plaintext is not None:
         by = {name: flow_options[name] for name in ("by_vlan", "by_vni", "memory")}
         in_the_clear = Findings(_beside(output, plaintext), **by)
         flow_options["memory"] = max(flow_options["memory"] - in_the_clear.memory, 1)
     capture = open_capture(inputs)
-    crunch(capture, Flows(**flow_options, parts=inputs.parts), output, inputs.quiet, inputs.threads, in_the_clear)
+    flows = Flows(**flow_options, parts=inputs.parts)
+    crunch(capture, flows, output, segment_time or SEGMENT_TIME, inputs, in_the_clear)
     conclude([*capture.problems, *(in_the_clear.stage.problems if in_the_clear else ())])
 
 

@@ -1,4 +1,4 @@
-"""Flows of a capture of any size into a file, and the account of its frames."""
+"""Flows of a capture of any size into a file, or files of a folder, and the account of its frames."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
+from spanline.cli.crunch_segments import Segments
 from spanline.cli.group import complain
-from spanline.cli.options import Output
+from spanline.cli.options import Inputs, Output, is_folder
 from spanline.cli.reading import follow
 from spanline.cli.text import plural, size
 from spanline.community import with_community_id
@@ -50,13 +51,22 @@ class Findings:
 
 
 def crunch(
-    capture: Capture, flows: Flows, output: Output, quiet: bool, threads: int, findings: Findings | None = None
+    capture: Capture,
+    flows: Flows,
+    output: Output,
+    segment_time: float,
+    inputs: Inputs,
+    findings: Findings | None = None,
 ) -> None:
-    """Writes the flows of `capture` as they end, and in the same pass what is in the clear."""
+    """Writes the flows of `capture` as they end, and in the same pass what is in the clear. Where `output` is a folder,
+    it gets another file after `segment_time` seconds."""
     from spanline.stages.flows import ROWS_AT_ONCE
 
     started = time.monotonic()
     written = 0
+    segments = None
+    if output.path is not None and is_folder(output.path):
+        segments = Segments(output.path, output.format, segment_time)
 
     def write(ended: pa.Table) -> None:
         nonlocal written
@@ -64,24 +74,24 @@ def crunch(
         writer.write(with_community_id(ended))
 
     with contextlib.ExitStack() as files:
-        writer = files.enter_context(open_output(output.path, output.format))
+        writer = segments or files.enter_context(open_output(output.path, output.format))
         stages: list[Stage] = [flows]
         if findings is not None:
             place = findings.output
             findings_writer = files.enter_context(open_output(place.path, place.format, private=place.private))
             stages.append(findings.stage)
         # A progress bar between lines would only be in their way.
-        for _ in follow(capture, *stages, quiet=quiet or output.path is None):
-            if flows.pending >= ROWS_AT_ONCE:
+        for _ in follow(capture, *stages, quiet=inputs.quiet or output.path is None):
+            if flows.pending >= ROWS_AT_ONCE or (segments is not None and segments.is_due):
                 write(flows.drain()["flows"])
             if findings is not None:
                 findings.take(all_there_is=False)
-        for _ in relay(flows.rest(), [write], threads):
+        for _ in relay(flows.rest(), [write], 1 if segments else inputs.threads):
             pass
         if findings is not None:
             findings.take(all_there_is=True)
             findings.write(findings_writer)
-    if not quiet:
+    if not inputs.quiet:
         complain(account(capture, flows, written, time.monotonic() - started))
         if findings is not None:
             from spanline.cli.plaintext_view import account as account_of_findings
@@ -95,10 +105,15 @@ def account(capture: Capture, flows: Flows, written: int, seconds: float) -> str
     decoded, filtered_out = capture.counters.decoded, capture.counters.filtered_out
     left_out = f"filtered out {filtered_out:,} + " if filtered_out else ""
     octets, seconds = capture.bytes_read, max(seconds, 1e-9)
+    offered = ""
+    if capture.listening is not None:
+        from spanline.cli.listening import offered_text
+
+        offered = f"{offered_text(capture)}; "
     return (
         f"{plural(written, 'flow')} of {plural(read, 'frame')} in {seconds:.2f} s "
         f"({size(octets / seconds)}/s, {plural(round(read / seconds), 'frame')}/s); "
-        f"read {read:,} = decoded {decoded:,} + undecodable {undecodable:,}; "
+        f"{offered}read {read:,} = decoded {decoded:,} + undecodable {undecodable:,}; "
         f"decoded {decoded:,} = {left_out}in flows {flows.flow_packets:,} + not in flows {flows.non_flow_packets:,}; "
         f"evicted {plural(flows.evicted, 'flow')}"
     )

@@ -34,7 +34,7 @@ def command(inputs: Inputs, flow_options: dict[str, Any], output: Output, order:
     A flow is both directions of a conversation. Its RTT is that of the TCP handshake, from client to server and back;
     its state is Zeek's conn_state: SF is a normal end, S0 a SYN without an answer, REJ a refusal.
     """
-    from spanline.cli.reading import conclude, follow, open_capture, warn_of_evicted
+    from spanline.cli.reading import account_for, conclude, follow, open_capture, warn_of_evicted
     from spanline.cli.show import show_flows
     from spanline.stages.sorted_flows import SortedFlows
 
@@ -46,4 +46,5 @@ def command(inputs: Inputs, flow_options: dict[str, Any], output: Output, order:
         pass
     show_flows(stage.tables()["flows"], stage.total, output)
     warn_of_evicted(stage.flows.evicted)
+    account_for(capture, inputs)
     conclude(capture.problems)

@@ -6,7 +6,7 @@ import sys
 
 from spanline.cli.group import complain
 from spanline.cli.options import Inputs, Output
-from spanline.cli.reading import conclude, follow, open_capture
+from spanline.cli.reading import account_for, conclude, follow, open_capture
 from spanline.cli.revealing import Revealing
 from spanline.cli.show import page
 from spanline.cli.stream_view import Hides, left_out_text, nothing_hidden, print_stream, stream_objects, tshark_lines
@@ -42,6 +42,7 @@ def follow_stream(
     revealing.record(inputs)
     _show(stage, secrets, style, hides, as_tshark, output)
     _remark(stage, secrets)
+    account_for(capture, inputs)
     conclude(capture.problems)
 
 

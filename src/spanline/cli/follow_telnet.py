@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spanline.cli.group import complain
 from spanline.cli.options import Inputs, Output
-from spanline.cli.reading import conclude, follow, open_capture
+from spanline.cli.reading import account_for, conclude, follow, open_capture
 from spanline.cli.revealing import Revealing
 from spanline.cli.show import page
 from spanline.cli.telnet_view import print_sessions, session_objects
@@ -61,6 +61,7 @@ def follow_telnet(
             print_sessions(sessions, shows, console)
     if stage.left_out:
         complain(f"{plural(stage.left_out, 'more session')} left out; --memory gives room for them")
+    account_for(capture, inputs)
     conclude([*capture.problems, *stage.problems])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spanline.cli.group import complain
 from spanline.cli.options import Inputs, Output
-from spanline.cli.reading import conclude, follow, open_capture
+from spanline.cli.reading import account_for, conclude, follow, open_capture
 from spanline.cli.show import show_conversation
 from spanline.stages.chosen_stream import MOST_OTHERS
 from spanline.stages.ends import conversation
@@ -27,4 +27,5 @@ def follow_conversation(inputs: Inputs, output: Output, wanted: str, limit: int 
     if stage.others:
         numbers = ", ".join(map(str, stage.others)) + (", …" if len(stage.others) == MOST_OTHERS else "")
         complain(f"the same ends have other conversations: tcp.stream {numbers}")
+    account_for(capture, inputs)
     conclude(capture.problems)

@@ -25,8 +25,11 @@ class Described:
 def describe_all(inputs: Inputs) -> Iterator[Described]:
     """All files that the user named. Raises CaptureError when there is no capture among them."""
     found = False
-    for path, listed in expand(inputs.paths):
-        capture = open_capture(inputs, [path])
+    # What comes to several interfaces comes at the same time.
+    live = all(path.startswith(PREFIXES) for path in inputs.paths)
+    named = [(inputs.paths, False)] if live else [((path,), listed) for path, listed in expand(inputs.paths)]
+    for paths, listed in named:
+        capture = open_capture(inputs, paths)
         summary = Summary()
         try:
             for _ in watch(capture, summary, quiet=inputs.quiet):
@@ -39,6 +42,7 @@ def describe_all(inputs: Inputs) -> Iterator[Described]:
             continue
         found = True
         facts = describe(capture.files[0], summary, capture.interfaces, capture.counters, capture.problems)
+        account_for(capture, inputs)
         yield Described(facts, summary, capture.problems)
     if not found:
         raise CaptureError(f"{', '.join(inputs.paths)}: no captures in this folder", hint="pcap and pcapng are read")

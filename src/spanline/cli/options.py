@@ -8,12 +8,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import click
 
 from spanline.errors import UsageError
 from spanline.relay import cores
+from spanline.sources.live import Engine, LiveKeywords
 
 Decorated = Callable[..., Any]
 
@@ -32,6 +33,13 @@ def seconds(text: str) -> float | None:
         number = 0.0
     if not 0 < number < 1e9:
         raise click.BadParameter(f"{text!r} is neither a number of seconds above 0 nor 'off'")
+    return number
+
+
+def _duration(text: str) -> float | None:
+    number = seconds(text)
+    if number is None:
+        raise click.BadParameter("leave it out to go on until Ctrl-C")
     return number
 
 
@@ -82,6 +90,8 @@ class Inputs:
     display_filter: str | None
     threads: int
     quiet: bool
+    live: LiveKeywords
+    """What was said of how to capture."""
 
     @property
     def parts(self) -> int:
@@ -125,7 +135,9 @@ def reads_captures(function: Decorated) -> Decorated:
     ) -> Any:
         vxlan_ports = frozenset({vxlan_port}).union(*map(ports_decoded_as, decode_as))
         filters = capture_filter, inner_filter, display_filter
-        inputs = Inputs(paths, vxlan_ports, verify_checksums, *filters, threads or cores(), quiet)
+        said = {name: others.pop(name) for name in _LIVE}
+        live = cast(LiveKeywords, {name: value for name, value in said.items() if value is not None})
+        inputs = Inputs(paths, vxlan_ports, verify_checksums, *filters, threads or cores(), quiet, live)
         return function(inputs=inputs, **others)
 
     return _together(
@@ -162,7 +174,26 @@ def reads_captures(function: Decorated) -> Decorated:
             help="Work on N cores; all of them unless given.",
         ),
         click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary; problems are still told."),
+        _captures,
     )(command)
+
+
+# How to capture, by the names that LiveOptions has for it.
+_LIVE = tuple(LiveKeywords.__annotations__)
+
+_captures = _together(
+    click.option("--duration", type=_duration, metavar="SECONDS", help="live: end after so long. Default: at Ctrl-C."),
+    click.option(
+        "--source",
+        "engine",
+        type=click.Choice(get_args(Engine)),
+        help="live: take frames by Linux' ring, which auto prefers, or by libpcap.",
+    ),
+    click.option("-s", "--snaplen", type=click.IntRange(1, 262144), metavar="BYTES", help="live: keep so much of each frame."),
+    click.option("-p", "--no-promiscuous", "promiscuous", flag_value=False, type=bool, default=None, help="live: only frames that are for this machine."),
+    click.option("--block-size", "block_bytes", type=size_in_bytes, metavar="SIZE", help="live: size of a block of the ring. Default: 1M."),
+    click.option("--blocks", type=click.IntRange(2, 65536), metavar="N", help="live: blocks in the ring. Default: 64."),
+)
 
 
 def makes_flows(function: Decorated) -> Decorated:
@@ -217,14 +248,21 @@ def makes_flows(function: Decorated) -> Decorated:
     )(command)
 
 
-def chosen(path: str | None, format: str | None, formats: tuple[str, ...], private: bool) -> Output:
+def is_folder(path: str | None) -> bool:
+    """Whether -o names a folder, which there may not be yet."""
+    return path is not None and (path.endswith("/") or Path(path).is_dir())
+
+
+def chosen(
+    path: str | None, format: str | None, formats: tuple[str, ...], private: bool, folders: bool = False
+) -> Output:
     """Where results go, of `path` and `format` as the user has them or None, and the first of `formats`.
 
-    What is asked for outright counts more than the suffix of a file's name. Raises click.UsageError.
+    A folder's name tells no format, where `folders` can be written. What is asked for outright counts more than the suffix of a file's name. Raises click.UsageError.
     """
     if path == "-":
         path = None
-    if format is None and path is not None:
+    if format is None and path is not None and not (folders and is_folder(path)):
         format = Path(path).suffix[1:].lower()
         if format not in formats or format == "table":
             suffixes = ", ".join(f".{name}" for name in formats if name != "table")
@@ -235,14 +273,16 @@ def chosen(path: str | None, format: str | None, formats: tuple[str, ...], priva
     return Output(path, format, private)
 
 
-def writes(*formats: str, required: bool = False, private: bool = False) -> Callable[[Decorated], Decorated]:
-    """Gives the command `output`: Output. The first of `formats` is what standard output gets by default; nobody else
-    can read a `private` file."""
+def writes(
+    *formats: str, required: bool = False, private: bool = False, folders: bool = False
+) -> Callable[[Decorated], Decorated]:
+    """Gives the command `output`: Output. The first of `formats` is what standard output gets by default, and folders,
+    where `folders` can be written; nobody else can read a `private` file."""
 
     def decorate(function: Decorated) -> Decorated:
         @functools.wraps(function)
         def command(*, format: str | None, output: str | None, **others: Any) -> Any:
-            return function(output=chosen(output, format, formats, private), **others)
+            return function(output=chosen(output, format, formats, private, folders), **others)
 
         suffixes = ", ".join(f".{name}" for name in formats if name != "table")
         where = "" if required else " instead of standard output"

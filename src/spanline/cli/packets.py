@@ -48,7 +48,7 @@ def command(
     -T fields -e ip.src -e tcp.dstport prints display-filter fields as tshark does, -T json objects of tshark's shape.
     """
     from spanline.cli.field_options import fields_named, line_style
-    from spanline.cli.reading import conclude, follow, open_capture
+    from spanline.cli.reading import account_for, conclude, follow, open_capture
     from spanline.cli.show import first_batches, show_packets, write_packets
 
     _require_one_shape(output, trees, shape, names, styles)
@@ -60,12 +60,14 @@ def command(
     capture = open_capture(replace(inputs, threads=1) if count else inputs, requires=requires)
     if target is not None:
         write_packets(capture, follow(capture, quiet=inputs.quiet), count or None, target)
+        account_for(capture, inputs)
         conclude(capture.problems)
         return
     # A progress bar between lines would only be in their way.
     quiet = inputs.quiet or output.path is None
     if shape is None and not trees:
         show_packets(capture, follow(capture, quiet=quiet), count or None, output)
+        account_for(capture, inputs)
         conclude(capture.problems)
         return
     from spanline.cli.field_view import show_fields, show_objects, show_trees
@@ -78,6 +80,7 @@ def command(
     else:
         show_objects(wanted, fields, style.occurrence, output)
     wanted.close()
+    account_for(capture, inputs)
     conclude(capture.problems)
 
 

@@ -77,7 +77,7 @@ def command(
     """
     from spanline.cli.group import complain
     from spanline.cli.plaintext_view import account
-    from spanline.cli.reading import conclude, follow, open_capture
+    from spanline.cli.reading import account_for, conclude, follow, open_capture
     from spanline.cli.show import show_findings
     from spanline.plaintext.rules import WatchedRules, read_rules
     from spanline.stages.plaintext import ROWS_AT_ONCE, Plaintext, in_order
@@ -104,4 +104,5 @@ def command(
     show_findings(in_order(parts), limit, output)
     if not inputs.quiet:
         complain(account(stage))
+    account_for(capture, inputs)
     conclude([*capture.problems, *stage.problems])

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 # Seconds until the progress bar shows, and between two pictures of it.
 _AFTER, _EVERY = 0.3, 0.1
-# Clears the line of the bar, and shows the cursor, which was hidden.
-_CLEAR_LINE = b"\r\x1b[2K\x1b[?25h"
 # Seconds without anything from a pipe that are worth a line.
 _SILENCE = 5
 
@@ -35,7 +33,7 @@ def open_capture(inputs: Inputs, paths: Sequence[str] | None = None, *, requires
 
     if "-" in inputs.paths and sys.stdin.isatty():
         raise click.UsageError("standard input is a terminal; give it a capture: spanline … - < capture.pcap")
-    return spanline.open(
+    capture = spanline.open(
         list(paths or inputs.paths),
         vxlan_port=inputs.vxlan_ports,
         verify_checksums=inputs.verify_checksums,
@@ -44,7 +42,12 @@ def open_capture(inputs: Inputs, paths: Sequence[str] | None = None, *, requires
         display_filter=inputs.display_filter,
         requires=requires,
         threads=inputs.threads,
+        **inputs.live,
     )
+    if capture.listening is not None:
+        capture.open()
+        signals.stop_first(capture.stop)
+    return capture
 
 
 def watch(
@@ -52,6 +55,10 @@ def watch(
 ) -> Iterator[Batch]:
     """Takes all of `capture` through `transforms` and `stages`, and shows progress where somebody can see it."""
     batches = capture.run(*stages, transforms=transforms)
+    if capture.listening is not None:
+        from spanline.cli.listening import listen
+
+        return listen(capture, stages, batches, not quiet and sys.stderr.isatty())
     if quiet:
         return batches
     if sys.stderr.isatty():
@@ -84,6 +91,16 @@ def conclude(problems: Iterable[Problem]) -> None:
     for line in lines:
         complain(line)
     click.get_current_context().exit(FAILED)
+
+
+def account_for(capture: Capture, inputs: Inputs) -> None:
+    """Tells what became of every frame of a live capture, unless nobody wants to know. To be called after results."""
+    if capture.listening is None or inputs.quiet:
+        return
+    from spanline.cli.listening import account_text
+
+    sys.stdout.flush()
+    complain(account_text(capture))
 
 
 def warn_of_evicted(evicted: int) -> None:
@@ -125,7 +142,7 @@ class _Screen:
         done, seconds = self._capture.bytes_read, now - self._started
         rates = f"{size(done / seconds)}/s  {quantity(round(self._capture.counters.read / seconds))} frames/s"
         self._progress.update(self._progress.task_ids[0], completed=done, rates=waits_for or rates)
-        signals.last_words = _CLEAR_LINE
+        signals.last_words = signals.CLEAR_LINE
         self._progress.start()
         self._progress.refresh()
 

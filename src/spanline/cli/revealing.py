@@ -49,14 +49,17 @@ class Revealing:
                 hint="write them to a file with -o, or say --reveal-anyway",
             )
         self._log = AuditLog()
+        click.get_current_context().call_on_close(self._log.close)
         self._revealer = Revealer()
         return self._revealer
 
     def record(self, inputs: Inputs) -> None:
-        """Writes down what will be shown; to be called before it is. Raises UsageError when that cannot be."""
+        """Writes down what will be shown; to be called before it is, and again before more is. Raises UsageError when
+        that cannot be."""
         if self._log is not None and self._revealer is not None:
             context = click.get_current_context()
             self._log.record(context.command_path, _given(context), inputs.paths, self._revealer.revealed)
+            self._revealer.revealed = 0
 
 
 def reveals(function: Decorated) -> Decorated:

@@ -76,7 +76,7 @@ def command(
         follow_conversation(inputs, output, conversation, _limit(limit, output))
         return
     from spanline.cli.plotting import check_plot, plot_round_trips
-    from spanline.cli.reading import conclude, follow, open_capture, warn_of_evicted
+    from spanline.cli.reading import account_for, conclude, follow, open_capture, warn_of_evicted
     from spanline.cli.show import show_round_trips
     from spanline.stages.round_trips import RoundTrips
 
@@ -89,6 +89,7 @@ def command(
     show_round_trips(stage.tables()["rtt"], metric, _limit(limit, output), output)
     not_drawn = [] if plot is None else plot_round_trips(stage, metric, limit, plot)
     warn_of_evicted(stage.flows.evicted)
+    account_for(capture, inputs)
     conclude([*capture.problems, *not_drawn])
 
 

@@ -1,5 +1,7 @@
 """Ctrl-C, SIGTERM and SIGHUP end the process at once, and nothing unfinished is left behind.
 
+Of a live capture the first of them is the usual end: what came until then is analysed. A second one ends the process.
+
 An exception would not do: Python drops those that come up in the callback of a weak reference, as during every import,
 and the program goes on as if nobody had asked it to end. And it would have to wait for whatever compiled code is doing.
 """
@@ -10,18 +12,29 @@ import _thread
 import os
 import signal
 import sys
+import time
 
 TYPE_CHECKING = False  # until signals are caught, every import is a moment in which Python prints a traceback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import FrameType
     from typing import NoReturn
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
+CLEAR_LINE = b"\r\x1b[2K\x1b[?25h"
+"""Clears the line of a progress bar, and shows the cursor, which was hidden."""
+
 last_words = b""
 """What a terminal needs to be as it was."""
+
+_SECOND_AFTER = 0.5
+"""Seconds. timeout(1) sends its signal twice, to the process and to its group, and means one."""
+
+_stop: Callable[[], None] | None = None
+_first: float | None = None
+_is_watched = False
 
 
 def end_on_signals() -> None:
@@ -31,24 +44,52 @@ def end_on_signals() -> None:
     caught = [number for number in numbers if signal.getsignal(number) in usual]
     if not caught:
         return
+    global _is_watched
     if os.name == "posix":
+        _is_watched = True
         # The main thread sees a signal when it comes back from compiled code; this one while it is there.
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         _thread.start_new_thread(_watch, (reader, caught))
     for number in caught:
-        signal.signal(number, _end)
+        signal.signal(number, _come)
+
+
+def stop_first(stop: Callable[[], None]) -> None:
+    """From now on the first signal calls `stop`, from any thread, and only a later one ends the process."""
+    global _stop
+    _stop = stop
 
 
 def _watch(reader: int, caught: Iterable[int]) -> None:
     while True:
         (number,) = os.read(reader, 1)
         if number in caught:
-            _end(number)
+            _count(number)
 
 
-def _end(number: int, frame: FrameType | None = None) -> NoReturn:
+def _come(number: int, frame: FrameType | None) -> None:
+    """In the main thread. Where the first signal ends no process, one of two that were told of it would be a second."""
+    if _stop is None:
+        _end(number)
+    elif not _is_watched:
+        _count(number)
+
+
+def _count(number: int) -> None:
+    global _first
+    if _stop is None:
+        _end(number)
+    now = time.monotonic()
+    if _first is None:
+        _first = now
+        _stop()
+    elif now - _first >= _SECOND_AFTER:
+        _end(number)
+
+
+def _end(number: int) -> NoReturn:
     try:
         discard = getattr(sys.modules.get("spanline.output"), "discard_unfinished", None)
         if discard:  # else nothing was begun yet

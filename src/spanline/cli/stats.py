@@ -102,7 +102,7 @@ def command(
     Bytes are those of whole frames. A frame with tunnels counts for each layer of a type. JSON of several views is an
     object with an array for each; CSV and Parquet have one view a file: -o FOLDER/ writes several, named after them.
     """
-    from spanline.cli.reading import conclude, follow, open_capture
+    from spanline.cli.reading import account_for, conclude, follow, open_capture
     from spanline.cli.stats_show import check_output, remark, show_views
     from spanline.cli.stats_view import make_views
     from spanline.transforms.annotate import Annotate
@@ -123,6 +123,7 @@ def command(
         pass
     show_views(made, output, as_tshark)
     remark(made)
+    account_for(capture, inputs)
     conclude(capture.problems)
     if any(view.objection for view in made):
         click.get_current_context().exit(UNWANTED)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from spanline.cli.group import complain
-from spanline.cli.options import Output
+from spanline.cli.options import Output, is_folder
 from spanline.cli.show import page, write
 from spanline.cli.stats_view import View
 from spanline.errors import OutputError
@@ -19,7 +19,7 @@ def check_output(names: Sequence[str], output: Output, as_tshark: bool) -> None:
     """Refuses, before anything is read, what cannot be written."""
     if as_tshark and output.format != "table":
         raise click.UsageError(f"--as-tshark is text, and not {output.format}")
-    if output.format in ("csv", "parquet") and len(names) > 1 and not _is_folder(output.path):
+    if output.format in ("csv", "parquet") and len(names) > 1 and not is_folder(output.path):
         raise click.UsageError(
             f"a {output.format} file has one view, and these are {len(names)}; name one, or a folder: -o views/"
         )
@@ -33,7 +33,7 @@ def show_views(views: Sequence[View], output: Output, as_tshark: bool) -> None:
                 stream.write("".join(f"{line}\n" for line in view.as_tshark()).encode())
     elif output.format == "table":
         _draw(views, output)
-    elif output.path is not None and _is_folder(output.path):
+    elif output.path is not None and is_folder(output.path):
         _write_folder(views, Path(output.path), output.format)
     elif len(views) == 1:
         write(views[0].table(), output)
@@ -45,10 +45,6 @@ def remark(views: Sequence[View]) -> None:
     """What the numbers leave out, on stderr; views of one stage may have the same to say."""
     for line in dict.fromkeys(line for view in views for line in view.remarks()):
         complain(line)
-
-
-def _is_folder(path: str | None) -> bool:
-    return path is not None and (path.endswith("/") or Path(path).is_dir())
 
 
 def _draw(views: Sequence[View], output: Output) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from spanline.errors import UsageError
 from spanline.keeping import open_private_log, private_folder, state_folder
+from spanline.sources.live import PREFIXES
 
 _FILE = "revealed.jsonl"
 
@@ -41,7 +42,7 @@ class AuditLog:
             "host": socket.gethostname(),
             "command": command,
             "options": list(options),
-            "captures": [path if path == "-" else str(Path(path).absolute()) for path in captures],
+            "captures": [path if path == "-" or path.startswith(PREFIXES) else str(Path(path).absolute()) for path in captures],
             "revealed": revealed,
         }
         octets = json.dumps(line).encode() + b"\n"
@@ -51,8 +52,9 @@ class AuditLog:
             os.fsync(self._descriptor)
         except OSError as error:
             raise _unwritten(error) from error
-        finally:
-            os.close(self._descriptor)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
 
 
 def _login() -> str | None:

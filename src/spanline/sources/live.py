@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypedDict
 
 from spanline.chunk import Chunk
 
@@ -40,6 +40,17 @@ class LiveOptions:
     block_bytes: int = 1 << 20
     blocks: int = 64
     filter: str | None = None
+
+
+class LiveKeywords(TypedDict, total=False):
+    """LiveOptions as keywords, but its filter: that is the capture's, and applied later where a source has no such."""
+
+    engine: Engine
+    duration: float | None
+    snaplen: int
+    promiscuous: bool
+    block_bytes: int
+    blocks: int
 
 
 @dataclass(slots=True)
@@ -79,14 +90,18 @@ class LiveSource(Protocol):
 
     Making one raises CaptureError (no such interface, no permission: the hint says what to do).
 
-    name      as the user gave it, "live:eth0"
-    arrivals  so far; complete when chunks() is over
-    gaps      so far
+    name        as the user gave it, "live:eth0"
+    arrivals    so far; complete when chunks() is over
+    gaps        so far
+    warnings    what the user may want to change, a line each: known when it was made
+    vxlan_port  UDP destination port whose frames carry VXLAN, beside those that the capture knows; None where there is none
     """
 
     name: str
     arrivals: Arrivals
     gaps: list[Gap]
+    warnings: list[str]
+    vxlan_port: int | None
 
     def chunks(self) -> Iterator[Chunk]:
         """What comes, at once when there is something, until stop() or the duration's end.

@@ -91,6 +91,8 @@ class Flows:
     def _update(self, part: int, batch: Batch) -> None:
         with self._locks[part]:
             self._tables[part].update(batch.packets.view(np.uint8), batch.buffers)
+            if batch.clock is not None:
+                self._tables[part].advance(batch.clock)
 
     def drain(self) -> Mapping[str, pa.Table]:
         """Flows that ended since the last call, by time of their first packet."""

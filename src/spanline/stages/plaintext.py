@@ -260,6 +260,9 @@ class _Shard:
         self.payloads.update(batch.packets.view(np.uint8), batch.numbers, batch.buffers)
         self._unseen += len(batch)
         now = int(batch.packets["timestamp"][-1]) if len(batch) else self._looked
+        if batch.clock is not None:
+            self.payloads.advance(batch.clock)
+            now = batch.clock
         # A look costs the same for few conversations as for many; but who waits for it wants to know, and takes memory.
         is_time = not 0 <= now - self._looked < _TIME_AT_ONCE
         if is_time or self._unseen >= _PACKETS_AT_ONCE or self.payloads.kept > self._most_unseen:

@@ -1,0 +1,98 @@
+"""A live source that gives the frames of a capture file: what is analysed live is analysed as from the file."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from spanline.chunk import Chunk, Interface, Interfaces
+from spanline.pool import Pool
+from spanline.schema import RECORD_DTYPE
+from spanline.sources.capture_file import CaptureFile
+from spanline.sources.live import Arrivals, Gap, LiveOptions
+
+OVERWRITTEN = 0xA5
+
+
+class Replayed:
+    """The frames of `path`, some at a time, each time in memory that is overwritten once the next are asked for.
+
+    frames      in a chunk
+    idle        chunks without frames between two with some; their clock goes on by `pause` ns each
+    ends        whether chunks() is over after the last frame, or waits for stop()
+    lost        frames of which it says that the ring dropped them
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        frames: int = 7,
+        idle: int = 0,
+        pause: int = 0,
+        ends: bool = True,
+        lost: int = 0,
+        gaps: tuple[Gap, ...] = (),
+    ) -> None:
+        self._path = path
+        self._frames = frames
+        self._idle = idle
+        self._pause = pause
+        self._ends = ends
+        self._lost = lost
+        self._told = gaps
+        self._stopped = threading.Event()
+        self.opened: list[LiveOptions] = []
+        self.warnings: list[str] = []
+        self.vxlan_port: int | None = None
+
+    def open(self, name: str, interfaces: Interfaces, options: LiveOptions) -> Replayed:
+        """What stands for sources.opening.open_source()."""
+        self.name = name
+        self.opened.append(options)
+        self._options = options
+        self._interfaces = interfaces
+        self._number = interfaces.add(Interface(name, 1, options.snaplen, 1e-9, name=name))
+        self.arrivals, self.gaps = Arrivals(), []
+        self._stopped.clear()
+        return self
+
+    def chunks(self) -> Iterator[Chunk]:
+        clock = 0
+        for whole in CaptureFile(str(self._path), Interfaces(), [], Pool()).chunks():
+            for first in range(0, len(whole.records), self._frames):
+                if self._stopped.is_set():
+                    return
+                records = whole.records[first : first + self._frames].copy()
+                records["interface"] = self._number
+                buffer = whole.buffer.copy()
+                clock = int(records["timestamp"].max())
+                self.arrivals.read += len(records)
+                self.arrivals.offered += len(records)
+                yield Chunk(buffer, records, self._interfaces, clock)
+                buffer[:] = OVERWRITTEN
+                records.view(np.uint8)[:] = OVERWRITTEN
+                for _ in range(self._idle):
+                    clock += self._pause
+                    yield self._empty(clock)
+        self.arrivals.offered += self._lost
+        self.arrivals.dropped["ring"] = self._lost
+        self.gaps += self._told
+        while not self._ends and not self._stopped.wait(0.05):
+            yield self._empty(clock)
+        yield self._empty(clock)
+
+    def _empty(self, clock: int) -> Chunk:
+        return Chunk(np.empty(0, np.uint8), np.empty(0, RECORD_DTYPE), self._interfaces, clock)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def refresh(self) -> None:
+        """`arrivals` is up to date."""
+
+    def close(self) -> None:
+        """Nothing is held."""
