@@ -62,4 +62,17 @@ static inline int framing_scan(framing *f, const uint8_t *data, uint32_t length,
     return status;
 }
 
+/* Copies the bytes of frames to the same places of `target`; both have `size` bytes. 0 when a frame is not inside. */
+static inline int frames_copy(const uint8_t *data, uint64_t size, const frame_record *records, uint32_t count,
+                              uint8_t *target) {
+    for (uint32_t n = 0; n < count; n++) {
+        const frame_record *record = &records[n];
+        if (UNLIKELY((uint64_t)record->offset + record->captured_length > size)) {
+            return 0;
+        }
+        memcpy(target + record->offset, data + record->offset, record->captured_length);
+    }
+    return 1;
+}
+
 #endif

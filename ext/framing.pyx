@@ -46,6 +46,8 @@ cdef extern from "framing.h" nogil:
         uint32_t mark_capacity
         uint32_t record_count
         uint32_t mark_count
+    int frames_copy(const uint8_t *data, uint64_t size, const frame_record *records, uint32_t count,
+                    uint8_t *target) noexcept
     int framing_scan(framing *f, const uint8_t *data, uint32_t length, framing_output *out,
                      uint32_t *consumed) noexcept
     enum:
@@ -62,6 +64,21 @@ RECORD_SIZE = sizeof(frame_record)
 MARK_SIZE = sizeof(block_mark)
 
 FORMATS = ("", "pcap", "pcapng")
+
+
+def copy_frames(const uint8_t[::1] data, const uint8_t[::1] records, uint8_t[::1] target):
+    """Copies the bytes of frames to the same places of `target`: `records`, rows of schema.RECORD, list them in `data`.
+
+    Raises ValueError for frames that are not inside both.
+    """
+    cdef uint64_t size = min(data.shape[0], target.shape[0])
+    cdef uint32_t count = <uint32_t>(records.shape[0] // <Py_ssize_t>sizeof(frame_record))
+    cdef bint inside = True
+    if count and size:
+        with nogil:
+            inside = frames_copy(&data[0], size, <const frame_record *>&records[0], count, &target[0])
+    if not inside:
+        raise ValueError("a frame reaches beyond its buffer")
 
 
 cdef class Framer:

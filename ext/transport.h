@@ -2,6 +2,7 @@
 #ifndef SPANLINE_TRANSPORT_H
 #define SPANLINE_TRANSPORT_H
 
+#include "checksum.h"
 #include "network.h"
 
 /* What is behind a transport header belongs to the flow: how long that header was, and where the payload is. */
@@ -20,27 +21,6 @@ ALWAYS_INLINE int read_ports(frame *f) {
     f->row->destination_port = view_be16(ports, 2);
     f->row->flags |= PACKET_HAS_TRANSPORT;
     return 1;
-}
-
-/* The one's complement sum of bytes in network order, to be folded. specification: RFC 1071 */
-static inline uint64_t checksum_add(uint64_t sum, const uint8_t *data, uint32_t length) {
-    uint32_t at = 0;
-    for (; at + 4 <= length; at += 4) {
-        uint32_t word;
-        memcpy(&word, data + at, 4);
-        sum += swap32(word);
-    }
-    for (; at < length; at++) {
-        sum += (uint64_t)data[at] << (8 * (3 - at % 4));
-    }
-    return sum;
-}
-
-static inline uint32_t checksum_fold(uint64_t sum) {
-    while (sum >> 16) {
-        sum = (sum & 0xFFFF) + (sum >> 16);
-    }
-    return (uint32_t)sum;
 }
 
 /* Whether the transport checksum of a whole, unfragmented datagram is wrong. A checksum that was never computed because

@@ -21,7 +21,7 @@ def run(*arguments: str | Path, width: int | None = None, code: int = 0) -> Resu
     """Calls a command in this process, as a pipe would see it, or a screen of `width` columns."""
     environment = {"COLUMNS": None if width is None else str(width)}
     result = CliRunner().invoke(command_line, [str(one) for one in arguments], env=environment)
-    assert result.exit_code == code, result.output
+    assert result.exit_code == code, f"{result.output}{result.exception!r}"
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return result
 

@@ -46,8 +46,6 @@ class Replayed:
         self._told = gaps
         self._stopped = threading.Event()
         self.opened: list[LiveOptions] = []
-        self.warnings: list[str] = []
-        self.vxlan_port: int | None = None
 
     def open(self, name: str, interfaces: Interfaces, options: LiveOptions) -> Replayed:
         """What stands for sources.opening.open_source()."""

@@ -9,6 +9,8 @@ RECORD_SIZE: int
 MARK_SIZE: int
 FORMATS: tuple[str, ...]
 
+def copy_frames(data: npt.NDArray[np.uint8], records: npt.NDArray[np.uint8], target: npt.NDArray[np.uint8]) -> None: ...
+
 class Framer:
     def __init__(self) -> None: ...
     def scan(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from spanline import _decode
+from spanline import _decode, _framing
 from spanline.chunk import Chunk, Interfaces
 from spanline.pool import Pool
 from spanline.schema import (
@@ -66,7 +68,8 @@ class Batch:
     previous      times of the frames that stood before these in the capture, int64[n]; the first one's own for itself
     clock         of a live capture: ns since the epoch, up to when every frame that came was given out; None of a file
 
-    Arrays are valid as long as they are held; their memory is used again when nothing refers to it any more.
+    Arrays are valid as long as they are held; their memory is used again when nothing refers to it any more. The bytes
+    of a live batch are borrowed: nothing comes, and frames are dropped, while too many are held. own() is to be kept.
     """
 
     def __init__(self, chunk: Chunk, packets: npt.NDArray[np.void], tunnels: npt.NDArray[np.void], decode: Decode,
@@ -108,7 +111,7 @@ class Batch:
         tunnels, datagrams, other_streams, messages = (_only(part, rows[part["packet"]]) for part in parts)
         for part in tunnels, datagrams, other_streams, messages:
             part["packet"] = place[part["packet"]]
-        chunk = Chunk(self._chunk.buffer, _only(self._chunk.records, rows), self._chunk.interfaces, self.clock)
+        chunk = replace(self._chunk, records=_only(self._chunk.records, rows))
         some = Batch(chunk, _only(self.packets, rows), tunnels, self._decode, self.numbers[rows], begun=self.begun)
         some._previous = self.previous[rows]
         some.buffers, some.datagrams, some.applications = self.buffers, datagrams, self.applications
@@ -118,6 +121,26 @@ class Batch:
         if self.fragments:
             some.fragments = int(np.count_nonzero(some.packets["flags"] & IS_FRAGMENT))
         return some
+
+    @property
+    def borrows(self) -> bool:
+        """Whether buffers[0] is memory of a live source, which has to go back soon."""
+        return self._chunk.borrowed
+
+    def own(self) -> Batch:
+        """The batch, itself or a copy, that borrows nothing: what is to be kept, or to wait for somebody.
+
+        Only the bytes of its frames are copied, and stay where they are in the buffer; the rest of it has any content.
+        """
+        if not self._chunk.borrowed:
+            return self
+        buffer = self._decode.buffers.take(len(self._chunk.buffer))
+        _framing.copy_frames(self._chunk.buffer, self._chunk.records.view(np.uint8), buffer)
+        owned = copy(self)
+        owned._chunk = replace(self._chunk, buffer=buffer, borrowed=False)
+        owned.buffers = [buffer, *self.buffers[1:]]
+        owned._listed = dict(self._listed)
+        return owned
 
     @property
     def previous(self) -> npt.NDArray[np.int64]:
@@ -245,6 +268,7 @@ class Decode:
         self.decoder = _decode.Decoder(vxlan_port=vxlan_port, verify_checksums=verify_checksums, reassemble=reassemble)
         self._packets = Pool()
         self._tunnels = Pool()
+        self.buffers = Pool()  # of batches that borrowed theirs
         self.frames = 0
         self._begun = self._before = 0
 

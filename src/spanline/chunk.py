@@ -74,9 +74,11 @@ class Chunk:
 
     `buffer` holds their bytes, `records` (schema.RECORD) says where each lies in it and when it was captured. `clock`
     of a live source: ns since the epoch, up to which everything that came has been given out; None of a file.
+    `borrowed`: the buffer has to go back soon, as nothing comes while all are held: see Batch.own().
     """
 
     buffer: npt.NDArray[np.uint8]
     records: npt.NDArray[np.void]
     interfaces: Interfaces
     clock: int | None = None
+    borrowed: bool = False

@@ -259,9 +259,7 @@ def _values(column: pa.Array) -> pa.Array:
 
 
 @contextlib.contextmanager
-def open_output(
-    path: str | None, format: str, *, private: bool = False, durable: bool = False
-) -> Iterator[Writer]:
+def open_output(path: str | None, format: str, *, private: bool = False, durable: bool = False) -> Iterator[Writer]:
     """A Writer to the file `path`, or to standard output for None; complete when the block ends without an exception.
 
     `format` is a key of WRITERS; nobody else can read a `private` file; a `durable` one is on the disk when it has its

@@ -169,7 +169,7 @@ class Capture:
         )
         datagrams = self._datagrams = Reassemble()
         before, after = _capture_filters(*self._programs)
-        if self.listening is not None and self.listening.options.filter is not None:
+        if self.listening is not None and self.listening.filters:
             before = []
         selects = _selects(self._display_filter)
         filters: list[CaptureFilter | Select] = [*before, *after, *selects]
@@ -266,11 +266,10 @@ def _origin(names: Sequence[str], live: LiveOptions | None, capture_filter: str 
             raise UsageError(f"{names[0]} is no live source, to which how to capture applies", hint="name live:eth0")
         return Files(names)
     from spanline.sources.listening import Listening  # what captures is not loaded for those who read files
-    from spanline.sources.opening import filters_where_frames_come_in, require_live
+    from spanline.sources.opening import require_live
 
     require_live(names)
-    where_they_come_in = capture_filter if filters_where_frames_come_in(names) else None
-    return Listening(names, replace(live or LiveOptions(), filter=where_they_come_in))
+    return Listening(names, replace(live or LiveOptions(), filter=capture_filter))
 
 
 def _programs(text: str | None) -> Programs | None:

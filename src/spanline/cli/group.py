@@ -30,7 +30,9 @@ Exit codes:
     1  stats --policy: there is something that the policy calls unwanted
     2  wrong usage, nothing could be read or written, or an input had a fault:
        a line on stderr for each, after the results of what could be read
-  130  interrupted (Ctrl-C); 143 after SIGTERM, 129 after SIGHUP
+  130  interrupted (Ctrl-C); 143 after SIGTERM, 129 after SIGHUP.
+       A live capture ends there as it should, and the code is 0: what came is
+       analysed and shown. A second signal ends it at once, with 130, 143 or 129
   141  whoever read the output went away
 """
 
@@ -110,7 +112,8 @@ def spanline() -> None:
     """Mirrored network traffic in; flows, round-trip times, statistics, logins in the clear and frames out.
 
     A PATH is a capture file (pcap or pcapng, plain or compressed), a folder, a pattern in quotes, or - for standard
-    input. Files that overlap in time are merged.
+    input. Files that overlap in time are merged. live:eth0 captures at an interface, and udp:4789 takes the VXLAN
+    datagrams that a mirror sends to a port.
 
     spanline is for those who may monitor the network they monitor.
     """

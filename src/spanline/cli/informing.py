@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from spanline.cli.options import Inputs
-from spanline.cli.reading import open_capture, watch
+from spanline.cli.reading import account_for, open_capture, watch
 from spanline.errors import CaptureError, Problem
+from spanline.sources.live import PREFIXES
 from spanline.sources.paths import expand
 from spanline.stages.summary import Summary, describe
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A file; `facts` (stages.summary.describe) and `summary` are None when it is not a capture."""
+    """A file, or a live capture; `facts` (stages.summary.describe) and `summary` are None when it is not a capture."""
 
     facts: dict[str, Any] | None
     summary: Summary | None

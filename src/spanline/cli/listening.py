@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from spanline.batch import Batch
     from spanline.pipeline import Capture, Stage
-    from spanline.sources.live import Arrivals
     from spanline.sources.listening import Listening
+    from spanline.sources.live import Arrivals
 
 _EVERY = 0.5
 """Seconds between two looks at what became of frames, and between two pictures."""
@@ -32,7 +32,7 @@ def listen(capture: Capture, stages: Sequence[Stage], batches: Iterator[Batch], 
     """`batches` of a live capture, with a line about each gap and about losses, and where `draws` a status line."""
     assert capture.listening is not None
     for line in capture.listening.warnings:
-        complain(line)
+        complain(line)  # while there is time to change it
     watching = _Watching(capture.listening, stages, draws)
     try:
         for batch in batches:
@@ -155,8 +155,10 @@ def offered_text(capture: Capture) -> str:
 def account_text(capture: Capture) -> str:
     """What became of every frame, in one line."""
     counters = capture.counters
-    left_out = f"; decoded {counters.decoded:,}, filtered out {counters.filtered_out:,}" if counters.filtered_out else ""
+    left_out = f"; filtered out {counters.filtered_out:,} of decoded" if counters.filtered_out else ""
+    longer = capture.listening.longer if capture.listening else 0
+    put_together = f"; {longer:,} longer than the MTU, put together on the way" if longer else ""
     return (
         f"{offered_text(capture)}; read {counters.read:,} = decoded {counters.decoded:,} + "
-        f"undecodable {counters.undecodable:,}{left_out}"
+        f"undecodable {counters.undecodable:,}{left_out}{put_together}"
     )

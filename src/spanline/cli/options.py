@@ -189,9 +189,25 @@ _captures = _together(
         type=click.Choice(get_args(Engine)),
         help="live: take frames by Linux' ring, which auto prefers, or by libpcap.",
     ),
-    click.option("-s", "--snaplen", type=click.IntRange(1, 262144), metavar="BYTES", help="live: keep so much of each frame."),
-    click.option("-p", "--no-promiscuous", "promiscuous", flag_value=False, type=bool, default=None, help="live: only frames that are for this machine."),
-    click.option("--block-size", "block_bytes", type=size_in_bytes, metavar="SIZE", help="live: size of a block of the ring. Default: 1M."),
+    click.option(
+        "-s", "--snaplen", type=click.IntRange(1, 262144), metavar="BYTES", help="live: keep so much of each frame."
+    ),
+    click.option(
+        "-p",
+        "--no-promiscuous",
+        "promiscuous",
+        flag_value=False,
+        type=bool,
+        default=None,
+        help="live: only frames that are for this machine.",
+    ),
+    click.option(
+        "--block-size",
+        "block_bytes",
+        type=size_in_bytes,
+        metavar="SIZE",
+        help="live: size of a block of the ring. Default: 1M.",
+    ),
     click.option("--blocks", type=click.IntRange(2, 65536), metavar="N", help="live: blocks in the ring. Default: 64."),
 )
 
@@ -258,7 +274,8 @@ def chosen(
 ) -> Output:
     """Where results go, of `path` and `format` as the user has them or None, and the first of `formats`.
 
-    A folder's name tells no format, where `folders` can be written. What is asked for outright counts more than the suffix of a file's name. Raises click.UsageError.
+    A folder's name tells no format, where `folders` can be written. What is asked for outright counts more than the
+    suffix of a file's name. Raises click.UsageError.
     """
     if path == "-":
         path = None

@@ -22,7 +22,7 @@ from spanline.cli.revealing import Revealing, reveals
     "--limit",
     type=click.IntRange(0),
     metavar="N",
-    help="This many findings; 0 is all. Default: 40 in a table, else all.",
+    help="This many findings; 0 is all. Default: 40 in a table of files, else all.",
 )
 @click.option(
     "--head-bytes",
@@ -68,7 +68,7 @@ def command(
     """Find logins and services that are not encrypted.
 
     One row for each attempt to log in: who, from where to where, whether it was accepted, and what to do about it.
-    Protocols are known by what they say, on any port.
+    Protocols are known by what they say, on any port. Live, each row comes when its attempt is known.
 
     Instead of a secret its length is shown, and a number that is the same for the same secret; without the key of this
     installation nobody can try words with it. Only you can read the files that are written.
@@ -76,15 +76,16 @@ def command(
     spanline is for those who may monitor the network they monitor.
     """
     from spanline.cli.group import complain
+    from spanline.cli.plaintext_live import show_as_they_come
     from spanline.cli.plaintext_view import account
     from spanline.cli.reading import account_for, conclude, follow, open_capture
     from spanline.cli.show import show_findings
     from spanline.plaintext.rules import WatchedRules, read_rules
     from spanline.stages.plaintext import ROWS_AT_ONCE, Plaintext, in_order
 
-    if limit is None:
-        limit = 40 if output.format == "table" else 0
     capture = open_capture(inputs)
+    if limit is None:
+        limit = 40 if output.format == "table" and capture.listening is None else 0
     is_endless = capture.bytes_total is None  # as what tcpdump pipes into it
     stage = Plaintext(
         revealing.shows(output),
@@ -95,13 +96,16 @@ def command(
         head_bytes=head_bytes,
         claimed_bytes=claimed_bytes,
     )
-    parts = []
-    for _ in follow(capture, stage, quiet=inputs.quiet):
-        if stage.pending >= ROWS_AT_ONCE:
-            parts.append(stage.drain()["findings"])
-    parts += stage.rest()
-    revealing.record(inputs)
-    show_findings(in_order(parts), limit, output)
+    if capture.listening is not None:
+        show_as_they_come(capture, stage, revealing, inputs, limit, output)
+    else:
+        parts = []
+        for _ in follow(capture, stage, quiet=inputs.quiet):
+            if stage.pending >= ROWS_AT_ONCE:
+                parts.append(stage.drain()["findings"])
+        parts += stage.rest()
+        revealing.record(inputs)
+        show_findings(in_order(parts), limit, output)
     if not inputs.quiet:
         complain(account(stage))
     account_for(capture, inputs)

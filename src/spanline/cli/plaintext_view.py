@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,15 @@ from spanline.plaintext.model import Kind, Severity
 if TYPE_CHECKING:
     from spanline.stages.plaintext import Plaintext
 
+_ORDER = tuple(Severity)
+_Urgency = tuple[int, str, str]
+"""Place of the severity in _ORDER, protocol, remedy."""
+
 _STYLES = {Severity.HIGH: "red", Severity.MEDIUM: "yellow", Severity.LOW: ""}
 _MOST_FRAMES = 3
+# Columns of findings that are shown as they come.
+_WIDE = (12, 8, 10, 15, 21, 8, 16, 24, 8, 12, 3)
+_NARROW = (8, 10, 12)
 _MOST_LETTERS = 200
 """Of a text from a packet: what is longer is cut, and whole in other formats."""
 
@@ -58,7 +65,8 @@ def print_findings(findings: pa.Table, total: int, target: Console) -> None:
         draw_lines(target, [Line("nothing in the clear was found")])
         return
     rows = plain(findings).to_pylist()
-    lines = [Line(_title(rows), "dim"), *finding_lines(rows, target.width), Line(""), *_remedies(rows, target.width)]
+    lines = [Line(_title(rows), "dim"), *finding_lines(rows, target.width)]
+    lines += [Line(""), *_remedies(_urgencies(rows), target.width)]
     if total > len(rows):
         lines.append(Line(f"{len(rows):,} of {total:,} findings; -n 0 shows all, -o FILE writes them", "dim"))
     draw_lines(target, lines)
@@ -77,10 +85,59 @@ def finding_lines(findings: Sequence[Mapping[str, Any]], width: int) -> list[Lin
     return _wide(rows, width) or _stacked(rows, width)
 
 
-def _row(finding: Mapping[str, Any], one_day: bool) -> _Row:
+class ArrivingFindings:
+    """Findings as they come, each shown at once: columns are as wide as what is usual in them, and what is longer moves
+    the rest of its line. Every day has its line.
+
+    limit  how many are shown; None for all
+    """
+
+    def __init__(self, target: Console, limit: int | None) -> None:
+        self._target = target
+        self._limit = limit
+        self._day = ""
+        self._total = self._shown = 0
+        self._is_wide = target.width >= sum(_WIDE) + 2 * (len(_WIDE) - 1)
+        self._urgencies: Counter[_Urgency] = Counter()
+
+    def show(self, findings: pa.Table) -> None:
+        """Some more (schema.FINDING)."""
+        self._total += findings.num_rows
+        left = None if self._limit is None else self._limit - self._shown
+        rows = plain(findings.slice(0, left)).to_pylist()
+        self._urgencies += _urgencies(rows)
+        for row in rows:
+            self._show(row)
+        self._target.file.flush()
+
+    def _show(self, finding: Mapping[str, Any]) -> None:
+        if self._is_wide:
+            headings, *lines = _wide([_row(finding, True)], self._target.width, _WIDE)
+            above = [headings]
+        else:
+            first, second, *lines = _stacked([_row(finding, True, 1)], self._target.width, _NARROW)
+            above = [first, second]
+        if self._day != date(finding["time"]):
+            self._day = date(finding["time"])
+            lines = [Line(f"{self._day} UTC. *: on a port where nobody expects it.", "dim"), *above, *lines]
+        draw_lines(self._target, lines)
+        self._shown += 1
+
+    def conclude(self) -> None:
+        """What to do about what was shown."""
+        if not self._total:
+            draw_lines(self._target, [Line("nothing in the clear was found")])
+            return
+        lines = [Line(""), *_remedies(self._urgencies, self._target.width)]
+        if self._total > self._shown:
+            lines.append(Line(f"{self._shown:,} of {self._total:,} findings; -n 0 shows all", "dim"))
+        draw_lines(self._target, lines)
+
+
+def _row(finding: Mapping[str, Any], one_day: bool, most_frames: int = _MOST_FRAMES) -> _Row:
     time = time_of_day(finding["time"], 3 if one_day else 0)
     frames = [str(frame) for frame in finding["frames"]]
-    more = f" +{len(frames) - _MOST_FRAMES}" if len(frames) > _MOST_FRAMES else ""
+    more = f" +{len(frames) - most_frames}" if len(frames) > most_frames else ""
     about = finding["scheme"], finding["detail"], "inferred" if finding["inferred"] else None
     return _Row(
         time if one_day else f"{date(finding['time'])[5:]} {time}",
@@ -92,7 +149,7 @@ def _row(finding: Mapping[str, Any], one_day: bool) -> _Row:
         _cut(finding["secret"]),
         UNKNOWN if finding["kind"] in (Kind.SERVICE, Kind.RULE) else finding["outcome"],
         Severity(finding["severity"]),
-        ", ".join(frames[:_MOST_FRAMES]) + more,
+        ", ".join(frames[:most_frames]) + more,
         _cut("; ".join(filter(None, about))),
     )
 
@@ -102,9 +159,9 @@ def _cut(text: str | None) -> str:
     return shown if len(shown) <= _MOST_LETTERS else f"{shown[:_MOST_LETTERS]}…"
 
 
-def _wide(rows: Sequence[_Row], width: int) -> list[Line]:
-    """A line each; none where that does not fit."""
-    vni = any(row.vni for row in rows)
+def _wide(rows: Sequence[_Row], width: int, fixed: Sequence[int] = ()) -> list[Line]:
+    """A line each; none where that does not fit, unless widths of columns are `fixed`."""
+    vni = bool(fixed) or any(row.vni for row in rows)
     headings = ["Time", "Severity", "Protocol", "Client", "Server", *(["VNI"] if vni else []), "Account", "Secret"]
     headings += ["Outcome", "Frames", "How"]
     texts = [headings]
@@ -112,22 +169,22 @@ def _wide(rows: Sequence[_Row], width: int) -> list[Line]:
         ends = [row.client, row.server, *([row.vni or UNKNOWN] if vni else [])]
         who = [row.account or UNKNOWN, row.secret or UNKNOWN]
         texts.append([row.time, row.severity, row.protocol, *ends, *who, row.outcome, row.frames, row.about])
-    widths = column_widths(texts)
-    if sum(widths) + 2 * (len(widths) - 1) > width:
+    widths = fixed or column_widths(texts)
+    if not fixed and sum(widths) + 2 * (len(widths) - 1) > width:
         return []
     heading, *lines = (aligned(line, widths, [False] * len(widths), 2) for line in texts)
     styled = [Line(line, _STYLES[row.severity]) for line, row in zip(lines, rows, strict=True)]
     return [Line(heading, "bold"), *styled]
 
 
-def _stacked(rows: Sequence[_Row], width: int) -> list[Line]:
+def _stacked(rows: Sequence[_Row], width: int, fixed: Sequence[int] = ()) -> list[Line]:
     """Two or more lines each: who talks to whom, then account and secret, and how they were told."""
-    vni = any(row.vni for row in rows)
+    vni = bool(fixed) or any(row.vni for row in rows)
     first = ["Time", "Protocol", "Client → server", "Outcome"]
     second = ["Severity", "VNI" if vni else "", "Account: secret; how it was told", "Frames"]
     marks = [[row.time.partition(".")[0], row.protocol, row.outcome] for row in rows]
     marks += [[row.severity, row.vni, row.frames] for row in rows]
-    narrow = column_widths([*marks, [first[0], first[1], first[3]], [second[0], second[1], second[3]]])
+    narrow = fixed or column_widths([*marks, [first[0], first[1], first[3]], [second[0], second[1], second[3]]])
     room = max(width - sum(narrow) - 6, 20)
     widths = [narrow[0], narrow[1], room, narrow[2]]
 
@@ -151,17 +208,20 @@ def _wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
 
 
-def _remedies(findings: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
-    """What to do, the worst first, and of how many findings."""
-    order = list(Severity)
-    counts = Counter(
-        (order.index(Severity(one["severity"])), one["protocol"] or one["transport"], one["remedy"])
+def _urgencies(findings: Iterable[Mapping[str, Any]]) -> Counter[_Urgency]:
+    """How many findings each remedy is for."""
+    return Counter(
+        (_ORDER.index(Severity(one["severity"])), one["protocol"] or one["transport"], one["remedy"])
         for one in findings
         if one["remedy"]
     )
+
+
+def _remedies(counts: Counter[_Urgency], width: int) -> list[Line]:
+    """What to do, the worst first, and of how many findings."""
     lines = [Line("What to do", "bold")] if counts else []
     for (severity, protocol, remedy), count in sorted(counts.items(), key=lambda item: (item[0][0], -item[1])):
-        text = f"{count:,} × {order[severity]}, {protocol}: {_cut(remedy)}"
-        style = _STYLES[order[severity]]
+        text = f"{count:,} × {_ORDER[severity]}, {protocol}: {_cut(remedy)}"
+        style = _STYLES[_ORDER[severity]]
         lines += [Line(line, style) for line in textwrap.wrap(text, min(width, 100), subsequent_indent="    ")]
     return lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -67,6 +67,33 @@ def show_findings(findings: pa.Table, limit: int, output: Output) -> None:
 
     with page(output) as target:
         print_findings(here, findings.num_rows, target)
+
+
+@contextlib.contextmanager
+def arriving_findings(limit: int, output: Output) -> Iterator[Callable[[pa.Table], None]]:
+    """What shows findings as they come, the first `limit` of them; all for 0."""
+    if output.format == "table":
+        from spanline.cli.plaintext_view import ArrivingFindings
+
+        with page(output) as target:
+            arriving = ArrivingFindings(target, limit or None)
+            yield arriving.show
+            arriving.conclude()
+        return
+    from spanline.arrow import arrow_schema
+    from spanline.schema import FINDING
+
+    left = limit or None
+    with open_output(output.path, output.format, private=output.private) as writer:
+        writer.write(arrow_schema(FINDING).empty_table())
+
+        def write(findings: pa.Table) -> None:
+            nonlocal left
+            here = findings.slice(0, left)
+            left = None if left is None else left - here.num_rows
+            writer.write(here)
+
+        yield write
 
 
 def show_round_trips(times: pa.Table, metric: str, limit: int | None, output: Output) -> None:

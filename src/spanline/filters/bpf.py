@@ -1,11 +1,14 @@
-"""libpcap's filter language (pcap-filter(7)): compiled by libpcap, run by ext/bpf.h over whole batches.
+"""libpcap's filter language (pcap-filter(7)): compiled by libpcap, run by ext/bpf.h over whole batches, or by Linux.
 
 One text is one program for each link type.
 """
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
+import numpy.typing as npt
 import pcapy
 
 from spanline._bpf import NOT_IN_FRAME, Program
@@ -21,6 +24,11 @@ _INSTRUCTION = np.dtype([("code", "u2"), ("jump_true", "u1"), ("jump_false", "u1
 # Where libpcap's own number of a link type (DLT_) is another one than that in files, on Linux; 14 is OpenBSD's raw IP.
 _OWN_NUMBERS = {14: 12, 100: 11, RAW: 12, 102: 15, 103: 16, 106: 19}
 _LONGEST_FRAME = 262144
+# What Linux runs itself; bpf.h has the codes, linux/filter.rst the limit.
+_RETURN, _JUMP, _JUMP_IF_EQUAL = 0x06, 0x05, 0x15
+_MOST_IN_KERNEL = 4096
+_TAG_PROTOCOLS = (0x8100, 0x88A8, 0x9100)
+_BY_PLACE = re.compile(r"\b(ether|link)\s*\[")
 _SHOWN = 60
 _REJECTS_ALL = "expression rejects all packets"
 
@@ -32,6 +40,39 @@ def compile_program(text: str, link_type: int, *, swapped: bool = False) -> Prog
 
     Raises UsageError with libpcap's message.
     """
+    try:
+        return Program(_instructions(text, link_type, swapped).view(np.uint8))
+    except ValueError as error:
+        if isinstance(error, UsageError):
+            raise
+        if NOT_IN_FRAME in str(error):
+            raise UsageError(f"the filter {NOT_IN_FRAME}: a direction or an interface") from error
+        raise UsageError(f"libpcap made a program that must not run: {error}") from error
+
+
+def kernel_program(text: str | None, link_type: int, snaplen: int) -> npt.NDArray[np.uint8] | None:
+    """What Linux has to run on frames as they come: uint8[8 n], as _bpf.Program takes it.
+
+    It lets in what `text` selects, everything without one, and says that `snaplen` bytes of it are kept. None when the
+    kernel cannot do that: it takes VLAN tags out of frames before a program sees them, so that one which looks for a tag
+    or for bytes by their place in an Ethernet frame would be deceived; and it refuses jumps back (protochain). For all
+    other filters a tagged frame is one without a tag, as with `tcpdump -i` and other than with `tcpdump -r`.
+    """
+    if text is None:
+        return np.array([(_RETURN, 0, 0, snaplen)], _INSTRUCTION).view(np.uint8)
+    try:
+        program = _instructions(text, link_type)
+    except UsageError:
+        return None
+    looks_for_tags = np.isin(program["k"], _TAG_PROTOCOLS) & (program["code"] == _JUMP_IF_EQUAL)
+    jumps_back = (program["code"] == _JUMP) & (program["k"] >= len(program))
+    if _BY_PLACE.search(text) or looks_for_tags.any() or jumps_back.any() or len(program) > _MOST_IN_KERNEL:
+        return None
+    program["k"][(program["code"] == _RETURN) & (program["k"] > 0)] = snaplen
+    return program.view(np.uint8)
+
+
+def _instructions(text: str, link_type: int, swapped: bool = False) -> npt.NDArray[np.void]:
     if len(text) > MOST_TEXT:
         raise UsageError(f"{len(text):,} characters are more than the {MOST_TEXT:,} that libpcap is trusted with")
     # The loopback header of OpenBSD is the same in network order.
@@ -41,12 +82,7 @@ def compile_program(text: str, link_type: int, *, swapped: bool = False) -> Prog
         code = pcapy.compile(number, _LONGEST_FRAME, text, int(len(text) <= _OPTIMIZED), 0).get_bpf()
     except (pcapy.PcapError, ValueError) as error:
         raise UsageError(str(error)) from error
-    try:
-        return Program(np.array(code, _INSTRUCTION).view(np.uint8))
-    except ValueError as error:
-        if NOT_IN_FRAME in str(error):
-            raise UsageError(f"the filter {NOT_IN_FRAME}: a direction or an interface") from error
-        raise UsageError(f"libpcap made a program that must not run: {error}") from error
+    return np.array(code, _INSTRUCTION)
 
 
 class Programs:

@@ -42,7 +42,9 @@ class AuditLog:
             "host": socket.gethostname(),
             "command": command,
             "options": list(options),
-            "captures": [path if path == "-" or path.startswith(PREFIXES) else str(Path(path).absolute()) for path in captures],
+            "captures": [
+                path if path == "-" or path.startswith(PREFIXES) else str(Path(path).absolute()) for path in captures
+            ],
             "revealed": revealed,
         }
         octets = json.dumps(line).encode() + b"\n"

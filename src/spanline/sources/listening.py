@@ -118,15 +118,27 @@ class Listening:
         for source in self._sources:
             source.close()
 
+    # What only some kinds of sources have to say.
+
+    @property
+    def filters(self) -> bool:
+        """Whether all of them take only frames that pass options.filter; else who analyses them has to look."""
+        return all(getattr(source, "kernel_filters", False) for source in self._sources)
+
     @property
     def warnings(self) -> list[str]:
         """What the user may want to change, a line each."""
-        return [line for source in self._sources for line in source.warnings]
+        return [line for source in self._sources for line in getattr(source, "warnings", ())]
+
+    @property
+    def longer(self) -> int:
+        """Frames so far that are longer than their interface's MTU allows."""
+        return sum(getattr(source, "longer", 0) for source in self._sources)
 
     @property
     def vxlan_ports(self) -> set[int]:
-        """Ports that sources say carry VXLAN."""
-        return {source.vxlan_port for source in self._sources if source.vxlan_port is not None}
+        """Ports that carry VXLAN."""
+        return {source.vxlan_port for source in self._sources if hasattr(source, "vxlan_port")}
 
     @property
     def arrivals(self) -> Arrivals:

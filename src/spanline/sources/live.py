@@ -90,18 +90,21 @@ class LiveSource(Protocol):
 
     Making one raises CaptureError (no such interface, no permission: the hint says what to do).
 
-    name        as the user gave it, "live:eth0"
-    arrivals    so far; complete when chunks() is over
-    gaps        so far
-    warnings    what the user may want to change, a line each: known when it was made
-    vxlan_port  UDP destination port whose frames carry VXLAN, beside those that the capture knows; None where there is none
+    name      as the user gave it, "live:eth0"
+    arrivals  so far; complete when chunks() is over
+    gaps      so far
+
+    Some have more to say:
+
+    kernel_filters  whether LiveOptions.filter is applied where frames come in; False, too, where it is not known
+    warnings        what the user may want to change, a line each
+    longer          frames so far that are longer than the interface's MTU allows: something put segments together
+    vxlan_port      UDP destination port of frames that carry VXLAN, beside those that the capture knows
     """
 
     name: str
     arrivals: Arrivals
     gaps: list[Gap]
-    warnings: list[str]
-    vxlan_port: int | None
 
     def chunks(self) -> Iterator[Chunk]:
         """What comes, at once when there is something, until stop() or the duration's end.

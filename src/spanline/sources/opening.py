@@ -40,11 +40,6 @@ def open_source(name: str, interfaces: Interfaces, options: LiveOptions) -> Live
     return PcapSource(rest, interfaces, options)
 
 
-def filters_where_frames_come_in(names: Sequence[str]) -> bool:
-    """Whether all of these sources take LiveOptions.filter."""
-    return all(name.startswith("live:") for name in names)
-
-
 def _has_ring(options: LiveOptions) -> bool:
     """Raises UsageError where the ring is asked for and is not there."""
     there = sys.platform == "linux" and find_spec("spanline._ring") is not None

@@ -1,0 +1,105 @@
+/* A block of Linux' TPACKET_V3 ring: the frames that the kernel left in it, behind one another.
+ *
+ * specification: linux/if_packet.h and Documentation/networking/packet_mmap.rst. Nothing of Linux is included: this
+ * compiles, and is fuzzed, everywhere; ring.h asserts that the places are right.
+ *
+ *  |version 4|private 4|status 4|frames 4|first frame 4|length 4|sequence 8|first time 8|last time 8|  a block
+ *  |next 4|seconds 4|ns 4|captured 4|wire 4|status 4|link header 2|network header 2|
+ *      |receive hash 4|tag 4|tag's protocol 2|padding 10|                                              a frame
+ */
+#ifndef SPANLINE_RING_BLOCK_H
+#define SPANLINE_RING_BLOCK_H
+
+#include "records.h"
+
+enum {
+    RING_BLOCK_STATUS = 8,
+    RING_BLOCK_FRAMES = 12,
+    RING_BLOCK_FIRST = 16,
+    RING_BLOCK_HEADER = 48,
+    RING_FRAME_NEXT = 0,
+    RING_FRAME_SECONDS = 4,
+    RING_FRAME_NANOSECONDS = 8,
+    RING_FRAME_CAPTURED = 12,
+    RING_FRAME_WIRE = 16,
+    RING_FRAME_STATUS = 20,
+    RING_FRAME_LINK = 24,
+    RING_FRAME_TAG = 32,
+    RING_FRAME_TAG_PROTOCOL = 36,
+    RING_FRAME_HEADER = 48,
+    RING_TAG_VALID = 0x10,          /* in a frame's status */
+    RING_TAG_PROTOCOL_VALID = 0x40, /* else it is 802.1Q */
+    RING_TAG_LENGTH = 4,
+    RING_ADDRESSES = 12, /* the two of an Ethernet header, before its tag */
+};
+
+typedef struct {
+    uint8_t *data;
+    uint32_t length;
+    uint32_t snaplen;     /* no more of a frame is told */
+    uint32_t longest;     /* on the wire, that a frame of the link may be */
+    uint16_t interface_id;
+    uint16_t is_ethernet; /* only there the kernel takes tags out of frames */
+} ring_block;
+
+/* Puts the VLAN tag, which the kernel moved out of the frame, back where it was: the addresses move into the room that
+ * was reserved before the frame. Returns the bytes that the frame has grown by. */
+static inline uint32_t ring_restore_tag(const ring_block *block, uint32_t frame, bytes_view header, uint32_t *link) {
+    const uint32_t status = view_host32(header, RING_FRAME_STATUS);
+    if (!block->is_ethernet || !(status & RING_TAG_VALID) || *link < RING_FRAME_HEADER + RING_TAG_LENGTH ||
+        view_host32(header, RING_FRAME_CAPTURED) < RING_ADDRESSES) {
+        return 0;
+    }
+    const uint16_t protocol =
+        status & RING_TAG_PROTOCOL_VALID ? swap16(view_host16(header, RING_FRAME_TAG_PROTOCOL)) : swap16(0x8100);
+    const uint16_t tag = swap16((uint16_t)view_host32(header, RING_FRAME_TAG));
+    *link -= RING_TAG_LENGTH;
+    uint8_t *start = block->data + frame + *link;
+    memmove(start, start + RING_TAG_LENGTH, RING_ADDRESSES);
+    memcpy(start + RING_ADDRESSES, &protocol, 2);
+    memcpy(start + RING_ADDRESSES + 2, &tag, 2);
+    return RING_TAG_LENGTH;
+}
+
+/* How many frames the block says that it has. */
+ALWAYS_INLINE uint32_t ring_block_frames(const ring_block *block) {
+    return view_host32((bytes_view){block->data, block->length}, RING_BLOCK_FRAMES);
+}
+
+/* Lists the frames, restoring their tags, once for each block: no more than `capacity`, and none that is not wholly
+ * inside the block. Returns how many; `longer` counts those that are longer than the link's frames may be. */
+static inline uint32_t ring_block_list(const ring_block *block, frame_record *records, uint32_t capacity,
+                                       uint64_t *longer) {
+    const bytes_view whole = {block->data, block->length};
+    const uint32_t frames = ring_block_frames(block);
+    cursor c = {block->data, view_host32(whole, RING_BLOCK_FIRST), block->length};
+    uint32_t count = 0;
+    bytes_view header;
+    while (count < frames && count < capacity && cursor_peek(&c, RING_FRAME_HEADER, &header)) {
+        uint32_t link = view_host16(header, RING_FRAME_LINK), captured = view_host32(header, RING_FRAME_CAPTURED);
+        if (UNLIKELY(c.offset < RING_BLOCK_HEADER || link < RING_FRAME_HEADER ||
+                     (uint64_t)link + captured > cursor_left(&c))) {
+            break;
+        }
+        const uint32_t grown = ring_restore_tag(block, c.offset, header, &link);
+        const uint32_t wire = view_host32(header, RING_FRAME_WIRE) + grown;
+        captured += grown;
+        frame_record *record = &records[count++];
+        record->timestamp = view_host32(header, RING_FRAME_SECONDS) * INT64_C(1000000000) +
+                            view_host32(header, RING_FRAME_NANOSECONDS);
+        record->offset = c.offset + link;
+        record->captured_length = captured < block->snaplen ? captured : block->snaplen;
+        record->wire_length = wire;
+        record->interface_id = block->interface_id;
+        record->options = 0;
+        *longer += wire > block->longest;
+        const uint32_t next = view_host32(header, RING_FRAME_NEXT);
+        if (!next || next > cursor_left(&c)) {
+            break;
+        }
+        c.offset += next;
+    }
+    return count;
+}
+
+#endif

@@ -1,0 +1,376 @@
+"""Frames by libpcap, through pcapy-ng: the way that all systems have (Npcap on Windows, BPF devices on macOS and BSD).
+
+libpcap copies frames and tells microseconds; Linux' ring (sources/ring.py) does neither.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pcapy
+
+from spanline.chunk import Chunk, Interface, Interfaces
+from spanline.errors import CaptureError, UsageError
+from spanline.filters.bpf import Programs
+from spanline.pool import Pool
+from spanline.schema import RECORD_DTYPE
+from spanline.sources.capture_file import BACKWARDS_TOLERANCE, CHUNK_BYTES
+from spanline.sources.link import LinkWatch, no_such_interface
+from spanline.sources.live import TICK, Arrivals, LiveOptions
+
+_WHOLE = 262144
+"""Bytes. libpcap's own greatest snaplen: frames are cut here, as only then their length on the wire is known."""
+
+_BUFFER_MS = 50
+"""How long a frame may wait in a buffer that is not full."""
+
+_DELAY = 250_000_000
+"""ns after which a frame has been given out, if the machine is not overloaded: some times _BUFFER_MS."""
+
+_SILENCE = 0.2
+"""Seconds without a frame after which none is left in the kernel, when no more can come."""
+
+_STEP = 0.01
+"""Seconds between two looks where nothing can be waited for."""
+
+_MOST_FAULTS = 20
+"""In a row, though the interface is up."""
+
+_MOST_FRAMES = 8192
+_FEW_FRAMES = 64
+_MOST_MEMORY = 2**31 - 1
+
+_NO_SUCH_DEVICE, _NOT_PERMITTED, _NOT_UP, _PROMISC_NOT_PERMITTED = -5, -8, -9, -11  # pcap/pcap.h
+_META_DTYPE = np.dtype([("seconds", "u4"), ("microseconds", "u4"), ("offset", "u4"), ("length", "u4")])
+# Where libpcap's own number of a link type (DLT_) is another one than that in files.
+_LINK_TYPES = {11: 100, 12: 101, 14: 101, 15: 102, 16: 103, 19: 106}
+
+
+class PcapSource:
+    """Frames of an interface; see sources/live.py for what all live sources have in common.
+
+    interface   by libpcap's name of it ("any" on Linux: all of them)
+    interfaces  of the capture; it is entered there
+
+    The memory of `options` is libpcap's buffer. Frames that wait in it when capturing ends are given out; elsewhere
+    than on Linux nobody can keep others from coming meanwhile, and the last one that was read is the end.
+
+    Raises CaptureError, and UsageError for a wrong filter or size.
+    """
+
+    def __init__(self, interface: str, interfaces: Interfaces, options: LiveOptions) -> None:
+        self.name = f"live:{interface}"
+        self.arrivals = Arrivals()
+        self.kernel_filters = True
+        self._interface = interface
+        self._interfaces = interfaces
+        self._options = options
+        self._check()
+        self._pool = Pool()
+        self._lock = threading.Lock()  # of the handle: libpcap knows no threads
+        self._stopped = False
+        self._faults = 0
+        self._batch = _FEW_FRAMES
+        self._clock = 0
+        self._look_due = self._count_due = 0.0
+        self._watch = LinkWatch(interface)
+        self.gaps = self._watch.gaps
+        self._handle: Any = None
+        self._socket: _PacketSocket | None = None
+        try:
+            self._life = self._watch.look().life
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+        # libpcap captures on what is no interface, too: then there is nothing to watch.
+        self._is_watched = self._life > 0
+        if not self._is_watched:
+            self.gaps.clear()
+
+    def _check(self) -> None:
+        options = self._options
+        if options.snaplen < 1:
+            raise UsageError(f"a snaplen of {options.snaplen} keeps nothing of a frame", hint="1 is the least")
+        memory = options.block_bytes * options.blocks
+        if not 0 < memory <= _MOST_MEMORY:
+            raise UsageError(f"libpcap cannot have {memory:,} bytes of memory", hint=f"{_MOST_MEMORY:,} are the most")
+        if options.filter is not None:
+            Programs(options.filter)
+
+    def _open(self) -> None:
+        options = self._options
+        try:
+            handle = pcapy.create(self._interface)
+        except (pcapy.PcapError, ValueError) as error:
+            raise no_such_interface(self._interface) from error
+        handle.set_snaplen(_WHOLE)
+        handle.set_promisc(int(options.promiscuous))
+        handle.set_timeout(_BUFFER_MS)
+        handle.set_buffer_size(options.block_bytes * options.blocks)
+        status = handle.activate()
+        if status < 0:
+            handle.close()
+            raise self._refusal(status)
+        link_type = handle.datalink()
+        try:
+            handle.setnonblock(1)
+            if options.filter is not None:
+                handle.setfilter(options.filter)
+        except pcapy.PcapError as error:
+            handle.close()
+            raise UsageError(f"filter {options.filter!r}: {error}", hint="see pcap-filter(7)") from error
+        self._number = self._interfaces.add(
+            Interface(
+                self.name,
+                _LINK_TYPES.get(link_type, link_type),
+                options.snaplen,
+                1e-6,
+                name=self._interface,
+                filter=options.filter or "",
+            )
+        )
+        self._handle = handle
+        # What was dropped before the filter was there is nobody's loss.
+        self._counted = handle.stats()
+        if sys.platform == "linux":
+            self._socket = _PacketSocket(handle.getfd())
+
+    def _refusal(self, status: int) -> CaptureError:
+        if status == _NO_SUCH_DEVICE or not self._watch.look().index:
+            return no_such_interface(self._interface)
+        if status in (_NOT_PERMITTED, _PROMISC_NOT_PERMITTED):
+            return CaptureError(
+                f"you may not capture on {self._interface}",
+                hint=f"sudo setcap cap_net_raw+ep {os.path.realpath(sys.executable)}, or run it as root"
+                if sys.platform == "linux"
+                else "run it as an administrator",
+            )
+        if status == _NOT_UP:
+            return CaptureError(f"{self._interface} is down", hint=f"switch it on: ip link set {self._interface} up")
+        memory = self._options.block_bytes * self._options.blocks
+        return CaptureError(
+            f"libpcap cannot capture on {self._interface} (error {status})", hint=f"with less memory than {memory:,} B?"
+        )
+
+    def chunks(self) -> Iterator[Chunk]:
+        """See LiveSource.chunks()."""
+        now = time.monotonic()
+        end = float("inf") if self._options.duration is None else now + self._options.duration
+        tick = now + TICK
+        while not self._stopped and now < end:
+            if (chunk := self._take()) is None:
+                self._wait(min(tick, end) - now)
+                now = time.monotonic()
+                if now >= tick:
+                    chunk = self._nothing()
+            if chunk is not None:
+                yield chunk
+                tick = time.monotonic() + TICK
+            now = time.monotonic()
+            self._keep_up(now)
+        yield from self._rest()
+
+    def _rest(self) -> Iterator[Chunk]:
+        if self._socket is not None:
+            self._socket.refuse_all()
+        enough = time.monotonic() + (float("inf") if self._socket is not None else 5 * _SILENCE)
+        silence = time.monotonic() + _SILENCE
+        while (now := time.monotonic()) < min(silence, enough):
+            if (chunk := self._take()) is not None:
+                yield chunk
+                silence = time.monotonic() + _SILENCE
+            else:
+                time.sleep(min(_STEP, silence - now))
+        self.refresh()
+
+    def _take(self) -> Chunk | None:
+        """What there is, without waiting."""
+        with self._lock:
+            if self._handle is None:
+                return None
+            try:
+                data, meta = self._handle.next_batch(self._batch)
+            except pcapy.PcapError as error:
+                self._fails(error)
+                return None
+        self._faults = 0
+        if not meta:
+            return None
+        frames = np.frombuffer(meta, _META_DTYPE)
+        self._batch = max(_FEW_FRAMES, min(_MOST_FRAMES, CHUNK_BYTES * len(frames) // len(data)))
+        self.arrivals.read += len(frames)
+        self.arrivals.offered += len(frames)
+        records = self._records(frames)
+        self._clock = max(self._clock, int(records["timestamp"][-1]) - BACKWARDS_TOLERANCE)
+        return Chunk(np.frombuffer(data, np.uint8), records, self._interfaces, self._clock)
+
+    def _records(self, frames: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+        records = self._pool.take_rows(RECORD_DTYPE, len(frames))
+        records["timestamp"] = frames["seconds"].astype(np.int64) * 1_000_000_000
+        records["timestamp"] += frames["microseconds"].astype(np.int64) * 1000
+        records["offset"] = frames["offset"]
+        records["captured_length"] = np.minimum(frames["length"], self._options.snaplen)
+        records["wire_length"] = frames["length"]
+        records["interface"] = self._number
+        records["options"] = 0
+        return records
+
+    def _nothing(self) -> Chunk:
+        self._clock = max(self._clock, time.time_ns() - _DELAY)
+        return Chunk(np.empty(0, np.uint8), np.empty(0, RECORD_DTYPE), self._interfaces, self._clock)
+
+    def _wait(self, seconds: float) -> None:
+        """Until there may be a frame, the link has changed, or stop() was called."""
+        if self._socket is None:
+            time.sleep(min(max(seconds, 0), _STEP))
+        else:
+            self._socket.wait(self._watch.fileno() if self._is_watched else None, seconds)
+
+    def _fails(self, error: Exception) -> None:
+        """A link that goes down is an error once on Linux, elsewhere as long as it is down."""
+        self._faults += 1
+        if self._socket is None:
+            self._count()
+            self._handle.close()
+            self._handle = None
+            self._watch.declare(is_up=False)
+        elif self._watch.look().is_up and self._faults > _MOST_FAULTS:
+            raise CaptureError(f"{self._interface}: {error}")
+        else:
+            time.sleep(_STEP)
+
+    def _keep_up(self, now: float) -> None:
+        """Follows the interface, and the counters before they have gone round."""
+        if self._is_watched and (self._socket is not None or now >= self._look_due):
+            self._look_due = now + TICK / 2
+            link = self._watch.look()
+            if link.index and (link.life != self._life or self._handle is None):
+                self._follow(link.life)
+        if now >= self._count_due:
+            self._count_due = now + TICK
+            self.refresh()
+
+    def _follow(self, life: int) -> None:
+        if self._socket is not None:
+            # Whatever privileges were given up since the beginning.
+            if self._socket.bind(self._interface, self._options.promiscuous):
+                self._life = life
+            return
+        with self._lock:
+            if self._handle is not None:
+                self._count()
+                self._handle.close()
+                self._handle = None
+            try:
+                self._open()
+            except CaptureError:
+                self._watch.declare(is_up=False)
+                return
+        self._life = life
+        self._watch.declare(is_up=True)
+
+    def stop(self) -> None:
+        """See LiveSource.stop()."""
+        self._stopped = True
+        if self._socket is not None:
+            self._socket.wake()
+
+    def refresh(self) -> None:
+        """See LiveSource.refresh()."""
+        with self._lock:
+            self._count()
+
+    def _count(self) -> None:
+        """Adds what libpcap's 32-bit counters have grown by."""
+        if self._handle is None:
+            return
+        try:
+            now = self._handle.stats()
+        except pcapy.PcapError:
+            return
+        for cause, before, after in zip(("ring", "interface"), self._counted[1:], now[1:], strict=True):
+            grown = (after - before) % 2**32
+            # The interface's own counter begins again when it is made anew.
+            if 0 < grown < 2**31:
+                self.arrivals.dropped[cause] = self.arrivals.dropped.get(cause, 0) + grown
+        self._counted = now
+        self.arrivals.offered = self.arrivals.read + self.arrivals.lost
+
+    def close(self) -> None:
+        """See LiveSource.close()."""
+        with self._lock:
+            self._count()
+            if self._socket is not None:
+                self._socket.close()
+                self._socket = None
+            if self._handle is not None:
+                self._handle.close()
+                self._handle = None
+        self._watch.close()
+
+
+class _PacketSocket:
+    """The packet socket (packet(7)) beneath libpcap on Linux, for what pcapy does not offer."""
+
+    _SO_ATTACH_FILTER = 26
+    _SOL_PACKET, _ADD_MEMBERSHIP, _PROMISCUOUS = 263, 1, 1
+    _ETH_P_ALL = 3
+    _RETURN_NOTHING = struct.pack("=HBBI", 0x06, 0, 0, 0)
+
+    def __init__(self, descriptor: int) -> None:
+        self._socket = socket.socket(fileno=os.dup(descriptor))
+        self._kind = self._socket.getsockname()[3]
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def close(self) -> None:
+        self._socket.close()
+        wake, self._wake = self._wake, -1
+        os.close(wake)
+
+    def wake(self) -> None:
+        """Ends wait(), also the next one."""
+        if self._wake >= 0:
+            os.eventfd_write(self._wake, 1)
+
+    def wait(self, other: int | None, seconds: float) -> None:
+        """Until there are frames, something to read from `other`, wake(), or time is over."""
+        poll = select.poll()
+        for descriptor in (self._socket.fileno(), self._wake, other):
+            if descriptor is not None:
+                poll.register(descriptor, select.POLLIN)
+        poll.poll(max(seconds, 0) * 1000)
+
+    def refuse_all(self) -> None:
+        """No more frames come; what waits stays, which libpcap would filter again."""
+        program = ctypes.create_string_buffer(self._RETURN_NOTHING)
+        self._socket.setsockopt(
+            socket.SOL_SOCKET, self._SO_ATTACH_FILTER, struct.pack("@HP", 1, ctypes.addressof(program))
+        )
+
+    def bind(self, interface: str, promiscuous: bool) -> bool:
+        """Goes on with an interface that was made anew; False when it is gone again.
+
+        Raises CaptureError when its frames have another link layer now.
+        """
+        try:
+            self._socket.bind((interface, self._ETH_P_ALL))
+            if promiscuous:
+                membership = struct.pack("@iHH8x", socket.if_nametoindex(interface), self._PROMISCUOUS, 0)
+                self._socket.setsockopt(self._SOL_PACKET, self._ADD_MEMBERSHIP, membership)
+        except OSError:
+            return False
+        if self._socket.getsockname()[3] != self._kind:
+            raise CaptureError(f"{interface} was made anew with another link layer", hint="start again")
+        return True
