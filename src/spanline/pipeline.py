@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from spanline.sources.listening import Listening
     from spanline.transforms.bpf import CaptureFilter
     from spanline.transforms.filter import Select
+    from spanline.workers.sharing import Sharing
 
 PathLike = str | os.PathLike[str]
 
@@ -114,7 +115,7 @@ class Capture:
         self._programs = _programs(capture_filter), _programs(inner_filter)
         self._display_filter = _compiled(display_filter)
         asked = () if self._display_filter is None else self._display_filter.fields
-        self._requires = frozenset(requires).union(*(field.requires for field in asked))
+        self.requires = frozenset(requires).union(*(field.requires for field in asked))
         self._origin = _origin([os.fspath(path) for path in paths], live, capture_filter)
         self._threads = threads
         self._vxlan_port = vxlan_port
@@ -164,8 +165,24 @@ class Capture:
         if not self._is_open:
             self.open()
         self._is_open = False
+        if self.listening is not None and self.listening.options.workers > 1:
+            yield from cast("Sharing", self.listening).run(self, stages, transforms)
+        else:
+            yield from self.analyse(self._origin.chunks(), stages, transforms)
+
+    def analyse(
+        self,
+        chunks: Generator[Chunk],
+        stages: Sequence[Stage],
+        transforms: Sequence[Transform] = (),
+        own: Sequence[Transform] = (),
+    ) -> Iterator[Batch]:
+        """What run() does with the chunks of its sources, of which a worker has a share.
+
+        own  transforms behind reassembly that leave out what is other workers'
+        """
         decode = Decode(
-            vxlan_port=self._vxlan_ports(), verify_checksums=self._verify_checksums, reassemble=self._reassemble
+            vxlan_port=self.vxlan_ports, verify_checksums=self._verify_checksums, reassemble=self._reassemble
         )
         datagrams = self._datagrams = Reassemble()
         before, after = _capture_filters(*self._programs)
@@ -173,12 +190,11 @@ class Capture:
             before = []
         selects = _selects(self._display_filter)
         filters: list[CaptureFilter | Select] = [*before, *after, *selects]
-        transforms = [*_annotated(transforms, self._requires), *selects]
+        transforms = [*_annotated(transforms, self.requires), *selects]
         # What comes through a pipe is shown at once, and not when the next chunk has come.
         threads = self._threads if self.bytes_total is not None else 1
-        chunks = self._origin.chunks()
         try:
-            steps = _steps(decode, [*before, datagrams, *after], transforms, stages)
+            steps = _steps(decode, [*before, datagrams, *own, *after], transforms, stages)
             for work in relay(map(_Work, chunks), steps, threads):
                 self.counters.read = decode.frames
                 self.counters.undecodable = decode.decoder.undecodable
@@ -196,7 +212,9 @@ class Capture:
             self._report_depth(decode)
             self._report_unfiltered([*before, *after])
 
-    def _vxlan_ports(self) -> set[int]:
+    @property
+    def vxlan_ports(self) -> set[int]:
+        """UDP destination ports that carry VXLAN."""
         named = {self._vxlan_port} if isinstance(self._vxlan_port, int) else set(self._vxlan_port)
         return named | (self.listening.vxlan_ports if self.listening else set())
 
@@ -269,7 +287,12 @@ def _origin(names: Sequence[str], live: LiveOptions | None, capture_filter: str 
     from spanline.sources.opening import require_live
 
     require_live(names)
-    return Listening(names, replace(live or LiveOptions(), filter=capture_filter))
+    options = replace(live or LiveOptions(), filter=capture_filter)
+    if options.workers > 1:
+        from spanline.workers.sharing import Sharing
+
+        return Sharing(names, options)
+    return Listening(names, options)
 
 
 def _programs(text: str | None) -> Programs | None:

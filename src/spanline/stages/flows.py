@@ -129,6 +129,31 @@ class Flows:
             self._take_over(table.records(), table.drain(), table.counts)
         self._tables[0].clock = max(table.clock for table in (*self._tables, *other._tables))
 
+    @property
+    def share(self) -> Flows:
+        """What of it several processes do: see workers.worker.Divided."""
+        return self
+
+    def hand_over(self, over: bool) -> tuple[bytes, tuple[int, int, int]] | None:
+        """Records of flows that have ended, and counts since the last time; None when there are none.
+
+        When the traffic is `over`, flows end here, some at each call.
+        """
+        if over:
+            for table in self._tables:
+                table.finish(ROWS_AT_ONCE)
+        records = self._drained()
+        counts = _sums([table.counts for table in self._tables])
+        for table in self._tables:
+            table.counts = 0, 0, 0
+        return (records.tobytes(), counts) if len(records) or any(counts) else None
+
+    def take_over(self, finished: tuple[bytes, tuple[int, int, int]]) -> None:
+        """What another process's hand_over() gave: drain() gives it here."""
+        records, counts = finished
+        self._tables[0].add_finished(np.frombuffer(records, np.uint8))
+        self._tables[0].counts = _sums([self._tables[0].counts, counts])
+
     def state(self) -> dict[str, Any]:
         """All that is known, as plain values and bytes: restore() in another process goes on exactly from here."""
         tables = self._tables

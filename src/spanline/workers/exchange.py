@@ -122,6 +122,7 @@ class Exchange:
             self._lanes[other].close()
         self._lanes[other] = lane
         self._inputs[other] = _Input()
+        lane.greet()
 
     def chunks(self) -> Iterator[Chunk]:
         """The worker's share; the clock says up to when it is complete. Over when all workers' sources are."""
@@ -130,12 +131,12 @@ class Exchange:
         self._own.clock = NEVER
         while True:
             others = [lane for lane in self._lanes.values() if not lane.died]
-            told = all([lane.end() for lane in others])
+            told = [lane.end() for lane in others]
             active = [lane for lane in others if not lane.ended]
-            if active or not told:
+            if active or not all(told):
                 select.select(active, [], [], _TICK)
             yield from self._step(None)
-            if not active and told:
+            if not active and all(told):
                 return
 
     def _step(self, chunk: Chunk | None) -> Iterator[Chunk]:

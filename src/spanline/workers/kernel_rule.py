@@ -84,8 +84,6 @@ def kernel_rule(vxlan_ports: Collection[int]) -> npt.NDArray[np.void]:
             _Step("answer k", 0),
             *_ipv4("inner 4", _NETWORK + _TO_INNER_IP, ()),
             *_ipv6("inner 6", _NETWORK + _TO_INNER_IP, ()),
-            _Step(to="anybody"),
-            _Step("answer k", 0),
             _Step(to="mix"),
             *_mix(_SOURCE, _SOURCE_PORT),
             _Step("cell = a", _MIXED),
@@ -94,6 +92,9 @@ def kernel_rule(vxlan_ports: Collection[int]) -> npt.NDArray[np.void]:
             _Step("a += x"),
             *_shifted_into_itself(16),
             _Step("answer a"),
+            # Last: the kernel takes what follows for what goes on after it, with cells that nobody has set.
+            _Step(to="anybody"),
+            _Step("answer k", 0),
         ]
     )
 
@@ -113,7 +114,7 @@ def _ipv4(name: str, at: int, vxlan_ports: Sequence[int]) -> Iterator[_Step]:
     yield _Step("a = byte at x", at)
     yield _Step("a &= k", 0x0F)
     yield _Step("a <<= k", 2)
-    yield from _transport(at, vxlan_ports)
+    yield from _transport(name, at, vxlan_ports)
 
 
 def _ipv6(name: str, at: int, vxlan_ports: Sequence[int]) -> Iterator[_Step]:
@@ -131,12 +132,12 @@ def _ipv6(name: str, at: int, vxlan_ports: Sequence[int]) -> Iterator[_Step]:
     yield _Step("a = byte at x", at + 6)
     yield _Step("cell = a", _PROTOCOL)
     yield _Step("a = k", _IPV6_HEADER)
-    yield from _transport(at, vxlan_ports)
+    yield from _transport(name, at, vxlan_ports)
 
 
-def _transport(at: int, vxlan_ports: Sequence[int]) -> Iterator[_Step]:
+def _transport(name: str, at: int, vxlan_ports: Sequence[int]) -> Iterator[_Step]:
     """What follows an IP header of `a` bytes: ports, or VXLAN, for which x is then where it ends."""
-    ports, here = f"ports behind {at}", f"UDP behind {at}"
+    ports, here = f"ports, {name}", f"UDP, {name}"
     yield _Step("a += x")
     yield _Step("x = a")
     yield _Step("a = cell", _PROTOCOL)

@@ -36,11 +36,13 @@ class Lane:
     Frames go through memory, and a message for each batch of them tells where they lie and when they were taken; the
     kernel orders the one after the other.
 
+    waits  nothing may be written before the other one has greeted: it still reads what somebody else wrote
+
     ended  the other one has no more frames
     died   the other one is not there any more
     """
 
-    def __init__(self, channel: socket.socket, out: mmap.mmap, into: mmap.mmap) -> None:
+    def __init__(self, channel: socket.socket, out: mmap.mmap, into: mmap.mmap, *, waits: bool = False) -> None:
         channel.setblocking(False)
         self._channel = channel
         self._out = np.frombuffer(out, np.uint8)
@@ -50,6 +52,7 @@ class Lane:
         self._sent_before = 0
         self._taken = self._told = 0
         self._has_said_end = False
+        self._waits = waits
         self.ended = self.died = False
 
     def fileno(self) -> int:
@@ -82,6 +85,10 @@ class Lane:
         self._sent.append((place, place + size))
         return True
 
+    def greet(self) -> None:
+        """Says that what stands in the queue is not read any more."""
+        self._say(_TAKEN)
+
     def end(self) -> bool:
         """Says that there are no more frames; False when that has to be tried again."""
         self._has_said_end = self._has_said_end or self._say(_END)
@@ -101,6 +108,7 @@ class Lane:
                 self.died = True
                 break
             kind, count, clock, place, size = _MESSAGE.unpack(message)
+            self._waits = False
             if kind == _TAKEN:
                 while self._sent_before < count and self._sent:
                     self._sent_before += 1
@@ -118,6 +126,8 @@ class Lane:
 
     def _place(self, size: int) -> int | None:
         """Where so many bytes may be written."""
+        if self._waits:
+            return None
         if not self._sent:
             return 0 if size <= QUEUE_BYTES else None
         first, last = self._sent[0][0], self._sent[-1][1]
