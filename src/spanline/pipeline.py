@@ -116,9 +116,9 @@ class Capture:
         self._display_filter = _compiled(display_filter)
         asked = () if self._display_filter is None else self._display_filter.fields
         self.requires = frozenset(requires).union(*(field.requires for field in asked))
-        self._origin = _origin([os.fspath(path) for path in paths], live, capture_filter)
+        self._ports = {vxlan_port} if isinstance(vxlan_port, int) else set(vxlan_port)
+        self._origin = _origin([os.fspath(path) for path in paths], live, capture_filter, self._ports)
         self._threads = threads
-        self._vxlan_port = vxlan_port
         self._verify_checksums = verify_checksums
         self._reassemble = reassemble
         self.on_wait: OnWait | None = None
@@ -215,8 +215,7 @@ class Capture:
     @property
     def vxlan_ports(self) -> set[int]:
         """UDP destination ports that carry VXLAN."""
-        named = {self._vxlan_port} if isinstance(self._vxlan_port, int) else set(self._vxlan_port)
-        return named | (self.listening.vxlan_ports if self.listening else set())
+        return self._ports | (self.listening.vxlan_ports if self.listening else set())
 
     def _report_depth(self, decode: Decode) -> None:
         count, first = decode.decoder.too_deep
@@ -277,7 +276,9 @@ class Capture:
         return np.concatenate(parts) if parts else np.empty(0, PACKET_DTYPE)
 
 
-def _origin(names: Sequence[str], live: LiveOptions | None, capture_filter: str | None) -> Files | Listening:
+def _origin(
+    names: Sequence[str], live: LiveOptions | None, capture_filter: str | None, vxlan_ports: Collection[int]
+) -> Files | Listening:
     """Raises UsageError when files and live sources are mixed, or files shall be captured."""
     if not any(name.startswith(PREFIXES) for name in names):
         if live is not None:
@@ -291,7 +292,7 @@ def _origin(names: Sequence[str], live: LiveOptions | None, capture_filter: str 
     if options.workers > 1:
         from spanline.workers.sharing import Sharing
 
-        return Sharing(names, options)
+        return Sharing(names, options, vxlan_ports)
     return Listening(names, options)
 
 

@@ -8,7 +8,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -42,8 +42,9 @@ class Sharing(Listening):
     Each has a ring of options.blocks.
     """
 
-    def __init__(self, names: Sequence[str], options: LiveOptions) -> None:
+    def __init__(self, names: Sequence[str], options: LiveOptions, vxlan_ports: Collection[int]) -> None:
         super().__init__(names, options)
+        self._vxlan_ports = vxlan_ports
         if options.workers > MOST_WORKERS:
             raise UsageError(f"{options.workers} workers are too many", hint=f"at most {MOST_WORKERS}")
         is_one = len(self.names) == 1 and self.names[0].startswith("live:")
@@ -71,6 +72,8 @@ class Sharing(Listening):
                 # The interface is the same one for all: each has the number 0 in its own list.
                 source = RingSource(interface, interfaces if number == 0 else Interfaces(), options, fanout=group)
                 self._sources.append(source)
+                if number == 0:
+                    _let_kernel_divide(source.fileno(), self._vxlan_ports)
                 group = _group_of(source.fileno())
         except BaseException:
             self.close()
@@ -83,7 +86,6 @@ class Sharing(Listening):
         for a filter that cannot be applied by each worker.
         """
         self._check(capture, stages)
-        _let_kernel_divide(self._rings[0].fileno(), capture.vxlan_ports)
         waiting = self.options.block_bytes * self.options.blocks // 2
         team = self._team = Team(self._rings, self._interfaces, capture.vxlan_ports, waiting)
         if self._is_stopped:
@@ -171,7 +173,7 @@ def _group_of(ring: int) -> tuple[int, int]:
     return group & 0xFFFF, _BY_PROGRAM
 
 
-def _let_kernel_divide(ring: int, vxlan_ports: set[int]) -> None:
+def _let_kernel_divide(ring: int, vxlan_ports: Collection[int]) -> None:
     program = kernel_rule(vxlan_ports)
     with socket.socket(fileno=os.dup(ring)) as own:
         # struct sock_fprog: how many instructions, and where they are
