@@ -54,7 +54,8 @@ typedef struct {
     uint8_t *lent; /* one of each block: set from take to return */
     uint32_t block_bytes;
     uint32_t block_count;
-    uint32_t next;    /* the block that comes next */
+    uint32_t next;          /* the block that comes next */
+    int promiscuous_index;  /* the interface that takes frames of other stations for us; 0 for none */
     uint64_t offered; /* frames that passed the program so far, with those dropped */
     uint64_t dropped;
     uint64_t frozen; /* how often the kernel found no block */
@@ -95,10 +96,15 @@ static inline int ring_let_in(const ring *r, const ring_origin *origin) {
     return origin->program ? ring_attach(r, origin->program, origin->program_length) : ring_attach(r, &everything, 1);
 }
 
+static inline int ring_be_promiscuous(ring *r, int change, int interface_index) {
+    const struct packet_mreq membership = {interface_index, PACKET_MR_PROMISC, 0, {0}};
+    r->promiscuous_index = change == PACKET_ADD_MEMBERSHIP ? interface_index : 0;
+    return ring_set(r, SOL_PACKET, change, &membership, sizeof membership);
+}
+
 /* Frames of an interface come from now on. May be called again when the interface was deleted and made anew: that
  * needs no privilege, unlike another socket. */
-static inline enum ring_fault ring_bind(const ring *r, const ring_origin *origin) {
-    const struct packet_mreq membership = {origin->interface_index, PACKET_MR_PROMISC, 0, {0}};
+static inline enum ring_fault ring_bind(ring *r, const ring_origin *origin) {
     struct sockaddr_ll address = {0};
     address.sll_family = AF_PACKET;
     address.sll_protocol = swap16(ETH_P_ALL);
@@ -107,7 +113,7 @@ static inline enum ring_fault ring_bind(const ring *r, const ring_origin *origin
     if (origin->fanout >= 0 ? ring_refuse(r) : ring_let_in(r, origin)) {
         return RING_FILTER;
     }
-    if ((origin->promiscuous && ring_set(r, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &membership, sizeof membership)) ||
+    if ((origin->promiscuous && ring_be_promiscuous(r, PACKET_ADD_MEMBERSHIP, origin->interface_index)) ||
         bind(r->socket, (const struct sockaddr *)&address, sizeof address)) {
         return RING_INTERFACE;
     }
@@ -134,6 +140,9 @@ static inline void ring_close(ring *r) {
         struct sockaddr_ll nowhere = {0};
         nowhere.sll_family = AF_PACKET;
         ring_refuse(r);
+        if (r->promiscuous_index) {
+            ring_be_promiscuous(r, PACKET_DROP_MEMBERSHIP, r->promiscuous_index);
+        }
         bind(r->socket, (const struct sockaddr *)&nowhere, sizeof nowhere);
     }
     close(r->socket);

@@ -33,7 +33,7 @@ cdef extern from "ring.h" nogil:
         int64_t fanout
     int ring_open(ring *r, uint32_t block_bytes, uint32_t block_count, uint32_t retire_ms,
                   int ignore_outgoing) noexcept
-    int ring_bind(const ring *r, const ring_origin *origin) noexcept
+    int ring_bind(ring *r, const ring_origin *origin) noexcept
     int ring_refuse(const ring *r) noexcept
     int ring_settle() noexcept
     void ring_close(ring *r) noexcept

@@ -1,8 +1,9 @@
 """Write the inputs that fuzzing starts from: `python -m tests.fuzz.seeds build/fuzz`, below it `<target>/seeds`.
 
 They come from crafted frames and files, a little of the benchmarks' traffic, and the shared captures where those are.
-`framing` and `writing` read capture files, `bpf` a program and a frame, `payloads` packets as such, every other target
-a list of frames, which input.h draws; `reassembly` also fragments as such. PYTHONPATH must hold benchmarks.
+`framing` and `writing` read capture files, `bpf` a program and a frame, `payloads` packets as such, `ring` a block of
+frames as the kernel makes it, every other target a list of frames, which input.h draws; `reassembly` also fragments as
+such. PYTHONPATH must hold benchmarks.
 """
 
 from __future__ import annotations
@@ -70,6 +71,12 @@ DIRECT_STEERINGS = (
     bytes([1, 31, 0, 0, 0, 3, 0, 0]),
     bytes([57, 4, 5, 0, 2, 0, 0, 0]),
     bytes([7, 255, 0, 0, 9, 9, 0, 0]),
+)
+# Of ring.c: Ethernet and not, long and short snaplens, much and little room.
+RING_STEERINGS = (
+    bytes([1, 255, 255, 255, 0, 0, 0, 0]),
+    bytes([0, 90, 0, 9, 0, 0, 0, 0]),
+    bytes([1, 13, 0, 2, 0, 0, 0, 0]),
 )
 # Of payloads.c: all claimed or none, one packet at a time and many, in little memory, from a sender that lies.
 PAYLOAD_STEERINGS = (
@@ -268,6 +275,21 @@ def programs() -> Iterator[bytes]:
         yield bytes([len(code)]) + b"".join(struct.pack("=HBBI", *one) for one in code) + bytes(ethernet() / packet)
 
 
+def ring_blocks() -> Iterator[bytes]:
+    """Blocks of a TPACKET_V3 ring (ring_block.h): frames with and without tags, in number and place as told or not."""
+    frames = [bytes(ethernet() / packet) for packet in PACKETS.values()][:4]
+    tags = [(0, 0, 0), (0x10, 7, 0), (0x50, 0x2007, 0x88A8), (0x50, 5, 0x8100)]
+    for room, wrong in ((100, 0), (48, 0), (52, 0), (100, 1), (100, -9)):
+        body = b""
+        for n, (frame, (status, tag, protocol)) in enumerate(zip(frames, tags, strict=True)):
+            size = room + len(frame) + -(room + len(frame)) % 16
+            header = struct.pack("<6I2H", size + wrong, n, n, len(frame), len(frame), status | 1, room, room)
+            header += struct.pack("<IIH", 0, tag, protocol)
+            body += (header.ljust(room, b"\0") + frame).ljust(size, b"\0")
+        for count, first in ((len(frames), 48), (99, 48), (2, 47), (1, 1 << 31)):
+            yield (struct.pack("<6I", 1, 48, 1, count, first, 48 + len(body)).ljust(48, b"\0") + body)[: LARGEST - 8]
+
+
 def shared_captures(folder: Path) -> Iterator[bytes]:
     """The beginnings of the shared captures that are not compressed."""
     for path in sorted(folder.rglob("*")):
@@ -388,6 +410,8 @@ def own(target: str) -> list[bytes]:
         return frames + [body + steering for body in fragments_as_such() for steering in DIRECT_STEERINGS]
     if target == "payloads":
         return [body + steering for body in payload_packets() for steering in PAYLOAD_STEERINGS]
+    if target == "ring":
+        return [body + steering for body in ring_blocks() for steering in RING_STEERINGS]
     if target == "bpf":
         return [body + steering for body in programs() for steering in STEERINGS]
     if target in FILE_TARGETS:
@@ -422,7 +446,7 @@ def main() -> None:
     shared: Path | None = arguments.captures if arguments.captures and arguments.captures.is_dir() else None
     for target in arguments.targets:
         inputs = own(target)
-        if shared and target not in {"bpf", "payloads"}:
+        if shared and target not in {"bpf", "payloads", "ring"}:
             joined = target == "reassembly"
             files = target in FILE_TARGETS
             bodies = shared_captures(shared) if files else shared_lists(shared, fragments_only=joined)

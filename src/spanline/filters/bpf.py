@@ -54,7 +54,7 @@ def kernel_program(text: str | None, link_type: int, snaplen: int) -> npt.NDArra
     """What Linux has to run on frames as they come: uint8[8 n], as _bpf.Program takes it.
 
     It lets in what `text` selects, everything without one, and says that `snaplen` bytes of it are kept. None when the
-    kernel cannot do that: it takes VLAN tags out of frames before a program sees them, so that one which looks for a tag
+    kernel cannot do that: it takes VLAN tags out of frames before a program sees them, so that one that looks for tags
     or for bytes by their place in an Ethernet frame would be deceived; and it refuses jumps back (protochain). For all
     other filters a tagged frame is one without a tag, as with `tcpdump -i` and other than with `tcpdump -r`.
     """

@@ -293,6 +293,8 @@ def _check_sizes(options: LiveOptions) -> None:
     if size > most:
         what = f"a ring of {options.blocks:,} blocks of {options.block_bytes:,} bytes"
         raise UsageError(f"{what} is more than half of the free memory, {most:,} bytes", hint="ask for fewer, --blocks")
+    if options.snaplen < 1:
+        raise UsageError(f"{options.snaplen:,} bytes of a frame cannot be kept", hint="at least 1")
 
 
 def _available_memory() -> int:
