@@ -15,6 +15,9 @@ checked = ["-O1", "-g", "-fno-wrapv", "-fno-omit-frame-pointer"]
 checked += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 unix_flags = ["-Wall", "-Wextra", *quiet, *(checked if sanitize else ["-O3"])]
 
+# Of Linux' own: the packet ring, many datagrams at a time, system calls in every thread.
+linux_only = {"ring", "datagrams", "threads"}
+
 extensions = [
     Extension(
         f"spanline._{Path(source).stem}",
@@ -25,7 +28,7 @@ extensions = [
         extra_link_args=["-fsanitize=address,undefined"] if sanitize else [],
     )
     for source in sorted(glob("ext/*.pyx"))
-    if Path(source).stem != "ring" or sys.platform == "linux"
+    if Path(source).stem not in linux_only or sys.platform == "linux"
 ]
 setup(
     ext_modules=cythonize(extensions, language_level=3),

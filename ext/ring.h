@@ -241,9 +241,13 @@ static inline void ring_return(const ring *r, uint32_t number) {
     __atomic_store_n(&r->lent[number], 0, __ATOMIC_RELEASE);
 }
 
-/* Goes on where a process was that read this ring and is no more: what it had taken, and what waits, is given back
- * unread. */
-static inline void ring_take_over(ring *r) {
+/* This process reads the ring from now on, and no longer the one that opened it and was forked. `gives_up`: another one
+ * has read it since and is no more: what it had taken, and what waits, goes back unread. */
+static inline void ring_take_over(ring *r, int gives_up) {
+    r->owner = getpid();
+    if (!gives_up) {
+        return;
+    }
     uint64_t newest = 0;
     for (uint32_t number = 0; number < r->block_count; number++) {
         const bytes_view header = {ring_block_at(r, number), RING_BLOCK_HEADER};

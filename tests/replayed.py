@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,10 +22,13 @@ OVERWRITTEN = 0xA5
 class Replayed:
     """The frames of `path`, some at a time, each time in memory that is overwritten once the next are asked for.
 
-    frames      in a chunk
-    idle        chunks without frames between two with some; their clock goes on by `pause` ns each
-    ends        whether chunks() is over after the last frame, or waits for stop()
-    lost        frames of which it says that the ring dropped them
+    frames     in a chunk
+    idle       chunks without frames between two with some; their clock goes on by `pause` ns each
+    tail       the same at the end
+    overwrites  whether it overwrites what it lent: not where several threads have some at the same time
+    ends       whether chunks() is over after the last frame, or waits for stop()
+    lost       frames of which it says that the ring dropped them
+    most_lent  chunks whose memory somebody had at the same time
     """
 
     def __init__(
@@ -32,20 +37,26 @@ class Replayed:
         *,
         frames: int = 7,
         idle: int = 0,
+        tail: int = 0,
         pause: int = 0,
         ends: bool = True,
+        overwrites: bool = True,
         lost: int = 0,
         gaps: tuple[Gap, ...] = (),
     ) -> None:
         self._path = path
         self._frames = frames
         self._idle = idle
+        self._tail = tail
         self._pause = pause
         self._ends = ends
+        self._overwrites = overwrites
         self._lost = lost
         self._told = gaps
         self._stopped = threading.Event()
         self.opened: list[LiveOptions] = []
+        self.most_lent = 0
+        self._lent: list[weakref.ref[np.ndarray[Any, Any]]] = []
 
     def open(self, name: str, interfaces: Interfaces, options: LiveOptions) -> Replayed:
         """What stands for sources.opening.open_source()."""
@@ -60,28 +71,41 @@ class Replayed:
 
     def chunks(self) -> Iterator[Chunk]:
         clock = 0
-        for whole in CaptureFile(str(self._path), Interfaces(), [], Pool()).chunks():
-            for first in range(0, len(whole.records), self._frames):
-                if self._stopped.is_set():
-                    return
-                records = whole.records[first : first + self._frames].copy()
-                records["interface"] = self._number
-                buffer = whole.buffer.copy()
-                clock = int(records["timestamp"].max())
-                self.arrivals.read += len(records)
-                self.arrivals.offered += len(records)
-                yield Chunk(buffer, records, self._interfaces, clock)
-                buffer[:] = OVERWRITTEN
-                records.view(np.uint8)[:] = OVERWRITTEN
-                for _ in range(self._idle):
-                    clock += self._pause
-                    yield self._empty(clock)
+        for chunk in self._frames_of_file():
+            first = int(chunk.records["timestamp"][0])
+            for _ in range(self._idle if clock else 0):
+                clock = max(clock, min(clock + self._pause, first - 1))
+                yield self._empty(clock)
+            if self._stopped.is_set():
+                return
+            clock = chunk.clock = int(chunk.records["timestamp"].max())
+            self.arrivals.read += len(chunk.records)
+            self.arrivals.offered += len(chunk.records)
+            self._lent.append(weakref.ref(chunk.buffer))
+            yield chunk
+            self._count_lent()
+            if self._overwrites:
+                chunk.buffer[:] = OVERWRITTEN
+                chunk.records.view(np.uint8)[:] = OVERWRITTEN
         self.arrivals.offered += self._lost
         self.arrivals.dropped["ring"] = self._lost
         self.gaps += self._told
         while not self._ends and not self._stopped.wait(0.05):
             yield self._empty(clock)
-        yield self._empty(clock)
+        for _ in range(self._tail):
+            clock += self._pause
+            yield self._empty(clock)
+
+    def _frames_of_file(self) -> Iterator[Chunk]:
+        for whole in CaptureFile(str(self._path), Interfaces(), [], Pool()).chunks():
+            for first in range(0, len(whole.records), self._frames):
+                records = whole.records[first : first + self._frames].copy()
+                records["interface"] = self._number
+                yield Chunk(whole.buffer.copy(), records, self._interfaces)
+
+    def _count_lent(self) -> None:
+        self._lent = [one for one in self._lent if one() is not None]
+        self.most_lent = max(self.most_lent, len(self._lent))
 
     def _empty(self, clock: int) -> Chunk:
         return Chunk(np.empty(0, np.uint8), np.empty(0, RECORD_DTYPE), self._interfaces, clock)

@@ -7,22 +7,18 @@ memory that it overwrites as soon as it is asked for more, as a ring does: nothi
 from __future__ import annotations
 
 import json
-import threading
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 import spanline
-from spanline.errors import UsageError
 from spanline.plaintext.redaction import Redactor
 from spanline.sources import listening
-from spanline.sources.live import Gap
 from spanline.stages.flows import Flows
 from spanline.stages.plaintext import Plaintext
+from spanline.stages.summary import Summary
 from tests.commands import handshake, run
 from tests.craft import ethernet, ipv4, udp
 from tests.craft_conversations import conversation, together
@@ -35,10 +31,14 @@ SECOND = 10**9
 TELNET = LOGINS["telnet"].dialogue(b"alice", b"opensesame")
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+@pytest.fixture(autouse=True, scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Of all tests here: patterns are compiled once."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        yield
 
 
 @pytest.fixture
@@ -104,9 +104,104 @@ def test_commands(crafted: Path, live: Replayed, command: tuple[str, ...]) -> No
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_findings(crafted: Path, live: Replayed, threads: int) -> None:
+def test_findings(crafted: Path, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
     """They come in the order in which they are known."""
+    replayed(monkeypatch, crafted, frames=3, idle=1, overwrites=threads == 1)
     expected = json.loads(run("plaintext", crafted, "--format", "json").stdout)
     found = json.loads(run("plaintext", "live:span0", "--threads", threads, "--format", "json").stdout)
     assert len(found) >= 3
     assert sorted(found, key=str) == sorted(expected, key=str)
+
+
+def test_findings_on_a_terminal(live: Replayed) -> None:
+    """A line each, at once, under headings that come with the first; at the end what to do."""
+    wide = run("plaintext", "live:span0").stdout.splitlines()
+    assert wide[0].endswith("UTC. *: on a port where nobody expects it.")
+    assert wide[1].split()[:4] == ["Time", "Severity", "Protocol", "Client"]
+    assert sorted(line.split()[2] for line in wide[2:5]) == ["ftp", "pop", "telnet"]
+    assert len({line.index("10.0.0.5") for line in wide[2:5]}) == 1
+    assert "What to do" in wide
+    narrow = run("plaintext", "live:span0", width=80).stdout.splitlines()
+    assert max(map(len, narrow)) <= 80
+    assert sum("10.0.0.5 → 10.0.1.2" in line for line in narrow) == 3
+
+
+def test_findings_come_before_the_capture_ends(crafted: Path) -> None:
+    """While nothing more comes: a login whose conversation stays open is looked at when a second has passed."""
+    quiet = crafted.with_name("open.pcap")
+    quiet.write_bytes(pcap(conversation(LOGINS["ftp"].dialogue(b"bob", b"secret"), 21)[:-3]))
+    source = Replayed(quiet, tail=4, pause=SECOND)
+    stage = Plaintext(Redactor(bytes(32)))
+    seen = [stage.pending for _ in capture_of(source).run(stage)]
+    assert (seen[0], seen[-1]) == (0, 1)
+
+
+def capture_of(source: Replayed) -> spanline.Capture:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listening, "open_source", source.open)
+        capture = spanline.open("live:span0")
+        capture.open()
+    return capture
+
+
+# --- time
+
+
+def test_flows_end_on_an_idle_link(tmp_path: Path) -> None:
+    """Two minutes after its last frame a flow has ended, though no frame says that time passes."""
+    path = tmp_path / "handshake.pcap"
+    path.write_bytes(pcap(handshake(), nanoseconds=True))
+    stage, ended = Flows(), []
+    for batch in capture_of(Replayed(path, tail=5, pause=50 * SECOND)).run(stage):
+        ended.append((len(batch), stage.pending))
+    assert ended == [(3, 0), (0, 0), (0, 0), (0, 1), (0, 1), (0, 1)]
+    (flow,) = stage.drain()["flows"].to_pylist()
+    assert (flow["end_reason"], flow["source_packets"], flow["destination_packets"]) == ("idle", 2, 1)
+
+
+@pytest.mark.parametrize("pause", [SECOND, 40 * SECOND, 200 * SECOND])
+def test_a_flow_goes_on_that_a_packet_extends(tmp_path: Path, pause: int) -> None:
+    """Up to the last ns before its time-out: flows are those of the file, whenever the clock is looked at."""
+    waits = [0, 119 * SECOND, 239 * SECOND - 1, 359 * SECOND - 2, 479 * SECOND, 479 * SECOND + 1]
+    path = tmp_path / "waits.pcap"
+    frame = ethernet() / ipv4() / udp(53000, 53) / b"question"
+    path.write_bytes(pcap([Record(START + wait, frame) for wait in waits], nanoseconds=True))
+    expected, found = Flows(), Flows()
+    for _ in spanline.open(path).run(expected):
+        pass
+    for _ in capture_of(Replayed(path, frames=1, idle=6, pause=pause)).run(found):
+        pass
+    assert expected.live == 1
+    assert [row["source_packets"] for row in expected.tables()["flows"].to_pylist()] == [4, 2]
+    assert found.tables()["flows"].select(["source_packets"]).to_pylist() == [{"source_packets": n} for n in (4, 2)]
+
+
+def test_flows_of_every_small_capture(captures: Path) -> None:
+    """With idle time between frames, flows are those of the file, where frames are in order of time."""
+    compared = 0
+    for path in sorted(captures.glob("*/*.pcap")):
+        if not 1000 < path.stat().st_size < 30_000 or path.name.startswith("unsupported"):
+            continue
+        expected, found, summary = Flows(idle_timeout=0.5), Flows(idle_timeout=0.5), Summary()
+        capture = spanline.open(path)
+        for _ in capture.run(expected, summary):
+            pass
+        if not summary.in_order or capture.interfaces.link_types.tolist() != [1]:
+            continue
+        for _ in capture_of(Replayed(path, frames=2, idle=3, pause=SECOND // 5)).run(found):
+            pass
+        file, live = expected.tables()["flows"], found.tables()["flows"]
+        assert live.drop(["end_reason"]).equals(file.drop(["end_reason"])), path
+        ends = zip(file.column("end_reason").to_pylist(), live.column("end_reason").to_pylist(), strict=True)
+        # Which flows were idle is found out from time to time.
+        assert {(there, here) for there, here in ends if there != here} <= {("forced", "idle")}, path
+        compared += 1
+    assert compared > 100
+
+
+@pytest.mark.parametrize("command", ["flows", "rtt", "stats all", "packets -V", "follow --telnet"])
+def test_memory_goes_back(live: Replayed, command: str) -> None:
+    """Of a ring of few blocks: nobody keeps any beyond the next one."""
+    name, *options = command.split()
+    run(name, *options[: name == "stats"], "live:span0", *options[name == "stats" :])
+    assert live.most_lent <= 2

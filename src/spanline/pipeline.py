@@ -192,7 +192,8 @@ class Capture:
         filters: list[CaptureFilter | Select] = [*before, *after, *selects]
         transforms = [*_annotated(transforms, self.requires), *selects]
         # What comes through a pipe is shown at once, and not when the next chunk has come.
-        threads = self._threads if self.bytes_total is not None else 1
+        several = self.bytes_total is not None or (self.listening is not None and not own)
+        threads = self._threads if several else 1
         try:
             steps = _steps(decode, [*before, datagrams, *own, *after], transforms, stages)
             for work in relay(map(_Work, chunks), steps, threads):

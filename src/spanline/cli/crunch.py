@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from spanline.cli.options import Inputs, Output, chosen, is_folder, makes_flows, reads_captures, writes
+from spanline.cli.options import Inputs, Output, WrittenPath, chosen, is_folder, makes_flows, reads_captures, writes
 
 
 @click.command("crunch")
 @click.option(
     "--plaintext",
     metavar="FILE",
-    type=click.Path(),
+    type=WrittenPath(),
     help="Also find logins in the clear, as `spanline plaintext` does, and write them, redacted, to FILE.",
 )
 @click.option(

@@ -19,6 +19,9 @@ from spanline.errors import SpanlineError
 COMMANDS = ("crunch", "flows", "rtt", "stats", "plaintext", "follow", "packets", "info", "completion")
 """Each is the variable `command` of the module of its name, which is imported when it is needed."""
 
+OWN_PROCESS = object()
+"""The context's object where the process is there for the command, which may change it for good."""
+
 UNWANTED = 1
 FAILED = 2
 INTERRUPTED = 128 + signal.SIGINT
@@ -124,4 +127,4 @@ def run() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         # A locale without arrows and Greek letters is no reason to fail.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    sys.exit(spanline.main(prog_name="spanline"))
+    sys.exit(spanline.main(prog_name="spanline", obj=OWN_PROCESS))

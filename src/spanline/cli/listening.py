@@ -103,7 +103,7 @@ class _Watching:
             f"{size(bits, 'bit')}/s",
             f"{quantity(frames)} frames",
             f"lost {_causes(arrivals)}",
-            *([] if flows is None else [f"{quantity(flows)} flows"]),
+            *([] if flows is None else [f"{quantity(flows)} flow{'' if flows == 1 else 's'}"]),
         ]
         if self._progress is None:
             self._progress = _status_line()

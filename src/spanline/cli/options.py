@@ -14,7 +14,7 @@ import click
 
 from spanline.errors import UsageError
 from spanline.relay import cores
-from spanline.sources.live import Engine, LiveKeywords
+from spanline.sources.live import PREFIXES, Engine, LiveKeywords
 
 Decorated = Callable[..., Any]
 
@@ -78,6 +78,10 @@ def stage_memory(memory: int) -> int:
     return max(memory - _PROGRAM, 1)
 
 
+class WrittenPath(click.Path):
+    """Of an option that names a file or folder which is written; every other click.Path is read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """What to read, and how."""
@@ -92,6 +96,9 @@ class Inputs:
     quiet: bool
     live: LiveKeywords
     """What was said of how to capture."""
+    user: str | None
+    """Who goes on once a live source is open; None for who began."""
+    allow_root: bool
 
     @property
     def parts(self) -> int:
@@ -131,13 +138,18 @@ def reads_captures(function: Decorated) -> Decorated:
         display_filter: str | None,
         threads: int | None,
         quiet: bool,
+        user: str | None,
+        allow_root: bool,
         **others: Any,
     ) -> Any:
+        who = user, allow_root
         vxlan_ports = frozenset({vxlan_port}).union(*map(ports_decoded_as, decode_as))
         filters = capture_filter, inner_filter, display_filter
         said = {name: others.pop(name) for name in _LIVE}
         live = cast(LiveKeywords, {name: value for name, value in said.items() if value is not None})
-        inputs = Inputs(paths, vxlan_ports, verify_checksums, *filters, threads or cores(), quiet, live)
+        # One thread keeps up with what comes, and leaves the other cores to whoever takes it from the network.
+        usual = 1 if any(path.startswith(PREFIXES) for path in paths) else cores()
+        inputs = Inputs(paths, vxlan_ports, verify_checksums, *filters, threads or usual, quiet, live, *who)
         return function(inputs=inputs, **others)
 
     return _together(
@@ -171,7 +183,7 @@ def reads_captures(function: Decorated) -> Decorated:
             "--threads",
             type=click.IntRange(1, 64),
             metavar="N",
-            help="Work on N cores; all of them unless given.",
+            help="Work on N cores. Default: all of them for files, one live.",
         ),
         click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary; problems are still told."),
         _captures,
@@ -209,6 +221,8 @@ _captures = _together(
         help="live: size of a block of the ring. Default: 1M.",
     ),
     click.option("--blocks", type=click.IntRange(2, 65536), metavar="N", help="live: blocks in the ring. Default: 64."),
+    click.option("--user", metavar="NAME", help="live: go on as NAME, of root, once the socket is open."),
+    click.option("--allow-root", is_flag=True, help="live: stay root, but without capabilities."),
 )
 
 
@@ -309,7 +323,7 @@ def writes(
                 "--output",
                 metavar="FILE",
                 required=required,
-                type=click.Path(allow_dash=True),
+                type=WrittenPath(allow_dash=True),
                 help=f"Write to FILE{where}; its suffix ({suffixes}) tells the format.",
             ),
             click.option("--format", type=click.Choice(formats), help="Write this format."),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import click
 
-from spanline.cli.options import Inputs, Output, reads_captures, writes
+from spanline.cli.options import Inputs, Output, WrittenPath, reads_captures, writes
 from spanline.errors import UsageError
 
 # What is found out about frames of which all is shown.
@@ -24,7 +24,7 @@ _ANALYSES = ("streams", "analysis")
     "--write",
     "target",
     metavar="FILE",
-    type=click.Path(allow_dash=True),
+    type=WrittenPath(allow_dash=True),
     help="Write the frames to FILE instead: .pcapng or .pcap, also .zst, .gz or .lz4; - is pcapng to standard output.",
 )
 @writes("table", "json", "csv", "parquet")

@@ -83,12 +83,13 @@ def command(
     from spanline.plaintext.rules import WatchedRules, read_rules
     from spanline.stages.plaintext import ROWS_AT_ONCE, Plaintext, in_order
 
+    shows = revealing.shows(output)
     capture = open_capture(inputs)
     if limit is None:
         limit = 40 if output.format == "table" and capture.listening is None else 0
     is_endless = capture.bytes_total is None  # as what tcpdump pipes into it
     stage = Plaintext(
-        revealing.shows(output),
+        shows,
         rules=WatchedRules(rule_files) if rule_files and is_endless else read_rules(rule_files),
         by_vlan=by_vlan,
         by_vni=not no_vni,

@@ -45,8 +45,14 @@ def open_capture(inputs: Inputs, paths: Sequence[str] | None = None, *, requires
         **inputs.live,
     )
     if capture.listening is not None:
+        from spanline.cli.confining import confine, refuse_root
+
+        refuse_root(inputs)
         capture.open()
+        confine(inputs)
         signals.stop_first(capture.stop)
+    elif inputs.user is not None or inputs.allow_root:
+        raise click.UsageError("--user and --allow-root are about live captures; these are files")
     return capture
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from spanline.cli.options import Inputs, Output, makes_flows, reads_captures, writes
+from spanline.cli.options import Inputs, Output, WrittenPath, makes_flows, reads_captures, writes
 
 _ROWS = 40
 
@@ -37,7 +37,7 @@ _ROWS = 40
 @click.option(
     "--plot",
     metavar="FILE",
-    type=click.Path(),
+    type=WrittenPath(),
     help="Also draw the times by server over time; FILE ends in .html or .png.",
 )
 @writes("table", "json", "csv", "parquet")

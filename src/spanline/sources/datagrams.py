@@ -21,7 +21,7 @@ import struct
 import sys
 import time
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from spanline import _datagrams
 from spanline.chunk import Chunk, Interface, Interfaces
@@ -33,6 +33,8 @@ from spanline.sources.live import TICK, Arrivals, Gap, LiveOptions
 
 PREFIX = "udp:"
 
+_LINUX = sys.platform == "linux"
+
 LINK_TYPE = 101
 """LINKTYPE_RAW: a frame begins with its IP header."""
 
@@ -42,16 +44,25 @@ _GATHER_NS = 10_000_000
 _SMALL = 768
 """Bytes that the kernel counts for a small datagram in a socket's buffer (its truesize)."""
 
-_LAST_WORDS = 1.0
-"""Seconds for taking what had come when capturing ended."""
+_MOST_RECORDS = 8192
+"""Of a chunk, so that its rows stay in the cache."""
+
+_SMALLEST = 256
+"""Bytes that a datagram takes at least there."""
+
+_TAKEN = 64
+"""Datagrams that may have been received and have not been given out (ext/datagram_socket.h)."""
 
 _PRIVILEGED = 1024
 
 # include/uapi/asm-generic/socket.h, include/uapi/linux/sock_diag.h; Python does not name them.
 _SO_RCVBUFFORCE, _SO_TIMESTAMPNS, _SO_MEMINFO = 33, 35, 55
 _MEMINFO = struct.Struct("=9I")
-_MEMINFO_DROPS = 8
+_RMEM_ALLOC, _DROPS = 0, 8
 _IP_PKTINFO, _IPV6_RECVPKTINFO = 8, 49
+
+_MAPPED = bytes(10) + b"\xff\xff"
+_ANY, _ANY_IPV4 = bytes(16), _MAPPED + bytes(4)
 
 
 class _Receiver(Protocol):
@@ -70,7 +81,7 @@ class UdpSource:
 
     def __init__(self, name: str, interfaces: Interfaces, options: LiveOptions) -> None:
         self.name = name
-        self.arrivals = Arrivals()
+        self.arrivals = Arrivals(dropped={"ring": 0} if _LINUX else {})
         self.gaps: list[Gap] = []
         self.warnings: list[str] = []
         endpoint = parse_endpoint(name.removeprefix(PREFIX), name)
@@ -89,8 +100,7 @@ class UdpSource:
         self._number = interfaces.add(
             Interface(name, LINK_TYPE, options.snaplen, 1e-9, name=name, description="datagrams of a UDP socket")
         )
-        self._counts_drops = sys.platform == "linux"
-        self._drops_seen = self._dropped_now()
+        self._drops_seen = 0
         self._stopped = False
         self._woken, self._waker = socket.socketpair()
         self._waker.setblocking(False)
@@ -111,19 +121,16 @@ class UdpSource:
     def _ask_for_room(self, wanted: int) -> int:
         """Gives what the socket's buffer holds, in bytes as the kernel counts them."""
         wanted = min(wanted, 2**30 - 1)
-        forced = False
-        if sys.platform == "linux":
-            with contextlib.suppress(PermissionError):
-                self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, wanted)
-                forced = True
-        if not forced:
-            with contextlib.suppress(OSError):  # BSD refuses more than its limit
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted)
+        asked = [_SO_RCVBUFFORCE] if _LINUX else []
+        for option in (socket.SO_RCVBUF, *asked):
+            # Only who has CAP_NET_ADMIN may use force, and BSD refuses more than its limit.
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.SOL_SOCKET, option, wanted)
         granted = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         # Linux doubles what is asked for, because it also counts what it needs itself for each datagram.
-        usable = granted // 2 if sys.platform == "linux" else granted
+        usable = granted // 2 if _LINUX else granted
         if usable < wanted // 2:
-            hint = f"sudo sysctl -w net.core.rmem_max={wanted}, or CAP_NET_ADMIN" if sys.platform == "linux" else ""
+            hint = f"sudo sysctl -w net.core.rmem_max={wanted}, or CAP_NET_ADMIN" if _LINUX else ""
             self.warnings.append(
                 f"{self.name}: the socket's buffer is {usable >> 10:,} KiB of the {wanted >> 10:,} KiB asked for: "
                 f"bursts may be lost, and are counted" + (f" ({hint})" if hint else "")
@@ -145,20 +152,20 @@ class UdpSource:
 
     def _rest(self) -> Iterator[Chunk]:
         """What had come until now. A sender that goes on does not keep this from ending."""
-        ended, limit = time.time_ns(), time.monotonic() + _LAST_WORDS
-        empty = False
-        while not empty and time.monotonic() < limit:
-            chunk, empty = self._take(0)
+        left = _TAKEN + (self._memory()[_RMEM_ALLOC] if _LINUX else self._buffer_bytes) // _SMALLEST
+        is_empty = False
+        while not is_empty and left > 0:
+            chunk, is_empty = self._take(0)
+            left -= len(chunk.records)
             if len(chunk.records):
                 yield chunk
-                empty = empty or int(chunk.records["timestamp"][-1]) > ended
 
     def _take(self, gather_ns: int) -> tuple[Chunk, bool]:
         """What there is, and whether that was all.
 
         A chunk has no more datagrams than the socket holds: while they are analysed, as many can come.
         """
-        most = max(64, min(self._buffer_bytes, self._block_bytes) // _SMALL)
+        most = max(64, min(self._buffer_bytes // _SMALL, _MOST_RECORDS))
         buffer = self._pool.take(self._block_bytes)
         records = self._pool.take_rows(RECORD_DTYPE, most)
         frames = _datagrams.Frames(buffer, records.view("u1"), self._options.snaplen, self._number)
@@ -180,20 +187,17 @@ class UdpSource:
             self._waker.send(b"\0")
 
     def refresh(self) -> None:
-        if self._counts_drops:
-            now = self._dropped_now()
+        if _LINUX and self._socket.fileno() >= 0:
+            # What found no room in the socket, or had a wrong checksum.
+            now = self._memory()[_DROPS]
             # The kernel counts in 32 bits.
-            dropped = self.arrivals.dropped.get("ring", 0) + ((now - self._drops_seen) & 0xFFFFFFFF)
+            self.arrivals.dropped["ring"] += (now - self._drops_seen) & 0xFFFFFFFF
             self._drops_seen = now
-            self.arrivals.dropped["ring"] = dropped
         self.arrivals.offered = self.arrivals.read + self.arrivals.lost
 
-    def _dropped_now(self) -> int:
-        """Datagrams that found no room in the socket, or had a wrong checksum, since it was made; modulo 2³²."""
-        if not self._counts_drops or self._socket.fileno() < 0:
-            return self._drops_seen
-        told = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
-        return int(_MEMINFO.unpack(told)[_MEMINFO_DROPS])
+    def _memory(self) -> tuple[int, ...]:
+        """What Linux says of the socket (linux/sock_diag.h)."""
+        return _MEMINFO.unpack(self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))
 
     def close(self) -> None:
         self.refresh()
@@ -211,7 +215,7 @@ class _PortableReceiver:
     def __init__(self, bound: socket.socket) -> None:
         self._socket = bound
         address, port = bound.getsockname()[:2]
-        self._own = _address_bytes(address), port
+        self._own, self._port = _address_bytes(address), port
         self._pending: tuple[bytes, int, bytes, int] | None = None
 
     def receive(self, frames: _datagrams.Frames, wait: int, nap: int) -> bool:
@@ -228,14 +232,15 @@ class _PortableReceiver:
                 except ConnectionResetError:  # Windows: what was sent from this port before reached nobody
                     continue
                 self._pending = data, time.time_ns(), _address_bytes(address), port
-            if not frames.add(*self._pending, *self._own):
+            own = _ANY_IPV4 if self._own == _ANY and self._pending[2].startswith(_MAPPED) else self._own
+            if not frames.add(*self._pending, own, self._port):
                 return False
             self._pending = None
 
 
 def _address_bytes(text: str) -> bytes:
     address = ipaddress.ip_address(text.partition("%")[0])
-    return address.packed if address.version == 6 else bytes(10) + b"\xff\xff" + address.packed
+    return address.packed if address.version == 6 else _MAPPED + address.packed
 
 
 def _bound(name: str, endpoint: Endpoint) -> socket.socket:
@@ -255,7 +260,7 @@ def _bound(name: str, endpoint: Endpoint) -> socket.socket:
         raise _refused(name, endpoint, error) from error
 
 
-def _open(family: socket.AddressFamily, address: tuple[str | int, ...]) -> socket.socket:
+def _open(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.socket:
     made = socket.socket(family, socket.SOCK_DGRAM)
     try:
         if family == socket.AF_INET6:
@@ -273,7 +278,7 @@ def _refused(name: str, endpoint: Endpoint, error: OSError) -> CaptureError:
         what = f"you may not listen on a port below {_PRIVILEGED}"
         return CaptureError(f"{name}: {what}", hint="take a higher one, or allow it: CAP_NET_BIND_SERVICE")
     if error.errno == errno.EADDRINUSE:
-        who = f" (sudo ss -lunp 'sport = {endpoint.port}')" if sys.platform == "linux" else ""
+        who = f" (sudo ss -lunp 'sport = {endpoint.port}')" if _LINUX else ""
         hint = f"a VXLAN device or another program has it{who}: take its frames with live:INTERFACE"
         return CaptureError(f"{name}: port {endpoint.port} is taken", hint=hint)
     if error.errno == errno.EADDRNOTAVAIL:

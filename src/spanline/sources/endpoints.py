@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from dataclasses import dataclass
+from typing import Any
 
 from spanline.errors import CaptureError, UsageError
 
@@ -22,7 +23,7 @@ class Endpoint:
     def __str__(self) -> str:
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
-    def resolve(self, kind: socket.SocketKind) -> list[tuple[socket.AddressFamily, tuple[str | int, ...]]]:
+    def resolve(self, kind: socket.SocketKind) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
         """(family, socket address) of everything that the address means. Raises CaptureError when it means nothing."""
         try:
             found = socket.getaddrinfo(self.address, self.port, type=kind)
@@ -36,10 +37,10 @@ def parse_endpoint(text: str, name: str, *, needs_address: bool = False) -> Endp
     """Raises UsageError, about `name`, of which `text` is a part."""
     match = _ENDPOINT.fullmatch(text)
     if match is None or not 0 < int(match["port"]) <= _HIGHEST_PORT:
-        wanted = "ADDRESS:PORT" if needs_address else "[ADDRESS:]PORT"
-        hint = f"write {wanted}, an IPv6 address in brackets, and a port from 1 to {_HIGHEST_PORT}"
-        raise UsageError(f"{name}: {text!r} is no port to listen on" if not needs_address else
-                         f"{name}: {text!r} is no address with a port", hint=hint)  # fmt: skip
+        what = "address with a port" if needs_address else "port"
+        form = "ADDRESS:PORT" if needs_address else "[ADDRESS:]PORT"
+        hint = f"write {form}, an IPv6 address in brackets, and a port from 1 to {_HIGHEST_PORT}"
+        raise UsageError(f"{name}: {text!r} is no {what}", hint=hint)
     address = match["bracketed"] or match["plain"] or ""
     if needs_address and not address:
         raise UsageError(f"{name}: no address is given", hint="write ADDRESS:PORT")

@@ -77,10 +77,11 @@ class PcapSource:
         self._interfaces = interfaces
         self._options = options
         self._check()
+        self._snaplen = min(options.snaplen, _WHOLE)
         self._pool = Pool()
         self._lock = threading.Lock()  # of the handle: libpcap knows no threads
         self._stopped = False
-        self._faults = 0
+        self._faults, self._failed = 0, 0.0
         self._batch = _FEW_FRAMES
         self._clock = 0
         self._look_due = self._count_due = 0.0
@@ -90,14 +91,14 @@ class PcapSource:
         self._socket: _PacketSocket | None = None
         try:
             self._life = self._watch.look().life
+            # libpcap captures on what is no interface, too: then there is nothing to watch.
+            self._is_watched = self._life > 0
             self._open()
         except BaseException:
             self.close()
             raise
-        # libpcap captures on what is no interface, too: then there is nothing to watch.
-        self._is_watched = self._life > 0
         if not self._is_watched:
-            self.gaps.clear()
+            self.gaps = []
 
     def _check(self) -> None:
         options = self._options
@@ -135,7 +136,7 @@ class PcapSource:
             Interface(
                 self.name,
                 _LINK_TYPES.get(link_type, link_type),
-                options.snaplen,
+                self._snaplen,
                 1e-6,
                 name=self._interface,
                 filter=options.filter or "",
@@ -143,7 +144,7 @@ class PcapSource:
         )
         self._handle = handle
         # What was dropped before the filter was there is nobody's loss.
-        self._counted = handle.stats()
+        self._counted = self._counters(handle)
         if sys.platform == "linux":
             self._socket = _PacketSocket(handle.getfd())
 
@@ -205,7 +206,6 @@ class PcapSource:
             except pcapy.PcapError as error:
                 self._fails(error)
                 return None
-        self._faults = 0
         if not meta:
             return None
         frames = np.frombuffer(meta, _META_DTYPE)
@@ -221,7 +221,7 @@ class PcapSource:
         records["timestamp"] = frames["seconds"].astype(np.int64) * 1_000_000_000
         records["timestamp"] += frames["microseconds"].astype(np.int64) * 1000
         records["offset"] = frames["offset"]
-        records["captured_length"] = np.minimum(frames["length"], self._options.snaplen)
+        records["captured_length"] = np.minimum(frames["length"], self._snaplen)
         records["wire_length"] = frames["length"]
         records["interface"] = self._number
         records["options"] = 0
@@ -240,7 +240,9 @@ class PcapSource:
 
     def _fails(self, error: Exception) -> None:
         """A link that goes down is an error once on Linux, elsewhere as long as it is down."""
-        self._faults += 1
+        now = time.monotonic()
+        self._faults = self._faults + 1 if now - self._failed < TICK / 2 else 1
+        self._failed = now
         if self._socket is None:
             self._count()
             self._handle.close()
@@ -293,20 +295,28 @@ class PcapSource:
             self._count()
 
     def _count(self) -> None:
-        """Adds what libpcap's 32-bit counters have grown by."""
+        """Adds what the counters have grown by."""
         if self._handle is None:
             return
         try:
-            now = self._handle.stats()
+            now = self._counters(self._handle)
         except pcapy.PcapError:
             return
-        for cause, before, after in zip(("ring", "interface"), self._counted[1:], now[1:], strict=True):
-            grown = (after - before) % 2**32
-            # The interface's own counter begins again when it is made anew.
+        for cause, count in now.items():
+            # libpcap's counters have 32 bits. The interface's own begins again when it is made anew.
+            grown = (count - self._counted[cause]) % 2**32
             if 0 < grown < 2**31:
                 self.arrivals.dropped[cause] = self.arrivals.dropped.get(cause, 0) + grown
         self._counted = now
         self.arrivals.offered = self.arrivals.read + self.arrivals.lost
+
+    def _counters(self, handle: Any) -> dict[str, int]:
+        """Drops by cause."""
+        _, ring, interface = handle.stats()
+        # On Linux libpcap counts frames that the host has no use for as dropped, though they were captured.
+        if sys.platform == "linux":
+            interface = self._watch.missed() if self._is_watched else 0
+        return {"ring": ring, "interface": interface}
 
     def close(self) -> None:
         """See LiveSource.close()."""

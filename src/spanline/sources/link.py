@@ -49,7 +49,7 @@ class LinkWatch:
         self.interface = interface
         self.gaps: list[Gap] = []
         self._link = Link()
-        self._times_down = 0
+        self._times_down = self._missed = 0
         self._fails = False
         self._news = _News() if sys.platform == "linux" else None
         try:
@@ -79,6 +79,15 @@ class LinkWatch:
             self._ask()
         return self._link
 
+    def missed(self) -> int:
+        """Frames that the interface had no room for (rx_missed_errors), since it was made; 0 where nobody tells.
+
+        Not the kernel's rx_dropped: frames that the host has no use for are in that, after they were captured.
+        """
+        self.look()
+        self._ask()
+        return self._missed
+
     def declare(self, *, is_up: bool) -> None:
         """What a reader found out, where only names are seen."""
         self._fails = not is_up
@@ -105,7 +114,7 @@ class LinkWatch:
             self._miss("down", now)
         if notice.is_up and self.gaps and self.gaps[-1].end is None:
             self.gaps[-1] = replace(self.gaps[-1], end=now)
-        self._times_down = notice.times_down
+        self._times_down, self._missed = notice.times_down, notice.missed
 
     def _miss(self, what: str, now: int) -> None:
         if not self.gaps or self.gaps[-1].end is not None:
@@ -126,12 +135,18 @@ def no_such_interface(interface: str) -> CaptureError:
 
 @dataclass(frozen=True, slots=True)
 class _Notice:
-    """What is said of one interface; `index` 0 when there is none. `times_down`: how often it has lost its carrier."""
+    """What is said of one interface.
+
+    index       0 when there is none
+    times_down  how often it has lost its carrier
+    missed      frames that it had no room for
+    """
 
     index: int = 0
     name: str = ""
     is_up: bool = False
     times_down: int = 0
+    missed: int = 0
     is_gone: bool = False
 
 
@@ -166,7 +181,8 @@ if sys.platform == "linux":
     _NLM_F_REQUEST = 1
     _RTMGRP_LINK = 1
     _IFF_LOWER_UP = 1 << 16  # only set while IFF_UP is
-    _IFLA_IFNAME, _IFLA_CARRIER_DOWN_COUNT = 3, 48
+    _IFLA_IFNAME, _IFLA_STATS64, _IFLA_CARRIER_DOWN_COUNT = 3, 23, 48
+    _RX_MISSED_ERRORS = 15 * 8  # in rtnl_link_stats64
     _NAME_BYTES = 15
     _RECEIVED = 1 << 16
 
@@ -237,7 +253,7 @@ if sys.platform == "linux":
 
     def _notice(body: bytes) -> _Notice:
         _, _, index, flags, _ = _LINK.unpack_from(body)
-        name, times_down, at = "", 0, _LINK.size
+        name, times_down, missed, at = "", 0, 0, _LINK.size
         while at + _ATTRIBUTE.size <= len(body):
             length, kind = _ATTRIBUTE.unpack_from(body, at)
             value = body[at + _ATTRIBUTE.size : at + length]
@@ -245,5 +261,7 @@ if sys.platform == "linux":
                 name = os.fsdecode(value.rstrip(b"\0"))
             elif kind == _IFLA_CARRIER_DOWN_COUNT:
                 (times_down,) = struct.unpack("=I", value)
+            elif kind == _IFLA_STATS64:
+                (missed,) = struct.unpack_from("=Q", value, _RX_MISSED_ERRORS)
             at += max(_ATTRIBUTE.size, length + 3 & ~3)
-        return _Notice(index, name, bool(flags & _IFF_LOWER_UP), times_down)
+        return _Notice(index, name, bool(flags & _IFF_LOWER_UP), times_down, missed)

@@ -157,9 +157,12 @@ class RingSource:
         """The socket's."""
         return self._ring.fileno()
 
-    def take_over(self) -> None:
-        """Goes on where another process was that had this source, and died: what it left is given up, unread."""
-        self._ring.take_over()
+    def take_over(self, gives_up: bool) -> None:
+        """In a process that was forked: it has this source from now on.
+
+        gives_up  another one had it since, and died: what it left is not read
+        """
+        self._ring.take_over(gives_up)
 
     def _opened(self) -> Ring:
         options, found = self._options, device(self._interface)

@@ -61,8 +61,11 @@ class SharedSource(LiveSource, Protocol):
     def fileno(self) -> int:
         """The socket's."""
 
-    def take_over(self) -> None:
-        """Goes on where another process was that had this source, and died: what it left is given up, unread."""
+    def take_over(self, gives_up: bool) -> None:
+        """In a process that was forked: it has this source from now on.
+
+        gives_up  another one had it since, and died: what it left is not read
+        """
 
 
 class Team:
@@ -163,8 +166,8 @@ class Team:
             return Lane(channel, self._queues[number, other], self._queues[other, number], waits=waits)
 
         try:
-            source = self._sources[number]
-            is_first = start < len(self._sources)
+            source, is_first = self._sources[number], start < len(self._sources)
+            source.take_over(not is_first)
             lanes = {other: lane(other, end, waits=not is_first) for other, end in ends.items()}
             decode = Decode(vxlan_port=self._vxlan_ports, reassemble=True)
             size = len(self._sources)
@@ -226,7 +229,6 @@ class Team:
             if other != number and not process.is_over:
                 ends[number, other], ends[other, number] = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
                 self._tell(process, JOIN + str(number).encode(), ends[other, number])
-        self._sources[number].take_over()
         self._start(number, ends)
         for end in ends.values():
             end.close()

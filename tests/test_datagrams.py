@@ -1,0 +1,522 @@
+"""Datagrams of a UDP socket as frames.
+
+Oracles: the headers of tests/craft.py and tshark's opinion of their checksums; what was sent, counted; and tcpdump
+beside the socket, behind a mirror by the kernel's VXLAN device.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import spanline
+from spanline import _datagrams
+from spanline.batch import Decode
+from spanline.chunk import Chunk, Interfaces
+from spanline.errors import CaptureError, UsageError
+from spanline.schema import RECORD_DTYPE
+from spanline.sources import datagrams
+from spanline.sources.datagrams import UdpSource
+from spanline.sources.live import TICK, LiveOptions
+from tests.craft import ethernet, ipv4, ipv6, tcp, udp
+from tests.craft_files import START, Record, pcap
+from tests.craft_tunnels import vxlan
+from tests.lab.hosts import missing, wait_for
+from tests.lab.network import MIRROR_SOURCE, SERVER, TARGETS, Lab, missing_tools
+
+LINUX = sys.platform == "linux"
+INNER = ethernet() / ipv4("10.1.0.1", "10.1.0.2") / tcp(50123, 443, seq=7, flags="S")
+
+# --- headers
+
+PAIRS = [("10.0.1.254", "10.0.1.3"), ("255.255.255.255", "0.0.0.0"), ("2001:db8::1", "fe80::2"), ("::1", "::1")]
+DATA = [b"", b"x", b"ab", b"abc", bytes(range(256)) * 4, b"\xff" * 65499]
+
+
+def packed(address: str) -> bytes:
+    one = ipaddress.ip_address(address)
+    return one.packed if one.version == 6 else bytes(10) + b"\xff\xff" + one.packed
+
+
+def crafted(source: str, destination: str, data: bytes, ports: tuple[int, int] = (50000, 4789)) -> bytes:
+    if ":" in source:
+        return bytes(ipv6(source, destination) / udp(*ports) / data)
+    around = ipv4(source, destination, identification=0, dont_fragment=True)
+    return bytes(around / udp(*ports, datagram_checksum=0) / data)
+
+
+class Room:
+    def __init__(self, size: int = 1 << 20, count: int = 100, snaplen: int = 262144) -> None:
+        self.data, self.records = np.zeros(size, np.uint8), np.zeros(count, RECORD_DTYPE)
+        self.frames = _datagrams.Frames(self.data, self.records.view(np.uint8), snaplen, 3)
+
+    def add(self, source: str, destination: str, data: bytes, ports: tuple[int, int] = (50000, 4789)) -> bool:
+        return self.frames.add(data, START, packed(source), ports[0], packed(destination), ports[1])
+
+    def written(self) -> list[bytes]:
+        return [frame(self.data, record) for record in self.records[: self.frames.count]]
+
+
+def frame(buffer: np.ndarray, record: np.void) -> bytes:
+    return buffer[record["offset"] : record["offset"] + record["captured_length"]].tobytes()
+
+
+@pytest.mark.parametrize("data", DATA, ids=len)
+@pytest.mark.parametrize(("source", "destination"), PAIRS)
+def test_headers(source: str, destination: str, data: bytes) -> None:
+    room = Room()
+    assert room.add(source, destination, data)
+    assert room.written() == [crafted(source, destination, data)]
+    assert room.records[0]["wire_length"] == len(room.written()[0])
+    assert (room.records[0]["timestamp"], room.records[0]["interface"]) == (START, 3)
+
+
+def test_a_checksum_of_zero_is_written_as_ones() -> None:
+    """RFC 8200 section 8.1. The ports are chosen so that the sum is 0xFFFF: 1 + 1 + 17 + 10 + 10 + ports + data."""
+    room = Room()
+    ports = 65535 - (1 + 1 + 17 + 10 + 10), 0
+    assert room.add("::1", "::1", b"\0\0", ports)
+    assert room.written()[0][46:48] == b"\xff\xff"
+
+
+def test_tshark_finds_nothing_wrong_with_headers(tmp_path: Path) -> None:
+    if not shutil.which("tshark"):
+        pytest.skip("no tshark")
+    room = Room()
+    for source, destination in PAIRS:
+        for data in DATA[:5]:
+            room.add(source, destination, data)
+    (tmp_path / "made.pcap").write_bytes(pcap([Record(START, one) for one in room.written()], link_type=101))
+    names = "ip.checksum.status", "udp.checksum.status", "udp.length", "_ws.malformed"
+    said = subprocess.run(
+        ["tshark", "-n", "-r", tmp_path / "made.pcap", "-T", "fields", *(x for name in names for x in ("-e", name))]
+        + ["-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-d", "udp.port==4789,data"],
+        capture_output=True, text=True, check=True, timeout=60,
+    ).stdout.splitlines()  # fmt: skip
+    # 1 is good, 3 is "not present".
+    wanted = [
+        f"\t1\t{8 + len(data)}\t" if ":" in source else f"1\t3\t{8 + len(data)}\t"
+        for source, _ in PAIRS
+        for data in DATA[:5]
+    ]
+    assert said == wanted
+
+
+@pytest.mark.parametrize("snaplen", [0, 1, 19, 20, 27, 28, 29, 47, 48, 49, 100, 10_000])
+@pytest.mark.parametrize(("source", "destination"), PAIRS[::2])
+def test_what_is_not_kept_counts(source: str, destination: str, snaplen: int) -> None:
+    room, whole = Room(snaplen=snaplen), crafted(source, destination, bytes(range(100)))
+    assert room.add(source, destination, bytes(range(100)))
+    assert room.written() == [whole[:snaplen]]
+    assert room.records[0]["wire_length"] == len(whole)
+
+
+def test_room_runs_out() -> None:
+    """Of bytes, and of rows; what is there stays as it is."""
+    for room, most in (Room(size=_datagrams.LONGEST_FRAME), (65575 - 48 - 999) // 1027 + 1), (Room(count=64), 64):
+        sent = 0
+        while room.add("10.0.0.1", "10.0.0.2", b"z" * 999):
+            sent += 1
+        assert room.written() == [crafted("10.0.0.1", "10.0.0.2", b"z" * 999)] * sent
+        assert room.frames.size == sent * 1027
+        assert sent == most
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: _datagrams.Frames(np.zeros(100, np.uint8), np.zeros(24, np.uint8), 1, 0),
+        lambda: _datagrams.Frames(np.zeros(1 << 17, np.uint8), np.zeros(23, np.uint8), 1, 0),
+        lambda: Room().frames.add(bytes(65528), 0, bytes(16), 1, bytes(16), 1),
+        lambda: Room().frames.add(b"", 0, bytes(15), 1, bytes(16), 1),
+        lambda: _datagrams.Receiver(0, 1).receive(Room().frames, 0, 10**9),
+    ],
+)
+def test_wrong_arguments(wrong: object) -> None:
+    with pytest.raises(ValueError, match=r"room|bytes|nap"):
+        wrong()  # type: ignore[operator]
+
+
+# --- the socket
+
+
+@pytest.fixture(params=["many at a time", "one at a time"])
+def receiver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What there is on Linux, and what there is everywhere."""
+    if request.param == "one at a time":
+        monkeypatch.setattr(_datagrams, "HAS_RECEIVER", False)
+    elif not _datagrams.HAS_RECEIVER:
+        pytest.skip("no recvmmsg here")
+    return str(request.param)
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as one:
+        one.bind(("::", 0))
+        return int(one.getsockname()[1])
+
+
+@contextmanager
+def source(address: str = "", **options: object) -> Iterator[UdpSource]:
+    made = UdpSource(f"udp:{address}{free_port()}", Interfaces(), LiveOptions(**options))  # type: ignore[arg-type]
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@contextmanager
+def sender(to: str, port: int) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET6 if ":" in to else socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.connect((to, port))
+        yield one
+
+
+def received(one: UdpSource) -> list[tuple[bytes, int]]:
+    """Frames and their wire lengths, of what has come."""
+    one.stop()
+    return [(frame(c.buffer, r), int(r["wire_length"])) for c in one.chunks() for r in c.records]
+
+
+@pytest.mark.parametrize(
+    ("bound", "to"), [("", "127.0.0.1"), ("", "::1"), ("127.0.0.1:", "127.0.0.1"), ("[::1]:", "::1")]
+)
+def test_what_is_sent_is_received(receiver: str, bound: str, to: str) -> None:
+    data = [bytes([n % 256]) * size for n, size in enumerate([0, 1, 2, 63, 1472, 1473, 9000, 65507, 3] + 200 * [100])]
+    with source(bound) as one, sender(to, one.vxlan_port) as out:
+        for piece in data:
+            out.send(piece)
+        ports = out.getsockname()[1], one.vxlan_port
+        # Which address of ours it was is not known everywhere.
+        there = to if receiver == "many at a time" or bound else {"::1": "::", "127.0.0.1": "0.0.0.0"}[to]
+        assert received(one) == [(whole, len(whole)) for whole in (crafted(to, there, p, ports) for p in data)]
+        assert (one.arrivals.offered, one.arrivals.read, one.arrivals.lost) == (len(data), len(data), 0)
+
+
+def test_frames_are_those_of_a_tunnel() -> None:
+    """Of a port that is not VXLAN's, too: the source says which it is."""
+    with source() as one, sender("127.0.0.1", one.vxlan_port) as out:
+        out.send(bytes(vxlan(77) / INNER))
+        out.send(b"request")
+        one.stop()
+        batches = [Decode(vxlan_port=[4789, one.vxlan_port])(chunk) for chunk in one.chunks()]
+    (batch,) = batches
+    paths = [batch.paths[path] for path in batch.packets["path"]]
+    assert paths == [("raw", "ip", "udp", "vxlan", "eth", "ip", "tcp"), ("raw", "ip", "udp")]
+    assert batch.tunnels["id"].tolist() == [77]
+    assert batch.tunnels["destination_port"].tolist() == [one.vxlan_port]
+    assert batch.packets["destination_port"].tolist() == [443, one.vxlan_port]
+
+
+@pytest.mark.skipif(not LINUX, reason="elsewhere times are those of reading")
+def test_times_are_those_of_coming() -> None:
+    with source() as one, sender("127.0.0.1", one.vxlan_port) as out:
+        # The kernel begins to note times a moment after the first socket has asked for them.
+        time.sleep(0.1)
+        before = time.time_ns()
+        out.send(b"1")
+        between = time.time_ns()
+        time.sleep(0.2)
+        out.send(b"2")
+        one.stop()
+        chunks = list(one.chunks())
+    first, second = (int(time) for chunk in chunks for time in chunk.records["timestamp"])
+    assert before <= first <= between
+    assert second - first >= 200_000_000
+    assert second <= (chunks[-1].clock or 0) <= time.time_ns()
+
+
+def test_snaplen(receiver: str) -> None:
+    with source("127.0.0.1:", snaplen=100) as one, sender("127.0.0.1", one.vxlan_port) as out:
+        out.send(bytes(1000))
+        out.send(bytes(72))
+        assert [(len(data), wire) for data, wire in received(one)] == [(100, 1028), (100, 100)]
+
+
+def test_many_chunks_of_large_datagrams(receiver: str) -> None:
+    """What was taken from the kernel and has no room in a chunk stands in the next one."""
+    with source(block_bytes=1, blocks=1 << 26) as one, sender("127.0.0.1", one.vxlan_port) as out:
+        for n in range(20):
+            out.send(bytes([n]) * 60_000)
+        one.stop()
+        chunks = list(one.chunks())
+        got = [frame(chunk.buffer, r)[-1] for chunk in chunks for r in chunk.records]
+        assert got == list(range(len(got)))
+        assert len(got) + one.arrivals.lost == 20
+        assert len(chunks) >= len(got) // 2
+
+
+@pytest.mark.skipif(not LINUX, reason="elsewhere nobody tells what was lost")
+@pytest.mark.parametrize("lost_last", [False, True])
+def test_every_datagram_is_read_or_counted(lost_last: bool) -> None:
+    """Sending on the loopback is also receiving: nothing is on its way when send() has returned.
+
+    Also what is lost after the last datagram that is read, of which no later datagram can tell.
+    """
+    with source(block_bytes=4096, blocks=1) as one, sender("127.0.0.1", one.vxlan_port) as out:
+        sent = 0
+        chunks = one.chunks()
+        for burst in 3, 5000, 1, 777:
+            for _ in range(burst):
+                out.send(bytes(500))
+            sent += burst
+            if burst != 777:
+                next(chunks)
+        if not lost_last:
+            next(chunks)
+            out.send(b"last")
+            sent += 1
+        one.stop()
+        for _ in chunks:
+            pass
+        assert one.arrivals.dropped["ring"] > 5000
+        assert one.arrivals.offered == one.arrivals.read + one.arrivals.lost == sent
+
+
+@pytest.mark.skipif(not LINUX, reason="the counter is Linux'")
+def test_the_counter_of_the_kernel_wraps(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = iter([2**32 - 6, 4, 4, 2**31, 1, 1])
+    with source() as one:
+        monkeypatch.setattr(one, "_memory", lambda: (*[0] * 8, next(said)))
+        counts = []
+        for _ in range(5):
+            one.refresh()
+            counts.append(one.arrivals.dropped["ring"])
+    assert counts == [2**32 - 6, 2**32 + 4, 2**32 + 4, 2**32 + 2**31, 2**33 + 1]
+    assert one.arrivals.offered == 2**33 + 1
+
+
+def test_an_idle_socket_ticks_until_its_time_is_over(receiver: str) -> None:
+    with source(duration=2.6 * TICK) as one:
+        started = time.monotonic()
+        chunks = list(one.chunks())
+        assert 2.6 * TICK <= time.monotonic() - started < 2.6 * TICK + 5
+    assert [len(chunk.records) for chunk in chunks] == [0] * len(chunks)
+    assert 2 <= len(chunks) <= 4
+    clocks = [chunk.clock or 0 for chunk in chunks]
+    assert clocks == sorted(clocks)
+    assert clocks[-1] <= time.time_ns()
+
+
+@pytest.mark.parametrize("how", ["thread", "signal"])
+def test_stop(how: str) -> None:
+    """While it waits, and while a sender goes on."""
+    for is_busy in False, True:
+        with source("127.0.0.1:") as one, sender("127.0.0.1", one.vxlan_port) as out:
+            over = threading.Event()
+            flood = threading.Thread(target=_send_until, args=(out, over))
+            if how == "signal":
+                before = signal.signal(signal.SIGUSR1, lambda *_: one.stop())
+                asked = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1))
+            else:
+                asked = threading.Timer(0.3, one.stop)
+            if is_busy:
+                flood.start()
+            try:
+                asked.start()
+                started = time.monotonic()
+                count = sum(len(chunk.records) for chunk in one.chunks())
+                assert time.monotonic() - started < 2
+            finally:
+                over.set()
+                asked.join()
+                if is_busy:
+                    flood.join()
+                if how == "signal":
+                    signal.signal(signal.SIGUSR1, before)
+            assert one.arrivals.read == count
+            assert (count > 0) == is_busy
+
+
+def _send_until(out: socket.socket, over: threading.Event) -> None:
+    while not over.is_set():
+        out.send(bytes(100))
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["udp:", "udp:x", "udp:0", "udp:65536", "udp:123456", "udp:-1", "udp:٤", "udp:1:2:3", "udp:::1:4789",
+     "udp:[::1:4789", "udp:[]:4789", "udp::4789", "udp:4789 ", "udp:10.0.0.1"],
+)  # fmt: skip
+def test_wrong_names(name: str) -> None:
+    with pytest.raises(UsageError, match=r"is no port; write \[ADDRESS:\]PORT"):
+        UdpSource(name, Interfaces(), LiveOptions())
+
+
+def test_a_port_that_is_taken() -> None:
+    with source() as one, pytest.raises(CaptureError, match=rf"port {one.vxlan_port} is taken; a VXLAN device"):
+        UdpSource(one.name, Interfaces(), LiveOptions())
+
+
+def test_an_address_of_another_machine() -> None:
+    with pytest.raises(CaptureError, match=r"this machine has no address 192\.0\.2\.1; leave it out"):
+        UdpSource("udp:192.0.2.1:4789", Interfaces(), LiveOptions())
+
+
+@pytest.mark.skipif(not LINUX, reason="the limit is Linux'")
+def test_a_buffer_that_is_not_granted_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = int(Path("/proc/sys/net/core/rmem_max").read_text())
+    monkeypatch.setattr(datagrams, "_SO_RCVBUFFORCE", socket.SO_RCVBUF)
+    with source(block_bytes=limit // 2, blocks=1) as one:
+        assert one.warnings == []
+    with source(block_bytes=limit, blocks=3) as one:
+        assert one.warnings == [
+            f"{one.name}: the socket's buffer is {limit >> 10:,} KiB of the {3 * limit >> 10:,} KiB asked for: bursts "
+            f"may be lost, and are counted (sudo sysctl -w net.core.rmem_max={3 * limit}, or CAP_NET_ADMIN)"
+        ]
+
+
+NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--no-new-privs"]
+PRIVILEGED = """
+import sys
+from spanline.chunk import Interfaces
+from spanline.sources.datagrams import UdpSource
+from spanline.sources.live import LiveOptions
+try:
+    UdpSource("udp:514", Interfaces(), LiveOptions())
+except Exception as error:
+    print(error)
+"""
+
+
+def as_nobody(*command: str) -> list[str]:
+    if not LINUX or os.geteuid() != 0 or not shutil.which("setpriv"):
+        pytest.skip("needs root, to become nobody")
+    return [*NOBODY, *command]
+
+
+def test_ports_of_the_system() -> None:
+    lowest = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    if lowest.exists() and int(lowest.read_text()) <= 514:
+        pytest.skip("everybody may listen on all ports here")
+    command = as_nobody(sys.executable, "-c", PRIVILEGED)
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd="/").stdout
+    assert said == (
+        "udp:514: you may not listen on a port below 1024; take a higher one, or allow it: CAP_NET_BIND_SERVICE\n"
+    )
+
+
+# --- behind a mirror
+
+TAKE = """
+import signal, struct, sys
+from spanline.chunk import Interfaces
+from spanline.sources.datagrams import UdpSource
+from spanline.sources.live import LiveOptions
+one = UdpSource("udp:4789", Interfaces(), LiveOptions())
+signal.signal(signal.SIGTERM, lambda *_: one.stop())
+print("ready", flush=True)
+out = sys.stdout.buffer
+out.write(struct.pack("=IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, 101))
+for chunk in one.chunks():
+    for time, at, captured, wire, *_ in chunk.records.tolist():
+        out.write(struct.pack("=IIII", *divmod(time, 10**9), captured, wire))
+        out.write(chunk.buffer[at : at + captured].tobytes())
+    out.flush()
+print(one.arrivals.offered, one.arrivals.read, one.arrivals.lost, file=sys.stderr)
+"""
+TALK = """
+import socket, sys
+with socket.create_connection((sys.argv[1], 8080)) as one:
+    one.sendall(b"G" * 100_000)
+    one.shutdown(socket.SHUT_WR)
+    while one.recv(65536):
+        pass
+"""
+ANSWER = """
+import socket
+with socket.create_server(("", 8080)) as server:
+    one, _ = server.accept()
+    with one:
+        while one.recv(65536):
+            pass
+        one.sendall(b"A" * 100_000)
+"""
+
+
+def rows(path: Path) -> list[tuple[int, int, bytes]]:
+    return [
+        (int(record["timestamp"]), int(record["wire_length"]), frame(batch.buffers[0], record))
+        for batch in spanline.open(path)
+        for record in batch.records
+    ]
+
+
+@pytest.mark.lab
+def test_behind_the_kernels_vxlan_device(tmp_path: Path) -> None:
+    """As nobody: the same datagrams as tcpdump sees on the interface, at the same times, and no ICMP says that nobody
+    listens. So all that is found in them is the same."""
+    if not LINUX or os.geteuid() != 0:
+        pytest.skip("network namespaces are made by root")
+    if absent := missing_tools() + missing("setpriv", "ping"):
+        pytest.skip(f"not installed: {', '.join(absent)}")
+    taken, beside = tmp_path / "taken.pcap", tmp_path / "beside.pcap"
+    with Lab() as lab, taken.open("wb") as output:
+        tcpdump = lab.deaf.start(
+            *("tcpdump", "-i", "eth0", "-U", "--immediate-mode", "-B", "16384", "--time-stamp-precision=nano"),
+            *("-Z", "root", "-w", beside, "udp port 4789 or icmp"),
+            stderr=subprocess.PIPE,
+        )
+        assert tcpdump.stderr is not None
+        assert b"listening" in tcpdump.stderr.readline()
+        taker = lab.deaf.start(
+            *NOBODY, sys.executable, "-c", TAKE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ)
+        )
+        assert taker.stdout is not None
+        assert taker.stderr is not None
+        assert taker.stdout.readline() == b"ready\n"
+        copier = threading.Thread(target=shutil.copyfileobj, args=(taker.stdout, output))
+        copier.start()
+        server = lab.server.start(sys.executable, "-c", ANSWER)
+        wait_for("the server", lambda: lab.server.listens("tcp", 8080))
+        with lab.mirror(to="deaf"):
+            lab.client.run("ping", "-c", "5", "-i", "0.01", "-s", "300", SERVER)
+            lab.client.run(sys.executable, "-c", TALK, SERVER)
+            server.wait(30)
+            time.sleep(0.3)
+        lab.deaf.stop(taker)
+        copier.join()
+        lab.deaf.stop(tcpdump)
+        account = [int(number) for number in taker.stderr.read().split()]
+        assert b"0 packets dropped by kernel" in tcpdump.stderr.read()
+        for stream in taker.stdout, taker.stderr, tcpdump.stderr:
+            stream.close()
+    seen, wanted = rows(taken), rows(beside)
+    assert len(seen) > 100
+    assert account == [len(seen), len(seen), 0]
+    # Without the Ethernet header.
+    assert [(wire, data[28:]) for _, wire, data in seen] == [(wire - 14, data[42:]) for _, wire, data in wanted]
+    # The kernel notes the time of TCP's frames of the same machine once more, as they carry another clock until then.
+    late = [mine - other for (mine, *_), (other, *_) in zip(seen, wanted, strict=True)]
+    assert min(late) == 0
+    assert {difference for difference, (*_, data) in zip(late, seen, strict=True) if data[59] == 1} == {0}
+    assert {data[12:22] + data[22:24] for _, _, data in seen} <= {data[26:38] for _, _, data in wanted}
+    ends = ipaddress.ip_address(MIRROR_SOURCE).packed + ipaddress.ip_address(TARGETS["deaf"]).packed
+    assert {data[12:20] for _, _, data in seen} == {ends}
+    assert sum(b"G" * 100 in data for _, _, data in seen) > 10
+
+
+def test_a_chunk_is_kept_as_long_as_it_is_held() -> None:
+    with source("127.0.0.1:") as one, sender("127.0.0.1", one.vxlan_port) as out:
+        chunks: list[Chunk] = []
+        reading = one.chunks()
+        for n in range(30):
+            out.send(bytes([n]))
+            chunks.append(next(reading))
+        assert [frame(c.buffer, r)[-1] for c in chunks for r in c.records] == list(range(30))
