@@ -126,6 +126,11 @@ class Listening:
         return all(getattr(source, "kernel_filters", False) for source in self._sources)
 
     @property
+    def accidents(self) -> list[str]:
+        """What went wrong on this side so far, a line each."""
+        return []
+
+    @property
     def warnings(self) -> list[str]:
         """What the user may want to change, a line each."""
         return [line for source in self._sources for line in getattr(source, "warnings", ())]

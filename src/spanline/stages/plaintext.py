@@ -173,10 +173,9 @@ class Plaintext:
         """What of it several processes do: see workers.worker.Divided."""
         return self
 
-    def hand_over(self, over: bool) -> tuple[list[Found], list[int], list[Problem]] | None:
-        """What was found since the last time, what there is to count since, and problems; None when there is nothing.
-
-        All that there is when the traffic is `over`.
+    def hand_over(self, over: bool) -> tuple[int, tuple[list[Found], list[int], list[Problem]] | None]:
+        """0, as frames are not counted here, and what was found since the last time, what there is to count since, and
+        problems; None when there is nothing. All that there is when the traffic is `over`.
         """
         if over:
             for shard in self._shards:
@@ -186,7 +185,11 @@ class Plaintext:
         since = [now - before for now, before in zip(counts, self._told, strict=True)]
         new = problems[self._problems_told :]
         self._told, self._problems_told = counts, len(problems)
-        return (found, since, new) if found or any(since) or new else None
+        return 0, (found, since, new) if found or any(since) or new else None
+
+    def forget(self) -> None:
+        """What was found is for another process to tell."""
+        self.hand_over(over=False)
 
     def take_over(self, finished: tuple[list[Found], list[int], list[Problem]]) -> None:
         """What another process's hand_over() gave: drain() gives it here."""

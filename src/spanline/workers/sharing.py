@@ -101,6 +101,10 @@ class Sharing(Listening):
                 yield nothing
         finally:
             self._count(capture)
+            if team.lost:
+                died = "a worker" if len(team.lost) == 1 else f"{len(team.lost)} workers"
+                what = f"{died} died: {self.arrivals.dropped['worker']:,} frames are not in the results"
+                capture.problems.append(Problem(self.names[0], "worker", what))
             # Who stops asking leaves frames behind.
             self._unread = 0 if team.lost else max(self.arrivals.offered - self.arrivals.read - self.arrivals.lost, 0)
             self.close()
@@ -126,6 +130,11 @@ class Sharing(Listening):
     def gaps(self) -> list[Gap]:
         """When nothing could be captured."""
         return self._team.gaps if self._team else []
+
+    @property
+    def accidents(self) -> list[str]:
+        """Workers that died so far, a line each."""
+        return self._team.deaths if self._team else []
 
     @property
     def moved(self) -> int:
@@ -160,9 +169,8 @@ class Sharing(Listening):
         if self._team is None:
             return
         counts, counters = self._team.alive, capture.counters
-        counters.read, counters.undecodable, counters.filtered_out = (
-            int(counts[name].sum()) for name in ("read", "undecodable", "filtered_out")
-        )
+        counters.read = self._team.read
+        counters.undecodable, counters.filtered_out = (int(counts[n].sum()) for n in ("undecodable", "filtered_out"))
         self.octets, self.bytes_read = int(counts["octets"].sum()), int(counts["bytes"].sum())
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from spanline.batch import Decode
 from spanline.chunk import Interfaces
-from spanline.errors import Problem, UsageError
+from spanline.errors import UsageError
 from spanline.sources.live import TICK, Arrivals, Gap, LiveSource
 from spanline.transforms.own_rows import OwnRows
 from spanline.transforms.reassemble import ReassemblyCounters
@@ -43,14 +43,16 @@ Counts = npt.NDArray[np.void]
 class _Process:
     """A worker, as the parent sees it.
 
-    number  its share
-    start   its row of counts
+    number   its share
+    start    its row of counts
+    settled  frames that are counted in what it has handed over
     """
 
     number: int
     start: int
     process: int
     control: socket.socket
+    settled: int = 0
     received: bytearray = field(default_factory=bytearray)
     is_over: bool = False
 
@@ -76,6 +78,7 @@ class Team:
 
     counts   COUNTS_DTYPE, a row for each process that there was
     lost     numbers of rows of those that died
+    deaths   a line about each of them
     """
 
     def __init__(
@@ -93,7 +96,9 @@ class Team:
         self._starts = 0
         self._processes: dict[int, _Process] = {}
         self._is_stopped = False
+        self._settled = 0
         self.lost: set[int] = set()
+        self.deaths: list[str] = []
         self.gaps: list[Gap] = []
         self.reassembly = ReassemblyCounters()
 
@@ -193,6 +198,7 @@ class Team:
 
     def _take(self, one: _Process, message: Any) -> None:
         if isinstance(message, Finished):
+            one.settled += message.frames
             for stage, part in zip(self._stages, message.parts, strict=True):
                 if part is not None:
                     stage.take_over(part)
@@ -213,12 +219,13 @@ class Team:
         if os.waitstatus_to_exitcode(status) == 0:
             return
         self.lost.add(one.start)
+        self._settled += one.settled
         read, live = (int(self._counts[one.start][name]) for name in ("read", "live"))
-        what = (
-            f"worker {one.number + 1} died ({_reason(status)}): what it had read is not in the results, "
-            f"{read:,} frames, {live:,} flows"
+        goes_on = "" if self._is_stopped else "; another one goes on"
+        self.deaths.append(
+            f"worker {one.number + 1} died ({_reason(status)}) when it had read {read:,} frames, with {live:,} live "
+            f"flows{goes_on}"
         )
-        self._capture.problems.append(Problem(self._sources[0].name, "worker", what))
         if not self._is_stopped:
             self._replace(one.number)
 
@@ -248,6 +255,11 @@ class Team:
         return self.counts[np.isin(np.arange(self._starts), list(self.lost), invert=True)]
 
     @property
+    def read(self) -> int:
+        """Frames that are in the results, or will be: also those in what the dead have handed over."""
+        return int(self.alive["read"].sum()) + self._settled
+
+    @property
     def live(self) -> int:
         """Flows that have not ended."""
         return int(self.alive["live"].sum())
@@ -255,13 +267,13 @@ class Team:
     @property
     def arrivals(self) -> Arrivals:
         """What became of the frames that came to all rings: exact when all is over."""
-        counts, read = self.counts, int(self.alive["read"].sum())
+        counts, read = self.counts, self.read
         arrivals = Arrivals(int(counts["offered"].sum()), read)
         arrivals.dropped = {name: int(counts[name].sum()) for name in ("ring", "queue")}
         if self.lost:
             # What a worker has not counted any more, and what waited in its ring and queues, is lost with it.
             is_over = all(one.is_over for one in self._processes.values())
-            told = int(counts["read"].sum()) - read
+            told = max(int(counts["read"].sum()) - read, 0)
             arrivals.dropped["worker"] = arrivals.offered - read - arrivals.lost if is_over else told
         return arrivals
 

@@ -40,11 +40,13 @@ class Share(Protocol):
 
     def update(self, batch: Batch) -> None: ...
 
-    def hand_over(self, over: bool) -> Any:
-        """What is finished, as plain values, which is then forgotten; None when there is nothing.
-
-        When the traffic is `over`, all that there is, in several parts.
+    def hand_over(self, over: bool) -> tuple[int, Any]:
+        """How many frames are counted in it, and what is finished, as plain values, and is then forgotten; None when
+        there is nothing. When the traffic is `over`, all that there is, in several parts.
         """
+
+    def forget(self) -> None:
+        """What is finished is for another process to tell."""
 
 
 class Divided(Protocol):
@@ -58,8 +60,12 @@ class Divided(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What the stages' shares have finished, in their order; None where there is nothing."""
+    """What the stages' shares have finished, in their order; None where there is nothing.
 
+    frames  that it counts: they are not lost when the worker dies
+    """
+
+    frames: int
     parts: list[Any]
 
 
@@ -140,6 +146,8 @@ class Worker:
 
     def _run(self, capture: Analysis, stages: Sequence[Divided], transforms: Sequence[Any]) -> None:
         shares = [stage.share for stage in stages]
+        for share in shares:
+            share.forget()  # what the parent has taken over from others by now
         for batch in capture.analyse(self._counted(), shares, transforms, [self._own]):
             self._count(capture, shares)
             # What is not handed over yet waits in the stages, where memory is bounded.
@@ -182,10 +190,10 @@ class Worker:
 
     def _hand_over(self, shares: Sequence[Share], *, over: bool) -> bool:
         """False when there was nothing."""
-        parts = [share.hand_over(over) for share in shares]
+        frames, parts = zip(*(share.hand_over(over) for share in shares), strict=True)
         if all(part is None for part in parts):
             return False
-        self._say(Finished(parts))
+        self._say(Finished(max(frames), list(parts)))
         return True
 
     def _look(self) -> None:
