@@ -126,6 +126,11 @@ class Listening:
         return all(getattr(source, "kernel_filters", False) for source in self._sources)
 
     @property
+    def live_elsewhere(self) -> int:
+        """Flows of other processes that have not ended."""
+        return 0
+
+    @property
     def accidents(self) -> list[str]:
         """What went wrong on this side so far, a line each."""
         return []

@@ -147,7 +147,7 @@ class Sharing(Listening):
         return int(self._team.counts["longer"].sum()) if self._team else 0
 
     @property
-    def live(self) -> int:
+    def live_elsewhere(self) -> int:
         """Flows of workers that have not ended."""
         return self._team.live if self._team else 0
 

@@ -97,6 +97,8 @@ class Team:
         self._processes: dict[int, _Process] = {}
         self._is_stopped = False
         self._settled = 0
+        self._orphans: list[SharedSource] = []
+        """Of those that died and have no successor."""
         self.lost: set[int] = set()
         self.deaths: list[str] = []
         self.gaps: list[Gap] = []
@@ -125,6 +127,8 @@ class Team:
             while any(not one.is_over for one in self._processes.values()):
                 self._listen()
                 yield
+            for source in self._orphans:
+                source.refresh()  # what the kernel has counted since anybody asked
         finally:
             self._end()
 
@@ -226,7 +230,9 @@ class Team:
             f"worker {one.number + 1} died ({_reason(status)}) when it had read {read:,} frames, with {live:,} live "
             f"flows{goes_on}"
         )
-        if not self._is_stopped:
+        if self._is_stopped:
+            self._orphans.append(self._sources[one.number])
+        else:
             self._replace(one.number)
 
     def _replace(self, number: int) -> None:
@@ -268,8 +274,10 @@ class Team:
     def arrivals(self) -> Arrivals:
         """What became of the frames that came to all rings: exact when all is over."""
         counts, read = self.counts, self.read
-        arrivals = Arrivals(int(counts["offered"].sum()), read)
+        left = [source.arrivals for source in self._orphans]
+        arrivals = Arrivals(int(counts["offered"].sum()) + sum(one.offered for one in left), read)
         arrivals.dropped = {name: int(counts[name].sum()) for name in ("ring", "queue")}
+        arrivals.dropped["ring"] += sum(one.lost for one in left)
         if self.lost:
             # What a worker has not counted any more, and what waited in its ring and queues, is lost with it.
             is_over = all(one.is_over for one in self._processes.values())
