@@ -67,13 +67,13 @@ def open_descriptors() -> int:
 
 
 class Sender:
-    """Puts frames on the cable's far end, as they are."""
+    """Puts frames on an end of the cable, as they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, end: str = FAR) -> None:
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         # The queue of an interface throws frames away for up to a second after its carrier came back.
         self._socket.setsockopt(_SOL_PACKET, _PACKET_QDISC_BYPASS, 1)
-        self._socket.bind((FAR, 0))
+        self._socket.bind((end, 0))
 
     def __enter__(self) -> Sender:
         return self
