@@ -237,6 +237,8 @@ class Capture:
     @property
     def reassembly(self) -> ReassemblyCounters:
         """What became of fragmented datagrams. One that was never completed is no problem of the file."""
+        if self.listening is not None and self.listening.reassembly is not None:
+            return self.listening.reassembly
         return self._datagrams.counters if self._datagrams else ReassemblyCounters()
 
     @property

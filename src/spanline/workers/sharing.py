@@ -22,6 +22,7 @@ from spanline.schema import RECORD_DTYPE
 from spanline.sources.capture_file import OnWait
 from spanline.sources.listening import Listening
 from spanline.sources.live import Arrivals, Gap, LiveOptions
+from spanline.transforms.reassemble import ReassemblyCounters
 from spanline.workers.kernel_rule import kernel_rule
 from spanline.workers.team import SharedSource, Team
 
@@ -130,6 +131,11 @@ class Sharing(Listening):
     def gaps(self) -> list[Gap]:
         """When nothing could be captured."""
         return self._team.gaps if self._team else []
+
+    @property
+    def reassembly(self) -> ReassemblyCounters | None:
+        """Of every worker: each has all fragments."""
+        return self._team.reassembly if self._team else None
 
     @property
     def accidents(self) -> list[str]:
