@@ -21,7 +21,9 @@ class Dealt:
     Like a ring, it is opened before processes are forked, and read in one of them.
     """
 
-    def __init__(self, path: Path, number: int, of: int, interfaces: Interfaces, options: LiveOptions, seed: int) -> None:
+    def __init__(
+        self, path: Path, number: int, of: int, interfaces: Interfaces, options: LiveOptions, seed: int
+    ) -> None:
         self.name = options.filter or "live:dealt"
         self.arrivals = Arrivals(dropped={"ring": 0})
         self.gaps: list[Gap] = []

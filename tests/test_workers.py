@@ -7,41 +7,40 @@ flow hash for who belongs together; sums that must agree.
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import struct
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import traffic
 
 import spanline
 from spanline import _exchange
-from spanline.batch import Batch, Decode
+from spanline.batch import Batch
 from spanline.errors import CaptureError, UsageError
 from spanline.plaintext.redaction import Redactor
-from spanline.stages.flows import Flows, in_order
+from spanline.stages.flows import FLOW_ORDER, Flows, in_order
 from spanline.stages.hierarchy import Hierarchy
 from spanline.stages.plaintext import Plaintext
 from spanline.stages.round_trips import RoundTrips
 from spanline.stages.sorted_flows import SortedFlows
 from spanline.workers import queues, sharing
 from spanline.workers.kernel_rule import kernel_rule
+from tests.commands import run
 from tests.craft import Frame, arp, ethernet, extension, icmp, icmpv6, ipv4, ipv6, raw, sctp, tcp, udp, vlan
+from tests.craft_conversations import conversation, together
 from tests.craft_files import START, Record, pcap
 from tests.craft_fragments import pieces
 from tests.craft_tunnels import gre, vxlan
 from tests.dealt import Dealing
-from tests.lab.hosts import wait_for
-from tests.own_network import FAR, NEAR, Sender, impossible, own_network
+from tests.own_network import NEAR, Sender, impossible, own_network
+from tests.planted import LOGINS
 from tests.rows import decode_all
 from tests.test_every_capture import FOLDERS, files_of
 from tests.test_flow_table import conversations
@@ -113,9 +112,7 @@ def test_frames_of_all_and_of_nobody(frame: Frame, owner: int) -> None:
     assert owners(decode_all([whole], reassemble=True), 4).tolist() == [owner]
 
 
-@pytest.mark.parametrize(
-    ("packets", "workers", "out"), [(128, 0, 1), (128, 63, 1), (128, 2, 2), (0, 2, 1)], ids=str
-)
+@pytest.mark.parametrize(("packets", "workers", "out"), [(128, 0, 1), (128, 63, 1), (128, 2, 2), (0, 2, 1)], ids=str)
 def test_wrong_sizes(packets: int, workers: int, out: int) -> None:
     with pytest.raises(ValueError, match="workers"):
         _exchange.owners(np.zeros(packets, np.uint8), workers, np.zeros(out, np.uint8), np.empty((2, 64), np.uint64))
@@ -327,3 +324,142 @@ def test_other_stages(own: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> 
         assert {n: t.to_pylist() for n, t in several.tables().items()} == {
             n: t.to_pylist() for n, t in one.tables().items()
         }
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_findings_are_those_of_one_process(tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but the numbers of frames, which each worker counts for itself, and so the order of what comes at once."""
+    talk = [
+        conversation(login.dialogue(b"bob", b"secret"), port, client_port=50000 + n, vni=n % 3 or None)
+        for n, (login, port) in enumerate([(LOGINS["ftp"], 21), (LOGINS["pop"], 110), (LOGINS["imap"], 143)] * 9)
+    ]
+    (tmp_path / "a.pcap").write_bytes(pcap(together(talk), nanoseconds=True))
+
+    def findings(capture: spanline.Capture) -> tuple[list[dict[str, Any]], Plaintext]:
+        stage = Plaintext(Redactor(bytes(32)))
+        for _ in capture.run(stage):
+            pass
+        rows = [row | {"frames": None} for row in stage.tables()["findings"].to_pylist()]
+        return sorted(rows, key=str), stage
+
+    expected, one = findings(spanline.open(tmp_path / "a.pcap"))
+    found, several = findings(shared(tmp_path / "a.pcap", workers, monkeypatch))
+    assert len(expected) >= 27
+    assert found == expected
+    assert (several.followed, several.cut, several.evicted) == (one.followed, one.cut, one.evicted)
+
+
+@pytest.mark.parametrize("command", [("flows",), ("flows", "--sort", "rtt"), ("rtt",)], ids=" ".join)
+def test_commands(own: Path, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = run(*command, own / "vxlan.pcap", "--format", "json").stdout
+    shared(own / "vxlan.pcap", 2, monkeypatch)
+    assert run(*command, "live:dealt", "--workers", "2", "--format", "json", "--allow-root").stdout == expected
+
+
+def test_crunch(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The account of frames is that of one process, too."""
+    run("crunch", own / "mix.pcap", "-o", tmp_path / "one.parquet")
+    shared(own / "mix.pcap", 3, monkeypatch)
+    several = run("crunch", "live:dealt", "--workers", "3", "-o", tmp_path / "several.parquet", "--allow-root")
+    order = [(name, "ascending") for name in FLOW_ORDER]
+    one, found = (pq.read_table(tmp_path / f"{name}.parquet").sort_by(order) for name in ("one", "several"))
+    assert found.equals(one)
+    for part in ("offered 3,000 = read 3,000 + dropped 0", "decoded 3,000 = in flows 3,000 + not in flows 0"):
+        assert part in several.stderr
+
+
+# --- what is lost is counted
+
+
+def test_a_full_queue_drops(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fragments go to all workers or to none: each frame that was read is in a flow, and counted once."""
+    for name, frames in ("fragments", len(CRAFTED["fragments"])), ("vxlan", 3000):
+        monkeypatch.setattr(queues, "QUEUE_BYTES", 4096)
+        capture = shared(own / f"{name}.pcap", 3, monkeypatch)
+        _, stage = flows_of(capture)
+        assert capture.arrivals.dropped["queue"] > 0
+        assert stage.flow_packets + stage.non_flow_packets == capture.counters.decoded == capture.counters.read
+        require_account(capture, frames)
+
+
+def test_a_stage_that_fails_ends_all(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a worker raises is raised in the parent, and no worker is left behind."""
+
+    class Failing(Flows):
+        def update(self, batch: Batch) -> None:
+            raise MemoryError("no room")
+
+        @property
+        def steps(self) -> Any:
+            return [self.update]
+
+        @steps.setter
+        def steps(self, _: Any) -> None:
+            """Nobody else's."""
+
+    capture = shared(own / "mix.pcap", 2, monkeypatch)
+    with pytest.raises(MemoryError, match="no room"):
+        flows_of_stage(capture, Failing())
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def flows_of_stage(capture: spanline.Capture, stage: Flows) -> None:
+    for _ in capture.run(stage):
+        pass
+
+
+def test_whoever_stops_asking_leaves_frames(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    capture = shared(own / "mix.pcap", 2, monkeypatch)
+    steps = capture.run(Flows())
+    next(steps)
+    assert isinstance(steps, Generator)
+    steps.close()
+    assert capture.arrivals.offered == capture.arrivals.read + capture.arrivals.lost
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+# --- what makes no sense
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "what"),
+    [
+        ("capture.pcap", {}, "is no live source"),
+        (["live:a", "live:b"], {}, "the rings of one interface"),
+        ("udp:4789", {}, "the rings of one interface"),
+        ("live:a", {"engine": "libpcap"}, "the rings of one interface"),
+        ("live:a", {"workers": 63}, "63 workers are too many"),
+    ],
+    ids=["file", "two interfaces", "udp", "libpcap", "too many"],
+)
+def test_wrong_sources(names: Any, options: dict[str, Any], what: str) -> None:
+    with pytest.raises(UsageError, match=what):
+        spanline.open(names, **{"workers": 2, **options})
+
+
+@pytest.mark.parametrize(
+    ("stage", "options", "what"),
+    [
+        (Hierarchy, {}, "several workers cannot make hierarchy"),
+        (Flows, {"display_filter": "tcp.stream == 1"}, "each worker numbers streams"),
+    ],
+    ids=["stage", "stream"],
+)
+def test_what_cannot_be_shared(
+    own: Path, stage: Any, options: dict[str, Any], what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capture = shared(own / "mix.pcap", 2, monkeypatch, **options)
+    with pytest.raises(UsageError, match=what):
+        next(capture.run(stage()))
+
+
+def test_filters_apply_once(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames that are left out are counted as with one process."""
+    for options in ({"display_filter": "udp"}, {"inner_filter": "udp port 53"}):
+        expected = spanline.open(own / "fragments.pcap", **options)
+        table, _ = flows_of(expected)
+        capture = shared(own / "fragments.pcap", 3, monkeypatch, **options)
+        assert flows_of(capture)[0].equals(table)
+        assert capture.counters == expected.counters

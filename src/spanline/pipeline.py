@@ -237,9 +237,10 @@ class Capture:
     @property
     def reassembly(self) -> ReassemblyCounters:
         """What became of fragmented datagrams. One that was never completed is no problem of the file."""
-        if self.listening is not None and self.listening.reassembly is not None:
-            return self.listening.reassembly
-        return self._datagrams.counters if self._datagrams else ReassemblyCounters()
+        if self._datagrams is not None:
+            return self._datagrams.counters
+        elsewhere = self.listening.reassembly if self.listening is not None else None
+        return elsewhere or ReassemblyCounters()
 
     @property
     def files(self) -> list[FileInfo]:
