@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
@@ -91,8 +91,9 @@ cdef extern from "payloads.h" nogil:
         uint32_t packet
     void payload_index_replace(payload_table *t, uint64_t *index, uint32_t mask) noexcept
     void payload_settle(payload_table *t) noexcept
-    void payload_claim(payload_table *t, uint32_t slot) noexcept
-    void payload_tick(payload_table *t, int64_t now) noexcept
+    void payload_claim(payload_table *t, uint32_t slot, uint32_t listened) noexcept
+    void payload_wake(payload_table *t, uint32_t slot) noexcept
+    void pieces_settle(payload_table *t) noexcept
     void payload_release(payload_table *t, uint32_t slot) noexcept
     uint32_t payload_ages(const payload_table *t, int for_blocks, uint32_t *ages) noexcept
     void payload_evict(payload_table *t, int for_blocks, const uint32_t *ages, uint32_t age) noexcept
@@ -363,10 +364,9 @@ cdef class Payloads:
                 self.table.counters.refused += 1
                 w.packet += 1
 
-    def advance(self, int64_t clock):
-        """No packet of `clock`, in ns, or before will come any more: heads that are old enough by then are due."""
-        with nogil:
-            payload_tick(&self.table, clock)
+    cdef object _octets(self, size):
+        """So many bytes: of few sizes, so that they are used again."""
+        return self.handed_out.take(max(LEAST_HANDED_OUT, 1 << (size - 1).bit_length()))[:size]
 
     def heads(self):
         """(heads, bytes): what one side each of some conversations said first, an array of schema.PAYLOAD_HEAD and the
