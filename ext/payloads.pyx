@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
@@ -94,6 +94,7 @@ cdef extern from "payloads.h" nogil:
     void payload_claim(payload_table *t, uint32_t slot, uint32_t listened) noexcept
     void payload_wake(payload_table *t, uint32_t slot) noexcept
     void pieces_settle(payload_table *t) noexcept
+    void payload_tick(payload_table *t, int64_t now) noexcept
     void payload_release(payload_table *t, uint32_t slot) noexcept
     uint32_t payload_ages(const payload_table *t, int for_blocks, uint32_t *ages) noexcept
     void payload_evict(payload_table *t, int for_blocks, const uint32_t *ages, uint32_t age) noexcept
@@ -367,6 +368,11 @@ cdef class Payloads:
     cdef object _octets(self, size):
         """So many bytes: of few sizes, so that they are used again."""
         return self.handed_out.take(max(LEAST_HANDED_OUT, 1 << (size - 1).bit_length()))[:size]
+
+    def advance(self, int64_t clock):
+        """No packet of `clock`, in ns, or before will come any more: heads that are old enough by then are due."""
+        with nogil:
+            payload_tick(&self.table, clock)
 
     def heads(self):
         """(heads, bytes): what one side each of some conversations said first, an array of schema.PAYLOAD_HEAD and the
