@@ -107,7 +107,9 @@ class LiveSource(Protocol):
 
     name: str
     arrivals: Arrivals
-    gaps: list[Gap]
+
+    @property
+    def gaps(self) -> list[Gap]: ...
 
     def chunks(self) -> Iterator[Chunk]:
         """What comes, at once when there is something, until stop() or the duration's end.
