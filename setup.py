@@ -15,8 +15,8 @@ checked = ["-O1", "-g", "-fno-wrapv", "-fno-omit-frame-pointer"]
 checked += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 unix_flags = ["-Wall", "-Wextra", *quiet, *(checked if sanitize else ["-O3"])]
 
-# Of Linux' own: the packet ring, many datagrams at a time, system calls in every thread.
-linux_only = {"ring", "datagrams", "threads"}
+# What only Linux has: its packet ring, and privileges that are a thread's.
+linux_only = {"ring", "threads"}
 
 extensions = [
     Extension(
@@ -30,7 +30,7 @@ extensions = [
     for source in sorted(glob("ext/*.pyx"))
     if Path(source).stem not in linux_only or sys.platform == "linux"
 ]
-setup(
-    ext_modules=cythonize(extensions, language_level=3),
-    options={"build": {"build_base": "build/sanitize"}} if sanitize else {},  # never mix the two kinds of object file
-)
+options: dict[str, dict[str, object]] = {"build_ext": {"parallel": os.cpu_count() or 1}}
+if sanitize:
+    options["build"] = {"build_base": "build/sanitize"}  # never mix the two kinds of object file
+setup(ext_modules=cythonize(extensions, language_level=3), options=options)

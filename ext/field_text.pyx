@@ -50,8 +50,7 @@ cdef extern from "field_text.h" nogil:
     size_t write_lines(text_column *columns, size_t column_count, uint32_t rows, const line_style *style,
                        uint8_t *out) noexcept
 
-cdef extern from "time.h" nogil:
-    ctypedef long time_t
+cdef extern from "local_time.h" nogil:
     cdef struct tm:
         int tm_sec
         int tm_min
@@ -59,8 +58,7 @@ cdef extern from "time.h" nogil:
         int tm_mday
         int tm_mon
         int tm_year
-        const char *tm_zone
-    tm *localtime_r(const time_t *time, tm *broken) noexcept
+    const char *local_time(int64_t second, tm *out) noexcept
 
 ctypedef uint32_t (*written)(const uint8_t *octets, char *text) noexcept nogil
 
@@ -121,9 +119,10 @@ def local_times(const int64_t[::1] values):
     cdef uint8_t[::1] text = letters
     cdef int64_t[::1] ends = offsets
     cdef int64_t at = 0
-    cdef time_t second, last = 0
+    cdef int64_t second, last = 0
     cdef int64_t rest
     cdef tm broken
+    cdef const char *name = NULL
     cdef bint known = False
     cdef char *out
     with nogil:
@@ -134,7 +133,8 @@ def local_times(const int64_t[::1] values):
                 second -= 1
                 rest += 1000000000
             if not known or second != last:
-                known = localtime_r(&second, &broken) != NULL
+                name = local_time(second, &broken)
+                known = name != NULL
                 last = second
             if known:
                 out = <char *>&text[at]
@@ -157,8 +157,8 @@ def local_times(const int64_t[::1] values):
                 out[0] = b" "
                 out += 1
                 zone = 0
-                while zone < ZONE_MOST and broken.tm_zone[zone]:
-                    out[0] = broken.tm_zone[zone]
+                while zone < ZONE_MOST and name[zone]:
+                    out[0] = name[zone]
                     out += 1
                     zone += 1
                 at = <uint8_t *>out - &text[0]

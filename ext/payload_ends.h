@@ -70,8 +70,29 @@ static inline void payload_detach(payload_table *t, uint32_t slot) {
     }
 }
 
+/* Nobody wanted what the other side said of those of which one side was handed out: what is still there goes. */
+static inline void pieces_settle(payload_table *t) {
+    uint32_t left = 0;
+    for (uint32_t n = 0; n < t->pieces.count; n++) {
+        const uint32_t slot = t->pieces.slots[n];
+        payload_record *r = payload_at(t, slot);
+        if (!r->held) {
+            t->pieces.slots[left++] = slot;
+            continue;
+        }
+        r->held = 0;
+        log_pass(t, r);
+        r->bits &= (uint16_t)~PAYLOAD_IN_PIECES;
+        if (payload_is_over(r)) {
+            payload_free(t, slot);
+        }
+    }
+    t->pieces.count = left;
+}
+
 /* Whoever had the chance to claim what was handed out, and did not, does not want it. */
 static inline void payload_settle(payload_table *t) {
+    pieces_settle(t);
     const uint32_t count = t->chance.count;
     t->chance.count = 0;
     t->promised = 0;
@@ -103,17 +124,29 @@ static inline void payload_settle(payload_table *t) {
     }
 }
 
-/* Follows a conversation: all that is kept of it, and what comes, is handed out in pieces. */
-static inline void payload_claim(payload_table *t, uint32_t slot) {
+/* From now on all that a conversation says is handed out, or only what one of its directions does: `listened` is that by
+ * number + 1, or 0. */
+static inline void payload_claim(payload_table *t, uint32_t slot, uint32_t listened) {
     if (slot >= t->record_count || !(payload_at(t, slot)->bits & PAYLOAD_LIVE)) {
         return;
     }
     payload_record *r = payload_at(t, slot);
     if (!(r->bits & (PAYLOAD_CLAIMED | PAYLOAD_IGNORED))) {
         r->bits |= PAYLOAD_CLAIMED;
+        r->listened = listened <= 2 ? (uint8_t)listened : 0;
         r->way[0].bits &= (uint8_t)~WAY_CLOSED;
         r->way[1].bits &= (uint8_t)~WAY_CLOSED;
         payload_wait_no_more(t, r);
+        payload_put(t, &t->pieces, PAYLOAD_IN_PIECES, slot);
+    }
+}
+
+/* From now on both directions are handed out, beginning once more with what the last pieces were of. */
+static inline void payload_wake(payload_table *t, uint32_t slot) {
+    if (slot < t->record_count && (payload_at(t, slot)->bits & (PAYLOAD_LIVE | PAYLOAD_CLAIMED)) ==
+                                      (PAYLOAD_LIVE | PAYLOAD_CLAIMED)) {
+        payload_record *r = payload_at(t, slot);
+        r->listened = r->held = 0;
         payload_put(t, &t->pieces, PAYLOAD_IN_PIECES, slot);
     }
 }

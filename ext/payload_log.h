@@ -72,6 +72,13 @@ static inline void log_drop(payload_table *t, payload_record *r) {
     r->entries = r->log_bytes = 0;
 }
 
+/* Passes over all that the log has. */
+static inline void log_pass(payload_table *t, payload_record *r) {
+    r->log_from[0] = r->way[0].delivered - r->way[0].gap;
+    r->log_from[1] = r->way[1].delivered - r->way[1].gap;
+    log_drop(t, r);
+}
+
 /* Copies the first `length` bytes of `way` from the log. Returns how many there are; *gap: some are missing between. */
 static inline uint32_t log_copy_head(const payload_table *t, const payload_record *r, int way, uint8_t *to,
                                      uint32_t length, int *gap) {

@@ -105,8 +105,59 @@ static inline uint64_t pieces_due(const payload_table *t, uint64_t *bytes) {
 ALWAYS_INLINE int piece_continues(const payload_piece_row *last, const log_entry *entry) {
     const uint32_t length = entry_length(entry);
     return last->sender == entry_way(entry) && entry->gap == 0 && last->length >= COALESCED_BYTES &&
-           length >= COALESCED_BYTES && last->length + length <= MAX_COALESCED && last->flags == 0 &&
+           length >= COALESCED_BYTES && last->length + length <= MAX_COALESCED &&
+           (last->flags & ~(uint32_t)PIECE_LISTENED) == 0 &&
            (entry_flags(entry) & ~(uint32_t)ENTRY_SENDER) == 0;
+}
+
+/* Hands out the entry whose bytes come next: joined to `last`, or as a row of its own. Null when there is no room. */
+static inline payload_piece_row *piece_give(const payload_record *r, uint32_t slot, const log_entry *entry, uint64_t *offset,
+                                            payload_reader *reader, payload_piece_row *last, payload_output *out) {
+    const uint32_t length = entry_length(entry), start = (uint32_t)out->byte_count;
+    if (out->count == out->capacity || length > out->byte_capacity - out->byte_count) {
+        return NULL;
+    }
+    const uint32_t taken = chain_take(reader, out->bytes + start, length);
+    if (last && piece_continues(last, entry)) {
+        last->length += taken;
+        last->time = entry->time;
+        last->frame = entry->frame;
+    } else {
+        const uint32_t flags = entry_flags(entry) & ~(uint32_t)ENTRY_SENDER;
+        const payload_piece_row row = {r->serial, *offset + entry->gap, entry->time, entry->frame, slot, start, taken,
+                                       entry->gap, (uint8_t)entry_way(entry),
+                                       (uint8_t)(flags | (r->listened ? PIECE_LISTENED : 0U)), {0}};
+        last = &out->pieces[out->count++];
+        *last = row;
+    }
+    out->byte_count += taken;
+    *offset += (uint64_t)entry->gap + taken;
+    return last;
+}
+
+/* What one direction said, where only that is handed out; the log stays, as long as there is anything to hand out. Pieces
+ * are what they are when both are: those between which the other one said something are not joined. */
+static inline void pieces_give_listened(payload_table *t, payload_record *r, uint32_t slot, payload_output *out) {
+    const uint32_t listened = r->listened - 1U;
+    payload_reader reader = chain_reader(&t->pool, &r->log);
+    uint64_t offset = r->log_from[listened];
+    payload_piece_row *last = NULL;
+    log_entry entry;
+    for (uint32_t n = 0; n < r->entries && chain_read_head(&reader, &entry, sizeof entry); n++) {
+        if (entry_way(&entry) != listened) {
+            chain_take(&reader, NULL, entry_length(&entry));
+            last = NULL;
+            continue;
+        }
+        last = piece_give(r, slot, &entry, &offset, &reader, last, out);
+        if (last == NULL) {
+            break;
+        }
+        r->held = 1;
+    }
+    if (!r->held) {
+        log_pass(t, r);
+    }
 }
 
 static inline void pieces_give_log(payload_table *t, payload_record *r, uint32_t slot, payload_output *out) {
@@ -114,24 +165,10 @@ static inline void pieces_give_log(payload_table *t, payload_record *r, uint32_t
     payload_piece_row *last = NULL;
     log_entry entry;
     for (uint32_t n = 0; n < r->entries && chain_read_head(&reader, &entry, sizeof entry); n++) {
-        const uint32_t way = entry_way(&entry), length = entry_length(&entry);
-        if (out->count == out->capacity || length > out->byte_capacity - out->byte_count) {
+        last = piece_give(r, slot, &entry, &r->log_from[entry_way(&entry)], &reader, last, out);
+        if (last == NULL) {
             break;
         }
-        const uint32_t start = (uint32_t)out->byte_count, taken = chain_take(&reader, out->bytes + start, length);
-        out->byte_count += taken;
-        if (last && piece_continues(last, &entry)) {
-            last->length += taken;
-            last->time = entry.time;
-            last->frame = entry.frame;
-        } else {
-            const payload_piece_row row = {r->serial, r->log_from[way] + entry.gap, entry.time, entry.frame, slot,
-                                           start, taken, entry.gap, (uint8_t)way,
-                                           (uint8_t)(entry_flags(&entry) & ~(uint32_t)ENTRY_SENDER), {0}};
-            last = &out->pieces[out->count++];
-            *last = row;
-        }
-        r->log_from[way] += (uint64_t)entry.gap + taken;
     }
     log_drop(t, r);
 }
@@ -139,15 +176,23 @@ static inline void pieces_give_log(payload_table *t, payload_record *r, uint32_t
 /* Hands out all pieces there are, by conversation and in their order; there is room. */
 static inline void pieces_give(payload_table *t, payload_output *out) {
     const uint32_t count = t->pieces.count;
-    t->pieces.count = 0;
+    t->pieces.count = 0; /* those that are held go back to its beginning */
     for (uint32_t n = 0; n < count; n++) {
         const uint32_t slot = t->pieces.slots[n];
         payload_record *r = payload_at(t, slot);
         r->bits &= (uint16_t)~PAYLOAD_IN_PIECES;
         if (r->bits & PAYLOAD_CLAIMED) {
-            pieces_give_log(t, r, slot, out);
-            if ((r->bits & PAYLOAD_ENDED) && out->count < out->capacity) {
-                uint32_t flags = PIECE_ENDED;
+            const uint32_t listened = r->listened ? PIECE_LISTENED : 0U;
+            if (listened) {
+                pieces_give_listened(t, r, slot, out);
+            } else {
+                pieces_give_log(t, r, slot, out);
+            }
+            if (r->held) {
+                payload_put(t, &t->pieces, PAYLOAD_IN_PIECES, slot);
+            }
+            if ((r->bits & (PAYLOAD_ENDED | PAYLOAD_TOLD)) == PAYLOAD_ENDED && out->count < out->capacity) {
+                uint32_t flags = PIECE_ENDED | listened;
                 flags |= r->bits & PAYLOAD_LIMIT ? PIECE_LIMIT : 0U;
                 flags |= r->bits & PAYLOAD_EVICTED ? PIECE_EVICTED : 0U;
                 const payload_piece_row row = {r->serial, r->log_from[0], 0, 0, slot, (uint32_t)out->byte_count, 0, 0, 0,

@@ -73,7 +73,8 @@ typedef struct {
     uint16_t bits;
     uint8_t protocol;
     uint8_t client; /* the direction that the client sends: 0 or 1 */
-    uint16_t reserved;
+    uint8_t listened; /* of a claimed one: the direction that is handed out, by number + 1; 0: both */
+    uint8_t held; /* what the listened one said was handed out, and the log is still there */
     uint32_t entries;     /* of the log */
     uint64_t log_from[2]; /* offset of each direction where the log begins */
     payload_chain log;
@@ -115,6 +116,7 @@ enum {
     PIECE_ENDED = 0x10,    /* the conversation's end, without bytes; `sender` says nothing */
     PIECE_LIMIT = 0x20,    /* of the end: more came than was kept */
     PIECE_EVICTED = 0x40,  /* of the end: the conversation was given up for others */
+    PIECE_LISTENED = 0x80, /* only this side of the conversation is handed out */
     ENTRY_SENDER = 0x80,   /* in the log: the destination sent it */
 };
 

@@ -119,7 +119,8 @@ static inline int waiting_load(payload_table *t, payload_way *d, cursor *content
 }
 
 static inline int payload_is_sound(const payload_table *t, const payload_record *r) {
-    int sound = (r->protocol == IP_TCP || r->protocol == IP_UDP) && r->client <= 1;
+    int sound = (r->protocol == IP_TCP || r->protocol == IP_UDP) && r->client <= 1 && r->listened <= 2;
+    sound &= r->held <= 1 && (!r->held || (r->bits & PAYLOAD_IN_PIECES));
     for (int way = 0; way < 2; way++) {
         const payload_way *d = &r->way[way];
         sound &= d->kept <= t->claimed_bytes && (d->waiting_count == 0 || (d->bits & WAY_BASE));

@@ -84,7 +84,7 @@ typedef struct {
     uint8_t key_vlan;
     uint8_t key_vni;
     uint8_t is_full; /* there is no more memory to ask for */
-    uint8_t skip_encrypted; /* what begins as TLS, SSH or QUIC is ignored */
+    uint8_t skip_silent; /* what begins as TLS, SSH or QUIC is ignored, and DNS on its port */
     payload_counters counters;
 } payload_table;
 

@@ -9,9 +9,9 @@
 #ifndef SPANLINE_PAYLOADS_H
 #define SPANLINE_PAYLOADS_H
 
-#include "encrypted.h"
 #include "payload_ends.h"
 #include "row_transport.h"
+#include "silent.h"
 
 enum payload_wants {
     PAYLOADS_DONE,
@@ -133,11 +133,15 @@ ALWAYS_INLINE int payload_is_finished(const payload_record *r) {
     return !open;
 }
 
-/* Ignores a conversation that begins, with `a`, as what nobody can read. Only the first to speak is asked: by the time
+/* Ignores a conversation that begins, with `a`, as what tells nothing. Only the first to speak is asked: by the time
  * the other one does, somebody may have claimed the conversation, or not, as it happens to be looked at. */
 ALWAYS_INLINE int payload_skips(payload_table *t, payload_record *r, const payload_arrival *a) {
     const int is_first = (r->way[0].delivered | r->way[1].delivered) == 0 && !r->way[0].waiting && !r->way[1].waiting;
-    if (LIKELY(!t->skip_encrypted || !is_first) || !begins_encrypted(a->bytes)) {
+    if (LIKELY(!t->skip_silent || !is_first)) {
+        return 0;
+    }
+    const int is_named = r->protocol == IP_UDP && (r->source_port == DNS_PORT || r->destination_port == DNS_PORT);
+    if (!begins_encrypted(a->bytes) && !(is_named && begins_as_dns(a->bytes))) {
         return 0;
     }
     payload_ignore(t, r);

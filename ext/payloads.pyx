@@ -9,6 +9,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
+from spanline.pool import Pool
 from spanline.schema import PAYLOAD_CONVERSATION_DTYPE, PAYLOAD_HEAD_DTYPE, PAYLOAD_PIECE_DTYPE
 
 
@@ -78,7 +79,7 @@ cdef extern from "payloads.h" nogil:
         uint32_t shards
         uint8_t key_vlan
         uint8_t key_vni
-        uint8_t skip_encrypted
+        uint8_t skip_silent
         uint8_t is_full
         payload_counters counters
     ctypedef struct payloads_work:
@@ -141,6 +142,7 @@ LEAST_MEMORY = 16 << 20
 cdef enum:
     MAX_BUFFERS = 8
     HEADS_AT_ONCE = 1 << 23
+    LEAST_HANDED_OUT = 1 << 20
 
 
 class PayloadCounters(NamedTuple):
@@ -180,7 +182,7 @@ cdef class Payloads:
     seed           of the rows' flow_hash: 32 bytes
     by_vlan        frames of different VLANs are of different conversations
     by_vni         frames of different tunnels (VNI or GRE key) are of different conversations
-    skip_encrypted what begins as TLS, SSH or QUIC is ignored
+    skip_silent    what begins as TLS, SSH or QUIC is ignored, and DNS on its UDP port
     shard          (n, of): takes only the conversations of the n-th, from 0, of so many parts
 
     After each update(): heads(), claim() what is wanted of them, pieces(). What was handed out as a last head and is
@@ -190,11 +192,12 @@ cdef class Payloads:
     cdef payload_table table
     cdef list slabs
     cdef list block_slabs
+    cdef object handed_out
     cdef uint32_t slab_limit
     cdef uint32_t block_slab_limit
 
     def __cinit__(self, uint64_t memory=256 << 20, uint32_t head_bytes=4096, uint32_t claimed_bytes=1 << 20, *,
-                  bytes seed, bint by_vlan=False, bint by_vni=True, bint skip_encrypted=False, shard=(0, 1)):
+                  bytes seed, bint by_vlan=False, bint by_vni=True, bint skip_silent=False, shard=(0, 1)):
         memset(&self.table, 0, sizeof(self.table))
         if len(seed) != sizeof(hash_seed):
             raise ValueError("a hash seed has 32 bytes")
@@ -210,7 +213,7 @@ cdef class Payloads:
         self.table.claimed_bytes = claimed_bytes
         self.table.key_vlan = by_vlan
         self.table.key_vni = by_vni
-        self.table.skip_encrypted = skip_encrypted
+        self.table.skip_silent = skip_silent
         self.table.shard, self.table.shards = number, of
         cdef uint64_t slab_bytes = PAYLOAD_SLAB_RECORDS * BYTES_PER_CONVERSATION
         cdef uint64_t block_bytes = PAYLOAD_SLAB_BLOCKS * sizeof(payload_block)
@@ -219,6 +222,7 @@ cdef class Payloads:
             (memory * 3 // 4 - PAYLOAD_SYNS * sizeof(payload_syn)) // block_bytes, 0xFFFFFFFEU // PAYLOAD_SLAB_BLOCKS)
         self.slabs = []
         self.block_slabs = []
+        self.handed_out = Pool()
         self.table.syns = <payload_syn *>calloc(PAYLOAD_SYNS, sizeof(payload_syn))
         if self.table.syns == NULL:
             raise MemoryError
@@ -380,7 +384,7 @@ cdef class Payloads:
             payload_settle(&self.table)
             count = heads_due(&self.table, HEADS_AT_ONCE, &size)
         rows = np.zeros(2 * count, PAYLOAD_HEAD_DTYPE)
-        octets = np.empty(size + 1, np.uint8)
+        octets = self._octets(size + 1)
         cdef uint8_t[::1] row_bytes = rows.view(np.uint8)
         cdef uint8_t[::1] view = octets
         if count == 0:
@@ -393,12 +397,25 @@ cdef class Payloads:
             heads_give(&self.table, &out, count)
         return rows[:out.count], octets[:out.byte_count]
 
-    def claim(self, const uint32_t[::1] slots):
-        """Follows these conversations: all that was kept of them so far, and what comes, is handed out by pieces()."""
+    def claim(self, const uint32_t[::1] slots, const uint8_t[::1] listened=None):
+        """Follows these conversations: all that was kept of them so far, and what comes, is handed out by pieces().
+
+        Of those whose `listened` is 1 or 2 only what their source, or their destination, sends is: until wake().
+        """
+        cdef Py_ssize_t n
+        if listened is not None and listened.shape[0] < slots.shape[0]:
+            raise ValueError("too few that say who is listened to")
+        with nogil:
+            for n in range(slots.shape[0]):
+                payload_claim(&self.table, slots[n], 0 if listened is None else listened[n])
+
+    def wake(self, const uint32_t[::1] slots):
+        """Hands out both sides of these conversations from now on: by another pieces() at once, from the first piece of
+        the last one on. What is not wanted then of the others is forgotten by it, or by update()."""
         cdef Py_ssize_t n
         with nogil:
             for n in range(slots.shape[0]):
-                payload_claim(&self.table, slots[n])
+                payload_wake(&self.table, slots[n])
 
     def release(self, const uint32_t[::1] slots):
         """Forgets the payload of these conversations, and ignores the rest of them."""
@@ -416,9 +433,10 @@ cdef class Payloads:
         cdef uint64_t count
         memset(&out, 0, sizeof(out))
         with nogil:
+            pieces_settle(&self.table)
             count = pieces_due(&self.table, &size)
         rows = np.zeros(count, PAYLOAD_PIECE_DTYPE)
-        octets = np.empty(size + 1, np.uint8)
+        octets = self._octets(size + 1)
         cdef uint8_t[::1] row_bytes = rows.view(np.uint8)
         cdef uint8_t[::1] view = octets
         if count == 0:
@@ -478,7 +496,7 @@ cdef class Payloads:
 
     cdef tuple _options(self):
         cdef payload_table *t = &self.table
-        return t.head_bytes, t.claimed_bytes, t.key_vlan, t.key_vni, t.skip_encrypted, t.shard, t.shards
+        return t.head_bytes, t.claimed_bytes, t.key_vlan, t.key_vni, t.skip_silent, t.shard, t.shards
 
     cdef bytes _slots(self, payload_list *which):
         return (<const uint8_t *>which.slots)[:which.count * sizeof(uint32_t)] if which.count else b""

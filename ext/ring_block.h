@@ -32,7 +32,8 @@ enum {
     RING_TAG_PROTOCOL_VALID = 0x40, /* else it is 802.1Q */
     RING_TAG_LENGTH = 4,
     RING_ADDRESSES = 12, /* the two of an Ethernet header, before its tag */
-    RING_AHEAD = 4,      /* frames */
+    RING_AHEAD = 4096,   /* bytes */
+    RING_LINE = 64,
 };
 
 typedef struct {
@@ -68,10 +69,15 @@ ALWAYS_INLINE uint32_t ring_block_frames(const ring_block *block) {
     return view_host32((bytes_view){block->data, block->length}, RING_BLOCK_FRAMES);
 }
 
-ALWAYS_INLINE void ring_prefetch(const ring_block *block, uint64_t at) {
-    if (at < block->length) {
-        PREFETCH(block->data + at);
+/* Another processor, or the network card, wrote the block, and where a frame begins is only known from the one before:
+ * waiting for memory each time would take longer than everything else. Asks for what follows `at`, once: from `asked` on.
+ * Returns up to where it has asked. */
+ALWAYS_INLINE uint64_t ring_prefetch(const ring_block *block, uint64_t asked, uint64_t at) {
+    const uint64_t end = at + RING_AHEAD < block->length ? at + RING_AHEAD : block->length;
+    for (asked = asked < at ? at : asked; asked < end; asked += RING_LINE) {
+        PREFETCH(block->data + asked);
     }
+    return asked;
 }
 
 /* Lists the frames, restoring their tags, once for each block: no more than `capacity`, and none that is not wholly
@@ -82,6 +88,7 @@ static inline uint32_t ring_block_list(const ring_block *block, frame_record *re
     const uint32_t frames = ring_block_frames(block);
     cursor c = {block->data, view_host32(whole, RING_BLOCK_FIRST), block->length};
     uint32_t count = 0;
+    uint64_t asked = 0;
     bytes_view header;
     while (count < frames && count < capacity && cursor_peek(&c, RING_FRAME_HEADER, &header)) {
         uint32_t link = view_host16(header, RING_FRAME_LINK), captured = view_host32(header, RING_FRAME_CAPTURED);
@@ -100,17 +107,13 @@ static inline uint32_t ring_block_list(const ring_block *block, frame_record *re
         record->wire_length = wire;
         record->interface_id = block->interface_id;
         record->options = 0;
-        const uint32_t next = view_host32(header, RING_FRAME_NEXT);
-        /* Another processor, or the network card, wrote all this. What the decoder reads first: */
-        ring_prefetch(block, record->offset + 64U);
-        /* And, as frames are often as long as the one before, headers that this loop will come to. */
-        ring_prefetch(block, c.offset + (uint64_t)RING_AHEAD * next);
-        ring_prefetch(block, c.offset + (uint64_t)RING_AHEAD * next + 64);
         *longer += wire > block->longest;
+        const uint32_t next = view_host32(header, RING_FRAME_NEXT);
         if (!next || next > cursor_left(&c)) {
             break;
         }
         c.offset += next;
+        asked = ring_prefetch(block, asked, c.offset);
     }
     return count;
 }

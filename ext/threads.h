@@ -7,6 +7,7 @@
  */
 #ifndef SPANLINE_THREADS_H
 #define SPANLINE_THREADS_H
+#ifdef __linux__
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -100,4 +101,5 @@ static inline int threads_call(const int64_t *calls, uint32_t count, const int32
     return fault;
 }
 
+#endif
 #endif

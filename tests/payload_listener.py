@@ -39,6 +39,12 @@ def names(bits: int, table: Sequence[str]) -> str:
     return " ".join(name for n, name in enumerate(table) if bits >> n & 1)
 
 
+def said(row: np.void, octets: np.ndarray[Any, Any]) -> Said:
+    """A row of schema.PAYLOAD_PIECE."""
+    part = octets[row["start"] : row["start"] + row["length"]].tobytes()
+    return Said(int(row["sender"]), int(row["offset"]), part, int(row["gap"]), names(row["flags"], PAYLOAD_PIECE_FLAGS))
+
+
 class Listener:
     """Payloads, and what they handed out: `heads` and `pieces`, by conversation."""
 
@@ -63,10 +69,7 @@ class Listener:
             self.payloads.claim(np.unique(rows["slot"]))
         pieces, octets = self.payloads.pieces()
         for row in pieces:
-            part = octets[row["start"] : row["start"] + row["length"]].tobytes()
-            flags = names(row["flags"], PAYLOAD_PIECE_FLAGS)
-            said = Said(int(row["sender"]), int(row["offset"]), part, int(row["gap"]), flags)
-            self.pieces.setdefault(int(row["serial"]), []).append(said)
+            self.pieces.setdefault(int(row["serial"]), []).append(said(row, octets))
             self.frames.setdefault(int(row["serial"]), []).append((int(row["frame"]), int(row["time"])))
         return len(rows)
 

@@ -114,7 +114,7 @@ def test_gaps_last_as_long_as_the_link_was_down(watch: LinkWatch) -> None:
     look(watch)
     (gap,) = watch.gaps
     assert gap.end is not None
-    assert 0.25e9 < gap.end - gap.begin < 5e9
+    assert 0.05e9 < gap.end - gap.begin < 30e9
 
 
 def test_more_news_than_the_socket_holds(watch: LinkWatch) -> None:

@@ -29,8 +29,8 @@ from tests.planted import LOGINS
 
 pytestmark = pytest.mark.skipif(bool(impossible()), reason=impossible())
 
-SOON = 2.0
-"""Seconds within which a signal ends a capture."""
+SOON = 10.0
+"""Seconds within which a signal ends a capture, on a machine that has other things to do: 2 where it has not."""
 
 LOGIN = conversation(LOGINS["ftp"].dialogue(b"bob", b"opensesame"), 21, vni=7)
 FRAMES = [*handshake(), *handshake("2001:db8::1", "2001:db8::2", vni=3), *LOGIN]
@@ -280,13 +280,10 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"), WRONG, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
-)
+@pytest.mark.parametrize(("arguments", "said"), WRONG)
 def test_usage(sender: Sender, arguments: list[str], said: str) -> None:
-    ran = subprocess.run(
-        [*PROGRAM, "flows", *arguments, "--allow-root"], capture_output=True, text=True, timeout=PATIENCE
-    )
+    command = [*PROGRAM, "flows", *arguments, "--allow-root"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert len(ran.stderr.splitlines()) == 1
     assert said in ran.stderr

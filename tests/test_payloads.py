@@ -13,11 +13,25 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from spanline._payloads import Payloads
 from spanline.transforms.reassemble import Reassemble
 from tests.craft import Frame, ethernet, fragments, icmp, ipv4, raw, tcp, udp, vlan
 from tests.craft_files import START, Record
 from tests.craft_tunnels import vxlan
-from tests.payload_listener import BASES, Head, Listener, Said, cut, datagram, handshake, joined, listen, only, segment
+from tests.payload_listener import (
+    BASES,
+    Head,
+    Listener,
+    Said,
+    cut,
+    datagram,
+    handshake,
+    joined,
+    listen,
+    only,
+    said,
+    segment,
+)
 from tests.rows import decode_all
 
 MS, SECOND = 1_000_000, 1_000_000_000
@@ -223,6 +237,47 @@ def test_the_middle_of_a_connection(first: Frame) -> None:
     """Offsets count from where it begins; a keep-alive stands one byte before that."""
     pieces = only(listen([first, segment(0, 9, b"ab"), segment(0, 11, b"cd")]))
     assert [piece[1:] for piece in pieces] == [(0, b"ab", 0, ""), (2, b"cd", 0, "")]
+
+
+# --- one side only, until the other one is wanted
+
+
+def heard(payloads: Payloads, *frames: Frame) -> list[Said]:
+    batch = decode_all(frames)
+    payloads.update(batch.packets.view(np.uint8), batch.numbers, batch.buffers)
+    return told(payloads)
+
+
+def told(payloads: Payloads) -> list[Said]:
+    rows, octets = payloads.pieces()
+    return [said(row, octets) for row in rows]
+
+
+def test_only_one_side_is_listened_to_until_the_conversation_is_woken() -> None:
+    """By hand: what the server said is not handed out before, and then from the client's last words on."""
+    listener = Listener()
+    listener.hear(decode_all(handshake()))
+    payloads, slot = listener.payloads, np.zeros(1, np.uint32)
+    payloads.claim(slot, np.ones(1, np.uint8))
+    first = heard(payloads, segment(0, 0, b"ab", ack=0), segment(1, 0, b"secret", ack=2), segment(0, 2, b"cd", ack=6))
+    assert first == [Said(0, 0, b"ab", 0, "listened"), Said(0, 2, b"cd", 0, "listened")]
+    second = heard(payloads, segment(1, 6, b"word", ack=4), segment(0, 4, b"ef", ack=10), segment(1, 10, b"!", ack=6))
+    assert second == [Said(0, 4, b"ef", 0, "listened")]
+    payloads.wake(slot)
+    assert told(payloads) == [Said(1, 6, b"word", 0, ""), Said(0, 4, b"ef", 0, ""), Said(1, 10, b"!", 0, "")]
+    assert heard(payloads, segment(1, 11, b"?", ack=6)) == [Said(1, 11, b"?", 0, "")]
+
+
+def test_the_end_of_one_that_is_listened_to_is_told_once() -> None:
+    listener = Listener()
+    listener.hear(decode_all(handshake()))
+    payloads, slot = listener.payloads, np.zeros(1, np.uint32)
+    payloads.claim(slot, np.ones(1, np.uint8))
+    last = segment(0, 0, b"bye", "FA", ack=0), segment(1, 0, b"so long", "FA", ack=4)
+    assert heard(payloads, *last) == [Said(0, 0, b"bye", 0, "listened"), Said(0, 0, b"", 0, "ended listened")]
+    payloads.wake(slot)
+    assert told(payloads) == [Said(0, 0, b"bye", 0, ""), Said(1, 0, b"so long", 0, "")]
+    assert heard(payloads) == []
 
 
 # --- holes

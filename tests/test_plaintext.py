@@ -204,11 +204,36 @@ def test_beginnings_of_what_is_encrypted(tmp_path: Path, beginning: bytes, expec
     """Truth: the bytes of the specifications; from either side, and by UDP, too."""
     for sender, transport in ((CLIENT, "tcp"), (SERVER, "tcp"), (CLIENT, "udp")):
         frames = conversation([(sender, beginning or b"?")], 4711, transport=transport)
-        payloads = _payloads.Payloads(seed=_decode.SEED, skip_encrypted=True)
+        payloads = _payloads.Payloads(seed=_decode.SEED, skip_silent=True)
         for batch in spanline.open(written(tmp_path, frames)):
             payloads.update(batch.packets.view(np.uint8), batch.numbers, batch.buffers)
         payloads.finish()
         assert (len(payloads.heads()[0]) == 0) == expected
+
+
+@pytest.mark.parametrize(
+    ("port", "transport", "sent", "is_passed_over"),
+    [
+        (53, "udp", "1a2b 0100 0001 0000 0000 0000 01 61 00 0001 0001", True),
+        (53, "udp", "1a2b 8180 0001 0001 0000 0000 01 61 00 0001 0001", True),
+        (5353, "udp", "1a2b 0100 0001 0000 0000 0000 01 61 00 0001 0001", False),
+        (53, "tcp", "1a2b 0100 0001 0000 0000 0000 01 61 00 0001 0001", False),
+        (53, "udp", "1a2b 2800 0001 0000 0000 0000 01 61 00 0001 0001", False),
+        (53, "udp", "1a2b 0100 0001 0001 0000 0000 01 61 00 0001 0001", False),
+        (53, "udp", "1a2b 0100 0001 0000 0000 0000", False),
+    ],
+    ids=["question", "answer", "another port", "TCP", "update", "question with an answer", "no name"],
+)
+def test_names_that_are_asked_for_are_passed_over(
+    tmp_path: Path, port: int, transport: str, sent: str, is_passed_over: bool
+) -> None:
+    """Headers as in RFC 1035 section 4.1.1."""
+    payloads = _payloads.Payloads(seed=_decode.SEED, skip_silent=True)
+    frames = conversation([(CLIENT, bytes.fromhex(sent))], port, transport=transport)
+    for batch in spanline.open(written(tmp_path, frames)):
+        payloads.update(batch.packets.view(np.uint8), batch.numbers, batch.buffers)
+    payloads.finish()
+    assert (len(payloads.heads()[0]) == 0) == is_passed_over
 
 
 def test_another_protocol_on_a_port_is_known_by_what_it_says(tmp_path: Path) -> None:

@@ -67,6 +67,8 @@ REFUSED = 'C: a1 LOGIN "ann" "x"\nS: a1 NO [AUTHENTICATIONFAILED] no\n'
          [("AUTHENTICATE PLAIN", "test", b"test", "accepted")]),
         ("C: 1 AUTHENTICATE PLAIN dGVzdAB0ZXN0AHRlc3Q=\nS: 1 NO",
          [("AUTHENTICATE PLAIN", "test", b"test", "refused")]),
+        ("C: 2 AUTHENTICATE XYMPKI\nS: + \nC: WT1jb29raWU=\nS: 2 OK",
+         [("AUTHENTICATE XYMPKI", "", b"Y=cookie", "accepted")]),
         ("C: 1 AUTHENTICATE CRAM-MD5\nS: + PDE4\nC: dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw\nS: 1 OK",
          [("AUTHENTICATE CRAM-MD5", "tim", None, "accepted")]),
         ("C: 1 AUTHENTICATE GSSAPI\nS: +\nC: YIIB+wYJKoZIhvcSAQICAQBuggHqMIIB5qADAgEFoQMC\nS: 1 BAD\n" + REFUSED,

@@ -148,3 +148,17 @@ def _remove_unused(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if file.stat().st_mtime < oldest:
                 file.unlink()
+
+
+def of_folders(*folders: Path) -> bytes | None:
+    """What kept() takes as the source of what the Python files in `folders` make; None when they are in an archive."""
+    try:
+        files = sorted(
+            (str(file.relative_to(folder.parent)), found.st_size, found.st_mtime_ns)
+            for folder in folders
+            for file in folder.iterdir()
+            if file.suffix == ".py" and (found := file.stat())
+        )
+    except OSError:
+        return None
+    return repr(files).encode()

@@ -139,6 +139,10 @@ class Capture:
         permission.
         """
         self._reset()
+        if self.listening is not None:
+            from spanline.protocols.patterns import patterns
+
+            patterns()  # frames do not wait while a stage loads it for the first conversation that it cannot name
         several_threads = self._threads > 1 and self.bytes_total is not None
         self._origin.open(self.interfaces, self.problems, self.on_wait, several_threads)
         self._is_open = True

@@ -70,13 +70,13 @@ PAYLOAD_HEAD_FLAGS = ("full", "ended", "evicted", "early", "gap")
 full: as long as heads get. ended: the conversation is over. evicted: it was given up for others. early: the head comes
 once more if it grows. gap: bytes are missing in it, or before it.
 """
-PAYLOAD_PIECE_FLAGS = ("overlap", "conflict", "message", "cut", "ended", "limit", "evicted")
+PAYLOAD_PIECE_FLAGS = ("overlap", "conflict", "message", "cut", "ended", "limit", "evicted", "listened")
 """Bits of a piece's `flags`, lowest first.
 
 overlap: it came in segments that repeat a part of others; conflict: and differ there: the copy that came first counts.
 message: a whole UDP datagram. cut: not all of the frame was captured, the rest is missing behind the piece. ended: the
 conversation is over; such a piece has no bytes and no time. limit, evicted: of an end: more came than was kept, or the
-conversation was given up for others.
+conversation was given up for others. listened: only this side is handed out.
 """
 TCP_FLAGS = ("fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr")
 

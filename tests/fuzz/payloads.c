@@ -50,6 +50,7 @@ typedef struct {
     uint64_t end;    /* the offset behind the last piece */
     uint32_t head_length;
     uint32_t head_count;
+    int is_missed; /* pieces of it were not handed out, as only the other side was listened to */
 } side;
 
 typedef struct {
@@ -58,6 +59,7 @@ typedef struct {
     uint32_t block_slab_limit;
     uint8_t claims; /* which conversations are claimed, by their number */
     uint8_t releases;
+    uint8_t listens; /* of those that are claimed, to which only one side is listened */
     int starved;
     int lies;
     int ended[MOST_PACKETS + 1];
@@ -73,7 +75,7 @@ UNCOVERED static void start_table(tracked *k, const payload_table *like) {
     t->head_bytes = like->head_bytes;
     t->claimed_bytes = like->claimed_bytes;
     t->key_vni = like->key_vni;
-    t->skip_encrypted = like->skip_encrypted;
+    t->skip_silent = like->skip_silent;
     t->shards = 1;
     t->slabs = room(MOST_RECORDS / PAYLOAD_SLAB_RECORDS, sizeof *t->slabs);
     t->pool.slabs = room(MOST_BLOCKS / PAYLOAD_SLAB_BLOCKS, sizeof *t->pool.slabs);
@@ -186,7 +188,7 @@ UNCOVERED static void take_piece(tracked *k, const payload_piece_row *row, const
         return;
     }
     side *s = &k->sides[row->serial][row->sender];
-    CHECK(row->offset == s->end + row->gap && (row->length || row->gap));
+    CHECK((row->offset == s->end + row->gap || s->is_missed) && (row->length || row->gap));
     check_bytes(k, row->slot, row->sender, row->offset, bytes, row->length);
     for (uint32_t n = 0; n < row->length; n++) {
         s->digest = mixed(s->digest, (row->offset + n) << 8 | bytes[n]);
@@ -198,6 +200,47 @@ UNCOVERED static void take_piece(tracked *k, const payload_piece_row *row, const
 static inline int is_claimed_now(const tracked *k, const payload_head_row *row) {
     const int is_late = k->releases && row->serial & 1 && row->sender == 0;
     return k->claims >> row->serial % 8 & 1 && !is_late;
+}
+
+/* Takes all pieces there are, and wakes some of those that are listened to: whether there are any. What these said is
+ * handed out once more, then `again`, and is forgotten before that: both sides are what they were `before`. */
+UNCOVERED static int hand_out_pieces(tracked *k, side before[][2], int again) {
+    payload_table *t = &k->table;
+    payload_output out = {0};
+    uint64_t size;
+    int woken = 0;
+    pieces_settle(t);
+    out.capacity = (uint32_t)pieces_due(t, &size);
+    if (out.capacity == 0) {
+        return 0;
+    }
+    out.pieces = room(out.capacity, sizeof *out.pieces);
+    out.bytes = room(size, 1);
+    out.byte_capacity = size;
+    pieces_give(t, &out);
+    for (uint32_t n = 0; n < out.count; n++) {
+        const payload_piece_row *row = &out.pieces[n];
+        const int is_listened = (row->flags & PIECE_LISTENED) != 0, had_ended = k->ended[row->serial];
+        CHECK(!again || !(row->flags & (PIECE_ENDED | PIECE_LISTENED)));
+        CHECK(!is_listened || (row->flags & PIECE_ENDED) || row->sender == row->serial / 8 % 2);
+        k->ended[row->serial] &= !again;
+        take_piece(k, row, out.bytes + row->start);
+        k->ended[row->serial] |= had_ended;
+        if (k->releases >> row->serial % 8 & 1) {
+            payload_release(t, row->slot);
+        }
+    }
+    for (uint32_t n = 0; n < out.count; n++) {
+        const payload_piece_row *row = &out.pieces[n];
+        if ((row->flags & PIECE_LISTENED) && row->length % 4 == 1 && !(k->releases >> row->serial % 8 & 1)) {
+            payload_wake(t, row->slot);
+            memcpy(k->sides[row->serial], before[row->serial], sizeof before[row->serial]);
+            woken = 1;
+        }
+    }
+    free(out.pieces);
+    free(out.bytes);
+    return woken;
 }
 
 UNCOVERED static uint32_t hand_out(tracked *k) {
@@ -216,7 +259,11 @@ UNCOVERED static uint32_t hand_out(tracked *k) {
             const payload_head_row *row = &out.heads[n];
             take_head(k, row, out.bytes + row->start);
             if (is_claimed_now(k, row)) {
-                payload_claim(t, row->slot);
+                const uint32_t listened = k->listens >> row->serial % 8 & 1 ? 1 + row->serial / 8 % 2 : 0;
+                payload_claim(t, row->slot, listened);
+                if (listened) {
+                    k->sides[row->serial][2 - listened].is_missed = 1;
+                }
                 if ((uint32_t)(k->releases >> row->serial % 8) & row->length & 1U) { /* before it said anything */
                     payload_release(t, row->slot);
                 }
@@ -225,25 +272,15 @@ UNCOVERED static uint32_t hand_out(tracked *k) {
         free(out.heads);
         free(out.bytes);
     }
-    out.count = 0;
-    out.byte_count = 0;
-    out.capacity = (uint32_t)pieces_due(t, &size);
-    if (out.capacity == 0) {
-        return count;
+    side before[MOST_PACKETS + 1][2];
+    memcpy(before, k->sides, sizeof before);
+    if (hand_out_pieces(k, before, 0)) {
+        hand_out_pieces(k, before, 1);
+        pieces_settle(t);
     }
-    out.pieces = room(out.capacity, sizeof *out.pieces);
-    out.bytes = room(size, 1);
-    out.byte_capacity = size;
-    pieces_give(t, &out);
-    for (uint32_t n = 0; n < out.count; n++) {
-        take_piece(k, &out.pieces[n], out.bytes + out.pieces[n].start);
-        if (k->releases >> out.pieces[n].serial % 8 & 1) {
-            payload_release(t, out.pieces[n].slot);
-        }
+    for (uint32_t n = 0; n < t->pieces.count; n++) {
+        CHECK(payload_at(t, t->pieces.slots[n])->held);
     }
-    CHECK(t->pieces.count == 0);
-    free(out.pieces);
-    free(out.bytes);
     return count;
 }
 
@@ -403,7 +440,7 @@ UNCOVERED static void compare(const tracked *whole, const tracked *pieces) {
         CHECK(whole->ended[serial] == pieces->ended[serial] || pieces->releases);
         for (int way = 0; way < 2; way++) {
             const side *a = &whole->sides[serial][way], *b = &pieces->sides[serial][way];
-            if (is_claimed && !pieces->releases) {
+            if (is_claimed && !pieces->releases && !b->is_missed) {
                 CHECK(a->digest == b->digest && a->end == b->end);
             } else if (!is_claimed) {
                 CHECK(a->head == b->head && a->head_length == b->head_length);
@@ -419,9 +456,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     packet_row *rows = room(count, sizeof *rows);
     uint8_t *bytes = room(MOST_BYTES, 1);
     payload_table like = {.head_bytes = 1 + steering[6] % 128U, .key_vni = steering[0] >> 3 & 1,
-                          .skip_encrypted = steering[0] >> 5 & 1};
+                          .skip_silent = steering[0] >> 5 & 1};
     like.claimed_bytes = like.head_bytes + steering[4] * 4U;
-    const int lies = (steering[0] >> 2 & 1) || like.skip_encrypted;
+    const int lies = (steering[0] >> 2 & 1) || like.skip_silent;
     for (uint32_t n = 0; n < 4; n++) { /* zeros, which are rare in life, make many hashes equal */
         like.seed.key[n] = steering[2] >> n & 1 ? 0 : n + 1;
     }
@@ -431,7 +468,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         fuzzed f;
         memcpy(&f, data + n * sizeof f, sizeof f);
         time += f.step * 20000000LL;
-        make_row(&rows[n], &f, time, &like.seed, bytes, &length, lies, like.skip_encrypted);
+        make_row(&rows[n], &f, time, &like.seed, bytes, &length, lies, like.skip_silent);
     }
     uint8_t *own = copy_of(bytes, length);
     const bytes_view buffer = {own, length};
@@ -448,6 +485,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         pieces->block_slab_limit = 1 + (steering[7] >> 1 & 3);
     }
     pieces->releases = steering[0] & 16 ? steering[7] : 0;
+    pieces->listens = steering[0] & 64 ? steering[7] | 0x11 : 0;
     run(whole, &like, rows, count, buffer, count, 0);
     run(pieces, &like, rows, count, buffer, 1 + steering[1] % 16U, steering[3] % 4U);
     CHECK(!whole->starved);

@@ -79,13 +79,13 @@ def command(
     from spanline.cli.group import complain
     from spanline.cli.plaintext_live import show_as_they_come
     from spanline.cli.plaintext_view import account
-    from spanline.cli.reading import account_for, conclude, follow, open_capture
+    from spanline.cli.reading import account_for, begin, conclude, follow, name_capture
     from spanline.cli.show import show_findings
     from spanline.plaintext.rules import WatchedRules, read_rules
     from spanline.stages.plaintext import ROWS_AT_ONCE, Plaintext, in_order
 
     shows = revealing.shows(output)
-    capture = open_capture(inputs)
+    capture = name_capture(inputs)
     if limit is None:
         limit = 40 if output.format == "table" and capture.listening is None else 0
     is_endless = capture.bytes_total is None  # as what tcpdump pipes into it
@@ -98,6 +98,7 @@ def command(
         head_bytes=head_bytes,
         claimed_bytes=claimed_bytes,
     )
+    begin(capture, inputs)
     if capture.listening is not None:
         show_as_they_come(capture, stage, revealing, inputs, limit, output)
     else:

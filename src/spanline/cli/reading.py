@@ -28,12 +28,22 @@ _SILENCE = 5
 
 
 def open_capture(inputs: Inputs, paths: Sequence[str] | None = None, *, requires: Collection[str] = ()) -> Capture:
-    """The capture that the user named, or another one to be read in the same way; fields `requires` so much."""
+    """The capture that the user named, or another one to be read in the same way; fields `requires` so much.
+
+    Live sources are open, and what they needed is given up: files that options do not name cannot be opened any more.
+    """
+    capture = name_capture(inputs, paths, requires=requires)
+    begin(capture, inputs)
+    return capture
+
+
+def name_capture(inputs: Inputs, paths: Sequence[str] | None = None, *, requires: Collection[str] = ()) -> Capture:
+    """The same, before its live sources are open: begin() follows."""
     import spanline
 
     if "-" in inputs.paths and sys.stdin.isatty():
         raise click.UsageError("standard input is a terminal; give it a capture: spanline … - < capture.pcap")
-    capture = spanline.open(
+    return spanline.open(
         list(paths or inputs.paths),
         vxlan_port=inputs.vxlan_ports,
         verify_checksums=inputs.verify_checksums,
@@ -44,16 +54,19 @@ def open_capture(inputs: Inputs, paths: Sequence[str] | None = None, *, requires
         threads=inputs.threads,
         **inputs.live,
     )
+
+
+def begin(capture: Capture, inputs: Inputs) -> None:
+    """Opens live sources: frames come from now on, and the first signal ends them."""
     if capture.listening is not None:
         from spanline.cli.confining import confine, refuse_root
 
         refuse_root(inputs)
+        signals.stop_first(capture.stop)
         capture.open()
         confine(inputs)
-        signals.stop_first(capture.stop)
     elif inputs.user is not None or inputs.allow_root:
         raise click.UsageError("--user and --allow-root are about live captures; these are files")
-    return capture
 
 
 def watch(

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from spanline.arrow import address_texts
-from spanline.plaintext.claims import NONE, TCP, UDP, Claims
+from spanline.plaintext.claims import NONE, Claims
+from spanline.plaintext.ends import ends_of
 from spanline.plaintext.following import Followed
-from spanline.plaintext.model import Conversation, Plaintext
+from spanline.plaintext.model import Plaintext
 from spanline.plaintext.scanning import Beginning, Scanner
 from spanline.plaintext.watching import Watch
-from spanline.schema import NO_TUNNEL_ID, NO_VLAN
 
 _UNKNOWN = 2
-_TRANSPORTS: dict[int, Literal["tcp", "udp"]] = {TCP: "tcp", UDP: "udp"}
+_COLUMNS = ("serial", "protocol", "client", "client_known", "source_port", "destination_port")
 
 
 @dataclass(slots=True)
@@ -63,14 +61,37 @@ class Beginnings:
             candidates.setdefault(slots[n], _Candidate(n))
         for one in beginnings:
             candidates.setdefault(slots[one.head], _Candidate(one.head)).beginnings.append(one)
-        first = [candidate.at for candidate in candidates.values()]
+        rows = ends[[candidate.at for candidate in candidates.values()]]
+        begun = self._begun(candidates, heads, octets, rows, expected)
+        # Most are never read: what they are is told of those that are.
+        awake = [n for n, (_, _, followed) in enumerate(begun) if not followed.is_dormant]
+        clients = [begun[n][2].client_end for n in awake]
+        for n, known in zip(awake, ends_of(rows[[begun[n][0] for n in awake]], clients) if awake else (), strict=True):
+            begun[n][2].ends = known
+        return [(slot, followed) for _, slot, followed in begun]
+
+    def _begun(
+        self,
+        candidates: dict[int, _Candidate],
+        heads: npt.NDArray[np.void],
+        octets: npt.NDArray[np.uint8],
+        rows: npt.NDArray[np.void],
+        expected: npt.NDArray[np.int16],
+    ) -> list[tuple[int, int, Followed]]:
+        """Of those candidates, each with its row of `rows`, that are followed: the row's number, and the slot."""
+        columns = (rows[name].tolist() for name in _COLUMNS)
+        octets_of_rows, size = rows.tobytes(), rows.itemsize
         begun = []
-        for (slot, candidate), end, number in zip(
-            candidates.items(), _ends(ends[first]), expected[first].tolist(), strict=True
-        ):
-            followed = self._followed(candidate, heads, octets, end, number)
-            if followed is not None:
-                begun.append((slot, followed))
+        for n, ((slot, candidate), *facts) in enumerate(zip(candidates.items(), *columns, strict=True)):
+            end = _End(*facts)
+            number = self._number(candidate, end.transport, int(expected[candidate.at]))
+            if number == NONE and not any(one.rules for one in candidate.beginnings):
+                continue
+            client = end.client
+            if not end.client_known and number != NONE:
+                client = self._client(number, end, candidate, heads, octets)
+            row = octets_of_rows[n * size : (n + 1) * size]
+            begun.append((n, slot, self._followed(number, int(expected[candidate.at]), end, client, row)))
         return begun
 
     def _expected(self, ends: npt.NDArray[np.void]) -> npt.NDArray[np.int16]:
@@ -85,43 +106,26 @@ class Beginnings:
             expected = np.where(ends["protocol"] == transport, number, expected)
         return expected
 
-    def _followed(
-        self,
-        candidate: _Candidate,
-        heads: npt.NDArray[np.void],
-        octets: npt.NDArray[np.uint8],
-        ends: _Ends,
-        expected: int,
-    ) -> Followed | None:
+    def _number(self, candidate: _Candidate, transport: int, expected: int) -> int:
+        """What it is followed as."""
+        if len(candidate.beginnings) == 1 and candidate.beginnings[0].protocols == (expected,):
+            return expected  # as nearly always
         like = dict.fromkeys(number for one in candidate.beginnings for number in one.protocols)
         applications = {name for one in candidate.beginnings for name in one.applications}
-        number = self._claims.protocol(ends.transport, expected, like, applications)
-        if number == NONE and not any(one.rules for one in candidate.beginnings):
-            return None
-        client = ends.client
-        if not ends.client_known and number != NONE:
-            client = self._client(number, ends, candidate, heads, octets)
-        server = 1 - client
-        conversation = Conversation(
-            _TRANSPORTS[ends.transport],
-            ends.names[client],
-            ends.ports[client],
-            ends.names[server],
-            ends.ports[server],
-            ends.first_seen,
-            None if ends.vlan == NO_VLAN else ends.vlan,
-            None if ends.vni == NO_TUNNEL_ID else ends.vni,
-        )
+        return self._claims.protocol(transport, expected, like, applications)
+
+    def _followed(self, number: int, expected: int, end: _End, client: int, row: bytes) -> Followed:
         protocol = None if number == NONE else self._protocols[number]
         name = protocol.name if protocol else ""
+        is_foreign = number not in (NONE, expected) and not any(
+            self._claims.is_expected(number, end.transport, port) for port in end.ports
+        )
         return Followed(
-            ends.serial,
-            conversation,
-            ends.addresses[client],
-            ends.addresses[server],
+            end.serial,
+            row,
             client,
             name,
-            number != NONE and not any(self._claims.is_expected(number, ends.transport, port) for port in ends.ports),
+            is_foreign,
             protocol.parser if protocol else None,
             bool(protocol and protocol.triggers) and not self._watch_bytes,
             Watch(self._watch_bytes, name) if self._watch_bytes else None,
@@ -130,7 +134,7 @@ class Beginnings:
     def _client(
         self,
         number: int,
-        ends: _Ends,
+        ends: _End,
         candidate: _Candidate,
         heads: npt.NDArray[np.void],
         octets: npt.NDArray[np.uint8],
@@ -153,27 +157,17 @@ def _begins(beginning: Beginning | None, number: int) -> bool:
     return beginning is not None and number in beginning.protocols
 
 
-class _Ends(NamedTuple):
-    """A row of schema.PAYLOAD_CONVERSATION; of both ends: addresses, those as text, and ports."""
+@dataclass(slots=True)
+class _End:
+    """What is asked of a row of schema.PAYLOAD_CONVERSATION."""
 
     serial: int
     transport: int
     client: int
     client_known: int
-    first_seen: int
-    vlan: int
-    vni: int
-    addresses: tuple[bytes, bytes]
-    names: tuple[str, str]
-    ports: tuple[int, int]
+    source_port: int
+    destination_port: int
 
-
-def _ends(rows: npt.NDArray[np.void]) -> list[_Ends]:
-    names = ("serial", "protocol", "client", "client_known", "first_seen", "vlan", "vni")
-    columns = [rows[name].tolist() for name in names]
-    sides = ("source", "destination")
-    octets = [np.ascontiguousarray(rows[side]) for side in sides]
-    addresses = zip(*([row.tobytes() for row in side] for side in octets), strict=True)
-    texts = zip(*map(address_texts, octets), strict=True)
-    ports = zip(*(rows[f"{side}_port"].tolist() for side in sides), strict=True)
-    return [_Ends(*row) for row in zip(*columns, addresses, texts, ports, strict=True)]
+    @property
+    def ports(self) -> tuple[int, int]:
+        return self.source_port, self.destination_port

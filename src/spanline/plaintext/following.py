@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from spanline.errors import Problem
-from spanline.plaintext.dormant import Dormant
+from spanline.plaintext.ends import Ends, ends_of
 from spanline.plaintext.findings import Found
-from spanline.plaintext.model import Conversation, Finding, Parser, Piece, Plaintext, Sender
+from spanline.plaintext.model import Conversation, Finding, Parser, Piece, Sender
 from spanline.plaintext.scanning import Scanner
 from spanline.plaintext.watching import Watch
-from spanline.schema import PAYLOAD_PIECE_FLAGS
+from spanline.schema import PAYLOAD_CONVERSATION_DTYPE, PAYLOAD_PIECE_FLAGS
 
 BYTES_PER_PARSER = 8192
 """What a conversation may take here: a parser keeps a line or a message at most, and most keep nothing."""
@@ -25,10 +25,7 @@ BYTES_PER_PARSER = 8192
 _MOST_FAULTS = 100
 _SENDERS = tuple(Sender)
 _COLUMNS = ("slot", "sender", "start", "length", "offset", "time", "frame", "gap", "flags")
-_ENDED, _LIMIT = (1 << PAYLOAD_PIECE_FLAGS.index(name) for name in ("ended", "limit"))
-
-# Of a slot: who reads it. A dormant one's client is the end of that number, behind _DORMANT.
-_NOBODYS, _AWAKE, _DORMANT = 0, 1, 2
+_ENDED, _LIMIT, _LISTENED = (1 << PAYLOAD_PIECE_FLAGS.index(name) for name in ("ended", "limit", "listened"))
 
 
 @dataclass(slots=True)
@@ -36,25 +33,30 @@ class Followed:
     """A conversation and who reads it.
 
     serial          its number in Payloads, which no other one gets
-    client, server  addresses, 16 bytes, IPv4 mapped
-    client_end      which of the two ends that Payloads knows is the client: 0 or 1
+    row             what Payloads says of it: the bytes of a row of schema.PAYLOAD_CONVERSATION
+    client_end      which of the two ends there is the client: 0 or 1
     protocol        "" when only rules are looked for
     reader          the parser that it gets when there is something to read; None then, or when there is no protocol
-    is_dormant      it gets it when one of the protocol's triggers comes
+    is_dormant      it gets it when one of the protocol's triggers comes: at first, only its client is listened to
     parser, watch   None when there is nothing for it to read, or nothing more
+    ends            who it is between, as known() tells; None until somebody asked
     """
 
     serial: int
-    conversation: Conversation
-    client: bytes
-    server: bytes
+    row: bytes
     client_end: int
     protocol: str
     foreign_port: bool
-    reader: type[Parser] | None
+    reader: Callable[[Conversation], Parser] | None
     is_dormant: bool
     watch: Watch | None
     parser: Parser | None = None
+    ends: Ends | None = None
+
+    def known(self) -> Ends:
+        if self.ends is None:
+            (self.ends,) = ends_of(np.frombuffer(self.row, PAYLOAD_CONVERSATION_DTYPE), [self.client_end])
+        return self.ends
 
     @property
     def is_over(self) -> bool:
@@ -74,64 +76,66 @@ class _Fault:
 class Following:
     """All conversations that are followed, by their slots in Payloads; of too many, those go that were silent for long.
 
-    protocols  those that may be followed
-    limit      conversations at a time
+    limit  conversations at a time
 
     `over` are slots and serials of those of which nothing more is wanted; who takes them clears it.
     """
 
-    def __init__(self, protocols: Sequence[Plaintext], scanner: Scanner, limit: int) -> None:
+    def __init__(self, scanner: Scanner, limit: int) -> None:
         self.scanner = scanner
         self.followed = 0
         self.evicted = 0
         self.cut = 0
         self.over: deque[tuple[int, int]] = deque()
         self._limit = limit
-        self._by_slot: OrderedDict[int, Followed] = OrderedDict()
-        self._dormant = Dormant(protocols)
-        self._modes = np.zeros(1024, np.uint8)
+        self._by_slot: dict[int, Followed] = {}
+        # By slot: whether it is followed, and in which turn it said something last.
+        self._is_followed = np.zeros(1024, np.bool_)
+        self._heard = np.zeros(1024, np.uint32)
+        self._turn = 0
         self._faults: Counter[_Fault] = Counter()
 
     def begin(self, slot: int, followed: Followed) -> None:
         self._by_slot[slot] = followed
-        self._set_mode(slot, _DORMANT + followed.client_end if followed.is_dormant else _AWAKE)
+        if slot >= len(self._is_followed):
+            self._make_room(slot)
+        self._is_followed[slot] = True
+        self._heard[slot] = self._turn
         self.followed += 1
 
     def let_go(self) -> list[Found]:
-        """Gives what those still had that go, as there are too many."""
+        """Gives what those still had that go, as there are too many: those that were silent for longest."""
         found = []
-        while len(self._by_slot) > self._limit:
-            oldest = next(iter(self._by_slot))
-            found += self._end(oldest, self._by_slot[oldest])
-            self.evicted += 1
+        excess = len(self._by_slot) - self._limit
+        if excess > 0:
+            slots = np.fromiter(self._by_slot, np.int64, len(self._by_slot))
+            for slot in slots[np.argsort(self._heard[slots], kind="stable")[:excess]].tolist():
+                found += self._end(slot, self._by_slot[slot])
+            self.evicted += excess
         return found
 
-    def _set_mode(self, slot: int, mode: int) -> None:
-        if slot >= len(self._modes):
-            self._modes = np.concatenate([self._modes, np.zeros(slot + 1, np.uint8)])
-        self._modes[slot] = mode
+    def _make_room(self, slot: int) -> None:
+        self._is_followed = np.concatenate([self._is_followed, np.zeros(slot + 1, np.bool_)])
+        self._heard = np.concatenate([self._heard, np.zeros(slot + 1, np.uint32)])
 
     def feed(self, pieces: npt.NDArray[np.void], octets: npt.NDArray[np.uint8]) -> list[Found]:
-        """Gives each piece (schema.PAYLOAD_PIECE, of `octets`) to the parser of its conversation."""
+        """Gives each piece (schema.PAYLOAD_PIECE, of `octets`) to the parser of its conversation, if that is awake."""
         found: list[Found] = []
         if not len(pieces):
             return found
-        if pieces["slot"].max() >= len(self._modes):  # of one that was let go already
-            self._set_mode(int(pieces["slot"].max()), _NOBODYS)
-        modes = self._modes[pieces["slot"]]
-        woken = self._wake(pieces, octets, modes, found) if (modes >= _DORMANT).any() else {}
-        if woken:
-            modes = self._modes[pieces["slot"]]
-        rows = np.flatnonzero((modes == _AWAKE) | ((modes != _NOBODYS) & (pieces["flags"] & _ENDED != 0)))
+        if pieces["slot"].max() >= len(self._is_followed):  # of one that was let go already
+            self._make_room(int(pieces["slot"].max()))
+        self._turn += 1
+        self._heard[pieces["slot"]] = self._turn
+        is_read = self._is_followed[pieces["slot"]] & (pieces["flags"] & (_LISTENED | _ENDED) != _LISTENED)
         sent = octets.data
-        for row, slot, end, start, length, offset, time, frame, gap, flags in _columns(pieces, rows):
+        for slot, end, start, length, offset, time, frame, gap, flags in _columns(pieces, np.flatnonzero(is_read)):
             followed = self._by_slot.get(slot)
             if followed is None:
                 continue
-            if length and row > woken.get(slot, -1):
+            if length:
                 sender = _SENDERS[end ^ followed.client_end]
                 piece = Piece(sender, bytes(sent[start : start + length]), offset, time, frame, gap)
-                self._by_slot.move_to_end(slot)
                 self._read(followed, piece, found)
             if flags & _ENDED:
                 self.cut += bool(flags & _LIMIT)
@@ -139,41 +143,18 @@ class Following:
                 found += self._end(slot, followed)
         return found
 
-    def _wake(
-        self,
-        pieces: npt.NDArray[np.void],
-        octets: npt.NDArray[np.uint8],
-        modes: npt.NDArray[np.uint8],
-        found: list[Found],
-    ) -> dict[int, int]:
-        """Looks for triggers in what dormant conversations say. For those that have one, the last piece that their
-        parser was given."""
-        woken: dict[int, int] = {}
-        sent = octets.data
-        from_clients = (pieces["sender"] == modes.astype(np.int16) - _DORMANT) & (pieces["length"] > 0)
-        rows = np.flatnonzero(from_clients)
-        slots, starts = pieces["slot"][rows], pieces["start"][rows].astype(np.int64)
-        ends = starts + pieces["length"][rows]
-        for slot in dict.fromkeys(slots.tolist()):
-            self._by_slot.move_to_end(slot)
-        parts = [sent[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-        for n in self._dormant.telling(parts, octets, slots, starts, ends):
-            slot, part = int(slots[n]), parts[n]
-            if slot in woken:
-                continue
-            row = int(rows[n])
-            offset, time, frame, gap = (int(pieces[name][row]) for name in ("offset", "time", "frame", "gap"))
-            message = self._dormant.feed(slot, Piece(Sender.CLIENT, bytes(part), offset, time, frame, gap))
-            if message:
-                woken[slot] = row
-                self._modes[slot] = _AWAKE
-                for piece in message:
-                    self._read(self._by_slot[slot], piece, found)
-        return woken
+    def wake(self, slot: int, message: Sequence[Piece]) -> list[Found]:
+        """A dormant conversation's client has said something."""
+        found: list[Found] = []
+        followed = self._by_slot.get(slot)
+        if followed is not None:
+            for piece in message:
+                self._read(followed, piece, found)
+        return found
 
     def _read(self, followed: Followed, piece: Piece, found: list[Found]) -> None:
         if followed.reader is not None:
-            followed.parser, followed.reader = followed.reader(followed.conversation), None
+            followed.parser, followed.reader = followed.reader(followed.known().conversation), None
         if followed.parser is not None:
             if findings := self._told(followed, followed.parser.feed, piece):
                 found += _found(followed, findings)
@@ -187,8 +168,7 @@ class Following:
 
     def _end(self, slot: int, followed: Followed) -> list[Found]:
         del self._by_slot[slot]
-        self._modes[slot] = _NOBODYS
-        self._dormant.forget(slot)
+        self._is_followed[slot] = False
         self.over.append((slot, followed.serial))
         return self._finished(followed)
 
@@ -196,7 +176,7 @@ class Following:
         """Ends all conversations; gives what their parsers still have."""
         found = [one for followed in self._by_slot.values() for one in self._finished(followed)]
         self._by_slot.clear()
-        self._modes[:] = _NOBODYS
+        self._is_followed[:] = False
         return found
 
     def _finished(self, followed: Followed) -> list[Found]:
@@ -239,19 +219,20 @@ class Following:
 
     def state(self) -> bytes:
         """Parsers are in it as Python pickles them."""
-        counts = self.followed, self.evicted, self.cut
-        return pickle.dumps((self._by_slot, self._modes, self._dormant.messages, self._faults, counts, self.over))
+        counts = self.followed, self.evicted, self.cut, self._turn
+        slots = self._by_slot, self._is_followed, self._heard
+        return pickle.dumps((slots, self._faults, counts, self.over))
 
     def restore(self, state: bytes) -> None:
-        self._by_slot, self._modes, self._dormant.messages, self._faults, counts, self.over = pickle.loads(state)
-        self.followed, self.evicted, self.cut = counts
+        slots, self._faults, counts, self.over = pickle.loads(state)
+        self._by_slot, self._is_followed, self._heard = slots
+        self.followed, self.evicted, self.cut, self._turn = counts
 
 
 def _found(followed: Followed, findings: Iterable[Finding]) -> list[Found]:
-    facts = followed.conversation, followed.client, followed.server, followed.protocol, followed.foreign_port
-    return [Found(finding, *facts) for finding in findings]
+    return [Found(finding, *followed.known(), followed.protocol, followed.foreign_port) for finding in findings]
 
 
 def _columns(pieces: npt.NDArray[np.void], rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, ...]]:
-    """The number and the _COLUMNS of each of some rows."""
-    return zip(rows.tolist(), *(pieces[name][rows].tolist() for name in _COLUMNS), strict=True)
+    """The _COLUMNS of some rows."""
+    return zip(*(pieces[name][rows].tolist() for name in _COLUMNS), strict=True)

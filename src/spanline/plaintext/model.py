@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Literal
@@ -184,7 +184,7 @@ class Plaintext:
 
     name: str
     title: str
-    parser: type[Parser]
+    parser: Callable[[Conversation], Parser]
     tcp_ports: tuple[int, ...] = ()
     udp_ports: tuple[int, ...] = ()
     patterns: tuple[Pattern, ...] = ()

@@ -40,6 +40,8 @@ class Exchange:
         self._read = _MECHANISMS.get(self.mechanism)
         if self.mechanism.startswith("SCRAM-"):
             self._read = Exchange.scram
+        elif self.mechanism.startswith("XYM"):
+            self._read = Exchange.cookies
 
     def respond(self, token: bytes, line: Line, start: int = 0, end: int | None = None) -> Finding | None:
         """The client's next token, of bytes `start` to `end` of a line; a finding once it says who logs in, and how."""
@@ -122,6 +124,10 @@ class Exchange:
         finding = self.credential(b"", found[1])
         finding.account = text(user[1]) if user and user[1] else token_account(found[1])
         return finding
+
+    def cookies(self, token: bytes) -> Finding | None:
+        """Yahoo's XYMPKI and its like: the cookies of a session of its web site, good for as long as that."""
+        return self.credential(b"", token) if token else None
 
     def _weak(self) -> str:
         return f"{self.remedy} {GUESSABLE}"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from spanline._applications import ApplicationSet
-from spanline.keeping import kept
+from spanline.keeping import kept, of_folders
 
 # Where in what ApplicationSet takes the arrays stand, and where pairs of them do; the others are names and numbers.
 _ARRAYS = (1, 2, 3, 4, 5, 6, 9, 10, 11, 12)
@@ -45,16 +45,8 @@ def ports() -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
 
 @cache
 def _made() -> tuple[tuple[Any, ...], list[tuple[int, str]]]:
-    folder = Path(__file__).parent
-    try:
-        files = sorted(
-            (file.name, found.st_size, found.st_mtime_ns)
-            for file in folder.iterdir()
-            if file.suffix == ".py" and (found := file.stat())
-        )
-    except OSError:  # not in a folder: an archive
-        return _unpack(_make())
-    return _unpack(kept("protocols", repr(files).encode(), _make))
+    source = of_folders(Path(__file__).parent)
+    return _unpack(_make() if source is None else kept("protocols", source, _make))
 
 
 def _make() -> bytes:

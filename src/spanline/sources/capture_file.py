@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from spanline import _framing
 from spanline.chunk import Chunk, Interface, Interfaces
-from spanline.errors import Problem
+from spanline.errors import CaptureError, Problem
 from spanline.pool import Pool
 from spanline.schema import MARK_DTYPE, RECORD_DTYPE
 from spanline.sources import pcapng_blocks
@@ -73,7 +73,7 @@ class FileInfo:
 
 
 class CaptureFile:
-    """A capture file, or standard input for "-".
+    """A capture file, standard input for "-", or what comes over TCP under a name of pcap_over_ip.
 
     What is wrong with it goes to `problems`; whole records before the fault come out all the same. `on_wait` is called
     every moment while a pipe gives nothing, with its name and the seconds that this has lasted.
@@ -142,6 +142,8 @@ class CaptureFile:
             self._stream = ByteStream(self.path, self._waits)
             self.info.compression = self._stream.compression
             yield from self._frame(self._stream)
+        except CaptureError as error:
+            self.problem("unreadable", error.message, hint=error.hint)
         except OSError as error:
             hint = _HINTS.get(error.errno or 0, "is it a file?")
             self.problem("unreadable", (error.strerror or str(error)).lower(), hint=hint)

@@ -28,7 +28,7 @@ from spanline.chunk import Chunk, Interface, Interfaces
 from spanline.errors import CaptureError
 from spanline.pool import Pool
 from spanline.schema import RECORD_DTYPE
-from spanline.sources.endpoints import Endpoint, parse_endpoint
+from spanline.sources.endpoints import Endpoint, parse_endpoint, refusal
 from spanline.sources.live import TICK, Arrivals, Gap, LiveOptions
 
 PREFIX = "udp:"
@@ -53,7 +53,7 @@ _SMALLEST = 256
 _TAKEN = 64
 """Datagrams that may have been received and have not been given out (ext/datagram_socket.h)."""
 
-_PRIVILEGED = 1024
+_SHOW_HOLDER = " (sudo ss -lunp 'sport = {}')" if _LINUX else ""
 
 # include/uapi/asm-generic/socket.h, include/uapi/linux/sock_diag.h; Python does not name them.
 _SO_RCVBUFFORCE, _SO_TIMESTAMPNS, _SO_MEMINFO = 33, 35, 55
@@ -245,19 +245,19 @@ def _address_bytes(text: str) -> bytes:
 
 def _bound(name: str, endpoint: Endpoint) -> socket.socket:
     """A socket that does not block; without an address it takes IPv6 and IPv4, where the machine has both."""
-    if endpoint.address:
-        family, address = endpoint.resolve(socket.SOCK_DGRAM)[0]
-    else:
-        family, address = socket.AF_INET6, ("::", endpoint.port)
     try:
-        return _open(family, address)
+        if endpoint.address:
+            return _open(*endpoint.resolve(socket.SOCK_DGRAM)[0])
+        try:
+            return _open(socket.AF_INET6, ("::", endpoint.port))
+        except OSError as error:
+            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                raise
+            return _open(socket.AF_INET, ("0.0.0.0", endpoint.port))
     except OSError as error:
-        if not endpoint.address and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
-            try:
-                return _open(socket.AF_INET, ("0.0.0.0", endpoint.port))
-            except OSError as second:
-                error = second
-        raise _refused(name, endpoint, error) from error
+        who = f"a VXLAN device or another program has it{_SHOW_HOLDER.format(endpoint.port)}"
+        what, hint = refusal(endpoint, error, f"{who}: take its frames with live:INTERFACE")
+        raise CaptureError(f"{name}: {what}", hint=hint) from error
 
 
 def _open(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.socket:
@@ -271,16 +271,3 @@ def _open(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.sock
         made.close()
         raise
     return made
-
-
-def _refused(name: str, endpoint: Endpoint, error: OSError) -> CaptureError:
-    if error.errno in (errno.EACCES, errno.EPERM) and endpoint.port < _PRIVILEGED:
-        what = f"you may not listen on a port below {_PRIVILEGED}"
-        return CaptureError(f"{name}: {what}", hint="take a higher one, or allow it: CAP_NET_BIND_SERVICE")
-    if error.errno == errno.EADDRINUSE:
-        who = f" (sudo ss -lunp 'sport = {endpoint.port}')" if _LINUX else ""
-        hint = f"a VXLAN device or another program has it{who}: take its frames with live:INTERFACE"
-        return CaptureError(f"{name}: port {endpoint.port} is taken", hint=hint)
-    if error.errno == errno.EADDRNOTAVAIL:
-        return CaptureError(f"{name}: this machine has no address {endpoint.address}", hint="leave it out for all")
-    return CaptureError(f"{name}: {(error.strerror or str(error)).lower()}", hint="check the address and the port")

@@ -5,11 +5,6 @@ libpcap copies frames and tells microseconds; Linux' ring (sources/ring.py) does
 
 from __future__ import annotations
 
-import ctypes
-import os
-import select
-import socket
-import struct
 import sys
 import threading
 import time
@@ -21,13 +16,14 @@ import numpy.typing as npt
 import pcapy
 
 from spanline.chunk import Chunk, Interface, Interfaces
-from spanline.errors import CaptureError, UsageError
+from spanline.errors import CaptureError, SpanlineError, UsageError
 from spanline.filters.bpf import Programs
 from spanline.pool import Pool
 from spanline.schema import RECORD_DTYPE
 from spanline.sources.capture_file import BACKWARDS_TOLERANCE, CHUNK_BYTES
-from spanline.sources.link import LinkWatch, no_such_interface
+from spanline.sources.link import LinkWatch, no_such_interface, not_permitted
 from spanline.sources.live import TICK, Arrivals, LiveOptions
+from spanline.sources.packet_socket import PacketSocket
 
 _WHOLE = 262144
 """Bytes. libpcap's own greatest snaplen: frames are cut here, as only then their length on the wire is known."""
@@ -38,8 +34,11 @@ _BUFFER_MS = 50
 _DELAY = 250_000_000
 """ns after which a frame has been given out, if the machine is not overloaded: some times _BUFFER_MS."""
 
-_SILENCE = 0.2
-"""Seconds without a frame after which none is left in the kernel, when no more can come."""
+_SILENCE = 0.1
+"""Seconds without a frame after which none is left in the kernel: the time of _BUFFER_MS twice."""
+
+_PATIENCE = 1.0
+"""Seconds after which what is still in the kernel is given up at the end."""
 
 _STEP = 0.01
 """Seconds between two looks where nothing can be waited for."""
@@ -66,12 +65,16 @@ class PcapSource:
     The memory of `options` is libpcap's buffer. Frames that wait in it when capturing ends are given out; elsewhere
     than on Linux nobody can keep others from coming meanwhile, and the last one that was read is the end.
 
+    "interface" among the drops is what the interface had no room for, whatever the filter; elsewhere than on Linux,
+    what libpcap calls so. An interface that is made anew goes on being read: on Linux the same socket, which needs no
+    privileges any more. One that is down cannot be opened.
+
     Raises CaptureError, and UsageError for a wrong filter or size.
     """
 
     def __init__(self, interface: str, interfaces: Interfaces, options: LiveOptions) -> None:
         self.name = f"live:{interface}"
-        self.arrivals = Arrivals()
+        self.arrivals = Arrivals(dropped={"ring": 0})
         self.kernel_filters = True
         self._interface = interface
         self._interfaces = interfaces
@@ -79,16 +82,17 @@ class PcapSource:
         self._check()
         self._snaplen = min(options.snaplen, _WHOLE)
         self._pool = Pool()
-        self._lock = threading.Lock()  # of the handle: libpcap knows no threads
+        self._lock = threading.Lock()  # of handle and watch: libpcap knows no threads
         self._stopped = False
         self._faults, self._failed = 0, 0.0
+        self._number = -1
         self._batch = _FEW_FRAMES
         self._clock = 0
         self._look_due = self._count_due = 0.0
         self._watch = LinkWatch(interface)
         self.gaps = self._watch.gaps
         self._handle: Any = None
-        self._socket: _PacketSocket | None = None
+        self._socket: PacketSocket | None = None
         try:
             self._life = self._watch.look().life
             # libpcap captures on what is no interface, too: then there is nothing to watch.
@@ -132,37 +136,38 @@ class PcapSource:
         except pcapy.PcapError as error:
             handle.close()
             raise UsageError(f"filter {options.filter!r}: {error}", hint="see pcap-filter(7)") from error
-        self._number = self._interfaces.add(
-            Interface(
-                self.name,
-                _LINK_TYPES.get(link_type, link_type),
-                self._snaplen,
-                1e-6,
-                name=self._interface,
-                filter=options.filter or "",
-            )
-        )
+        self._enter(_LINK_TYPES.get(link_type, link_type))
         self._handle = handle
         # What was dropped before the filter was there is nobody's loss.
         self._counted = self._counters(handle)
         if sys.platform == "linux":
-            self._socket = _PacketSocket(handle.getfd())
+            self._socket = PacketSocket(handle.getfd())
+
+    def _enter(self, link_type: int) -> None:
+        if self._number < 0 or self._interfaces[self._number].link_type != link_type:
+            self._number = self._interfaces.add(
+                Interface(
+                    self.name,
+                    link_type,
+                    self._snaplen,
+                    1e-6,
+                    name=self._interface,
+                    filter=self._options.filter or "",
+                )
+            )
 
     def _refusal(self, status: int) -> CaptureError:
         if status == _NO_SUCH_DEVICE or not self._watch.look().index:
             return no_such_interface(self._interface)
         if status in (_NOT_PERMITTED, _PROMISC_NOT_PERMITTED):
-            return CaptureError(
-                f"you may not capture on {self._interface}",
-                hint=f"sudo setcap cap_net_raw+ep {os.path.realpath(sys.executable)}, or run it as root"
-                if sys.platform == "linux"
-                else "run it as an administrator",
-            )
+            return not_permitted(self.name)
         if status == _NOT_UP:
-            return CaptureError(f"{self._interface} is down", hint=f"switch it on: ip link set {self._interface} up")
+            return CaptureError(
+                f"{self.name}: the link is down", hint=f"switch it on: ip link set {self._interface} up"
+            )
         memory = self._options.block_bytes * self._options.blocks
         return CaptureError(
-            f"libpcap cannot capture on {self._interface} (error {status})", hint=f"with less memory than {memory:,} B?"
+            f"{self.name}: libpcap cannot capture (its error {status})", hint=f"with less memory than {memory:,} B?"
         )
 
     def chunks(self) -> Iterator[Chunk]:
@@ -171,12 +176,12 @@ class PcapSource:
         end = float("inf") if self._options.duration is None else now + self._options.duration
         tick = now + TICK
         while not self._stopped and now < end:
-            if (chunk := self._take()) is None:
+            chunk = self._take()
+            if chunk is None and now >= tick:
+                chunk = Chunk(np.empty(0, np.uint8), np.empty(0, RECORD_DTYPE), self._interfaces, self._clock)
+            if chunk is None:
                 self._wait(min(tick, end) - now)
-                now = time.monotonic()
-                if now >= tick:
-                    chunk = self._nothing()
-            if chunk is not None:
+            else:
                 yield chunk
                 tick = time.monotonic() + TICK
             now = time.monotonic()
@@ -186,18 +191,32 @@ class PcapSource:
     def _rest(self) -> Iterator[Chunk]:
         if self._socket is not None:
             self._socket.refuse_all()
-        enough = time.monotonic() + (float("inf") if self._socket is not None else 5 * _SILENCE)
-        silence = time.monotonic() + _SILENCE
-        while (now := time.monotonic()) < min(silence, enough):
+        began = quiet = now = time.monotonic()
+        while self._socket is not None or now - began < _PATIENCE:
             if (chunk := self._take()) is not None:
                 yield chunk
-                silence = time.monotonic() + _SILENCE
+                quiet = time.monotonic()
+            elif now - quiet > (_SILENCE if self._is_empty() else _PATIENCE):
+                break
             else:
-                time.sleep(min(_STEP, silence - now))
+                time.sleep(_STEP)
+            now = time.monotonic()
         self.refresh()
+
+    def _is_empty(self) -> bool:
+        """Whether all that came into the buffer was read, as far as anybody tells.
+
+        Linux tells, except of frames that libpcap leaves out by itself: the second copies on the loopback interface.
+        """
+        with self._lock:
+            if self._socket is None:
+                return True
+            received, dropped, _ = self._handle.stats()
+            return bool((received - dropped - self.arrivals.read) % 2**32 == 0)
 
     def _take(self) -> Chunk | None:
         """What there is, without waiting."""
+        now = time.time_ns()
         with self._lock:
             if self._handle is None:
                 return None
@@ -206,10 +225,12 @@ class PcapSource:
             except pcapy.PcapError as error:
                 self._fails(error)
                 return None
+        self._faults = 0
         if not meta:
+            self._clock = max(self._clock, now - _DELAY)
             return None
         frames = np.frombuffer(meta, _META_DTYPE)
-        self._batch = max(_FEW_FRAMES, min(_MOST_FRAMES, CHUNK_BYTES * len(frames) // len(data)))
+        self._batch = max(_FEW_FRAMES, min(_MOST_FRAMES, CHUNK_BYTES * len(frames) // max(1, len(data))))
         self.arrivals.read += len(frames)
         self.arrivals.offered += len(frames)
         records = self._records(frames)
@@ -226,10 +247,6 @@ class PcapSource:
         records["interface"] = self._number
         records["options"] = 0
         return records
-
-    def _nothing(self) -> Chunk:
-        self._clock = max(self._clock, time.time_ns() - _DELAY)
-        return Chunk(np.empty(0, np.uint8), np.empty(0, RECORD_DTYPE), self._interfaces, self._clock)
 
     def _wait(self, seconds: float) -> None:
         """Until there may be a frame, the link has changed, or stop() was called."""
@@ -249,15 +266,18 @@ class PcapSource:
             self._handle = None
             self._watch.declare(is_up=False)
         elif self._watch.look().is_up and self._faults > _MOST_FAULTS:
-            raise CaptureError(f"{self._interface}: {error}")
+            raise CaptureError(f"{self.name}: {error}")
         else:
             time.sleep(_STEP)
 
     def _keep_up(self, now: float) -> None:
         """Follows the interface, and the counters before they have gone round."""
+        if self._stopped:
+            return
         if self._is_watched and (self._socket is not None or now >= self._look_due):
             self._look_due = now + TICK / 2
-            link = self._watch.look()
+            with self._lock:
+                link = self._watch.look()
             if link.index and (link.life != self._life or self._handle is None):
                 self._follow(link.life)
         if now >= self._count_due:
@@ -277,7 +297,7 @@ class PcapSource:
                 self._handle = None
             try:
                 self._open()
-            except CaptureError:
+            except (SpanlineError, pcapy.PcapError):
                 self._watch.declare(is_up=False)
                 return
         self._life = life
@@ -320,6 +340,7 @@ class PcapSource:
 
     def close(self) -> None:
         """See LiveSource.close()."""
+        self._stopped = True
         with self._lock:
             self._count()
             if self._socket is not None:
@@ -329,58 +350,3 @@ class PcapSource:
                 self._handle.close()
                 self._handle = None
         self._watch.close()
-
-
-class _PacketSocket:
-    """The packet socket (packet(7)) beneath libpcap on Linux, for what pcapy does not offer."""
-
-    _SO_ATTACH_FILTER = 26
-    _SOL_PACKET, _ADD_MEMBERSHIP, _PROMISCUOUS = 263, 1, 1
-    _ETH_P_ALL = 3
-    _RETURN_NOTHING = struct.pack("=HBBI", 0x06, 0, 0, 0)
-
-    def __init__(self, descriptor: int) -> None:
-        self._socket = socket.socket(fileno=os.dup(descriptor))
-        self._kind = self._socket.getsockname()[3]
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-
-    def close(self) -> None:
-        self._socket.close()
-        wake, self._wake = self._wake, -1
-        os.close(wake)
-
-    def wake(self) -> None:
-        """Ends wait(), also the next one."""
-        if self._wake >= 0:
-            os.eventfd_write(self._wake, 1)
-
-    def wait(self, other: int | None, seconds: float) -> None:
-        """Until there are frames, something to read from `other`, wake(), or time is over."""
-        poll = select.poll()
-        for descriptor in (self._socket.fileno(), self._wake, other):
-            if descriptor is not None:
-                poll.register(descriptor, select.POLLIN)
-        poll.poll(max(seconds, 0) * 1000)
-
-    def refuse_all(self) -> None:
-        """No more frames come; what waits stays, which libpcap would filter again."""
-        program = ctypes.create_string_buffer(self._RETURN_NOTHING)
-        self._socket.setsockopt(
-            socket.SOL_SOCKET, self._SO_ATTACH_FILTER, struct.pack("@HP", 1, ctypes.addressof(program))
-        )
-
-    def bind(self, interface: str, promiscuous: bool) -> bool:
-        """Goes on with an interface that was made anew; False when it is gone again.
-
-        Raises CaptureError when its frames have another link layer now.
-        """
-        try:
-            self._socket.bind((interface, self._ETH_P_ALL))
-            if promiscuous:
-                membership = struct.pack("@iHH8x", socket.if_nametoindex(interface), self._PROMISCUOUS, 0)
-                self._socket.setsockopt(self._SOL_PACKET, self._ADD_MEMBERSHIP, membership)
-        except OSError:
-            return False
-        if self._socket.getsockname()[3] != self._kind:
-            raise CaptureError(f"{interface} was made anew with another link layer", hint="start again")
-        return True

@@ -41,20 +41,19 @@ class Listening:
     def open(self, interfaces: Interfaces, _: list[Problem], __: OnWait | None, ___: bool) -> None:
         """Frames come from now on. Raises CaptureError or UsageError."""
         self._interfaces = interfaces
-        self._is_stopped = False
         self.octets = self.bytes_read = self._unread = 0
         self._sources = []
         try:
             for name in self.names:
                 self._sources.append(open_source(name, interfaces, self.options))
+            if self._is_stopped:
+                self.stop()
         except BaseException:
             self.close()
             raise
 
     def chunks(self) -> Generator[Chunk]:
         """What comes, until all sources are over; order between them is by chunk."""
-        if self._is_stopped:
-            return
         try:
             for chunk in self._sources[0].chunks() if len(self._sources) == 1 else self._together():
                 self.octets += int(chunk.records["wire_length"].sum(dtype=np.int64))
@@ -66,6 +65,7 @@ class Listening:
             raise
         finally:
             self.close()
+            self._is_stopped = False
 
     def _together(self) -> Iterator[Chunk]:
         """A thread waits for each source; the clock is that of the source that is furthest behind."""
@@ -105,7 +105,8 @@ class Listening:
                 thread.join()
 
     def stop(self) -> None:
-        """Ends chunks() soon, after what has come until now; from any thread, and from signal handlers."""
+        """Ends chunks() soon, after what has come until now, also when it has not begun; from any thread, and from
+        signal handlers."""
         self._is_stopped = True
         for source in self._sources:
             source.stop()

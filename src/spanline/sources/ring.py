@@ -107,7 +107,9 @@ class RingSource:
         # The ring stays readable while the block given out last is lent: only what is new may wake.
         self._epoll.register(self._ring.fileno(), select.EPOLLIN | select.EPOLLERR | select.EPOLLET)
         self._epoll.register(self._wake, select.EPOLLIN)
-        self._epoll.register(self._watch.fileno() or 0, select.EPOLLIN)
+        news = self._watch.fileno()
+        if news is not None:
+            self._epoll.register(news, select.EPOLLIN)
 
     @property
     def gaps(self) -> list[Gap]:

@@ -21,6 +21,9 @@ _PATIENCE, _LATELY = 0.25, 1.0
 # Joined files may have an empty one among them; this many in a row only take time.
 _MOST_EMPTY = 10_000
 
+# Of a connection whose other side, or the way to it, is gone.
+_BROKEN = ConnectionError, TimeoutError
+
 OnWait = Callable[[float], None]
 
 
@@ -34,8 +37,8 @@ class ByteStream:
     """
 
     def __init__(self, path: str, on_wait: OnWait | None = None) -> None:
-        """Opens `path`; "-" is standard input. Raises OSError."""
-        self._descriptor = os.dup(sys.stdin.fileno()) if path == "-" else _open(path)
+        """Opens `path`; "-" is standard input, and a connection has a name of pcap_over_ip. Raises OSError."""
+        self._descriptor = _open(path, on_wait)
         self._on_wait = on_wait
         status = os.fstat(self._descriptor)
         self._is_plain = stat.S_ISREG(status.st_mode)
@@ -92,11 +95,21 @@ class ByteStream:
     def _read_raw(self, *, midway: bool = False) -> bytes:
         """What there is; `midway` when what was read so far is of no use without more."""
         self._wait()
-        data = os.read(self._descriptor, _READ)
+        data = self._read(_READ)
         if not data and midway and self.grew():
-            data = os.read(self._descriptor, _READ)
+            data = self._read(_READ)
         self.raw_bytes += len(data)
         return data
+
+    def _read(self, most: int) -> bytes:
+        try:
+            return os.read(self._descriptor, most)
+        except _BROKEN as error:
+            self._break(error)
+            return b""
+
+    def _break(self, error: OSError) -> None:
+        self._end(f"the connection broke ({(error.strerror or str(error)).lower()})", "truncated")
 
     def grew(self) -> bool:
         """Whether a plain file has more to read by now; one that is being written to is given a moment."""
@@ -143,12 +156,19 @@ class ByteStream:
             self._at += count
             return count
         self._wait()
-        count = os.readv(self._descriptor, [view]) if hasattr(os, "readv") else self._read_copy(view)
+        count = self._read_into(view) if hasattr(os, "readv") else self._read_copy(view)
         self.raw_bytes += count
         return count
 
+    def _read_into(self, view: memoryview) -> int:
+        try:
+            return os.readv(self._descriptor, [view])
+        except _BROKEN as error:
+            self._break(error)
+            return 0
+
     def _read_copy(self, view: memoryview) -> int:
-        data = os.read(self._descriptor, len(view))
+        data = self._read(len(view))
         view[: len(data)] = data
         return len(data)
 
@@ -207,14 +227,21 @@ class ByteStream:
             self._end("", "")
 
     def _end(self, fault: str, kind: str) -> None:
-        self.fault, self.fault_kind = fault, kind
-        self._ended = True
+        if not self._ended:  # data is cut short where a connection broke
+            self.fault, self.fault_kind = fault, kind
+            self._ended = True
 
 
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
-def _open(path: str) -> int:
+def _open(path: str, on_wait: OnWait | None) -> int:
+    if path == "-":
+        return os.dup(sys.stdin.fileno())
+    if is_remote(path):
+        from spanline.sources.pcap_over_ip import open_remote  # sockets are not loaded for those who read files
+
+        return open_remote(path, on_wait)
     if sys.platform != "linux" or not stat.S_ISFIFO(Path(path).stat().st_mode):
         return os.open(path, os.O_RDONLY | _BINARY)
     # Opening a FIFO would wait for its writer where nobody can tell; here _wait() does, if the file may be polled.
@@ -223,6 +250,11 @@ def _open(path: str) -> int:
     return descriptor
 
 
+def is_remote(path: str) -> bool:
+    """Whether `path` means a capture that comes over TCP: see pcap_over_ip."""
+    return path.startswith(("tcp:", "tcp-listen:", "TCP@"))
+
+
 def is_regular_file(path: str) -> bool:
-    """Whether `path` can be read twice: a plain file, not standard input or a FIFO."""
-    return path != "-" and Path(path).is_file()
+    """Whether `path` can be read twice: a plain file, not standard input, a FIFO or a connection."""
+    return path != "-" and not is_remote(path) and Path(path).is_file()

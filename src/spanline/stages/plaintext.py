@@ -18,12 +18,14 @@ from spanline.batch import Batch
 from spanline.errors import Problem, UsageError
 from spanline.plaintext import model
 from spanline.plaintext.beginnings import Beginnings
+from spanline.plaintext.dormant import Dormant, Woken, is_behind
 from spanline.plaintext.findings import Found, findings_table
 from spanline.plaintext.following import BYTES_PER_PARSER, Followed, Following
-from spanline.plaintext.parsers import protocols as all_protocols
+from spanline.plaintext.parsers import listed
 from spanline.plaintext.redaction import Shows
 from spanline.plaintext.rules import NO_RULES, Rules, WatchedRules
 from spanline.plaintext.scanning import Scanner
+from spanline.schema import PAYLOAD_PIECE_FLAGS
 
 MEMORY = 256 << 20
 HEAD_BYTES = 4096
@@ -39,6 +41,7 @@ _PARSERS_SHARE = 4
 
 LEAST_MEMORY = _payloads.LEAST_MEMORY * _PARSERS_SHARE // (_PARSERS_SHARE - 1) + _PARSERS_SHARE
 _MOST_BYTES = 1 << 30
+_ENDED = 1 << PAYLOAD_PIECE_FLAGS.index("ended")
 _PACKETS_AT_ONCE = 1 << 14
 _TIME_AT_ONCE = 10**9
 """ns. Conversations are looked at after so many packets or so much time in the capture, whatever comes first."""
@@ -85,7 +88,7 @@ class Plaintext:
                 f"heads of {head_bytes:,} bytes in {claimed_bytes:,} that are read of each side make no sense",
                 hint=f"give at least 1, and at most {_MOST_BYTES:,}; of a head no more than is read",
             )
-        known = all_protocols() if protocols is None else tuple(protocols)
+        known = listed() if protocols is None else tuple(protocols)
         self._shows = shows
         self._options: dict[str, Any] = {
             "by_vlan": by_vlan,
@@ -108,12 +111,12 @@ class Plaintext:
         payloads = _payloads.Payloads(
             memory - for_parsers,
             seed=_decode.SEED,
-            skip_encrypted=not all_is_looked_at,
+            skip_silent=not all_is_looked_at,
             shard=shard,
             **self._options,
         )
-        following = Following(known, scanner, max(1, for_parsers // BYTES_PER_PARSER))
-        self._shards = [_Shard(payloads, beginnings, following, (memory - for_parsers) // 4)]
+        following = Following(scanner, max(1, for_parsers // BYTES_PER_PARSER))
+        self._shards = [_Shard(payloads, beginnings, Dormant(known), following, (memory - for_parsers) // 4)]
 
     def update(self, batch: Batch) -> None:
         for step in self.steps:
@@ -254,11 +257,15 @@ def _parts(slots: npt.NDArray[np.uint32]) -> Iterator[slice]:
 
 @dataclass(slots=True)
 class _Turn:
-    """What some conversations brought: who is followed from now on, and the pieces of all who are."""
+    """What some conversations brought: who is followed from now on, the pieces of all who are, who was woken by them,
+    and what these say then."""
 
     begun: list[tuple[int, Followed]]
     pieces: npt.NDArray[np.void]
     octets: npt.NDArray[np.uint8]
+    woken: list[Woken]
+    then: npt.NDArray[np.void]
+    then_octets: npt.NDArray[np.uint8]
 
 
 class _Shard:
@@ -268,9 +275,15 @@ class _Shard:
     """
 
     def __init__(
-        self, payloads: _payloads.Payloads, beginnings: Beginnings, following: Following, most_unseen: int
+        self,
+        payloads: _payloads.Payloads,
+        beginnings: Beginnings,
+        dormant: Dormant,
+        following: Following,
+        most_unseen: int,
     ) -> None:
         self.payloads = payloads
+        self._dormant = dormant
         self.following = following
         self._beginnings = beginnings
         # From collect() to follow(), which another thread may do while collect() goes on with the next batch.
@@ -320,11 +333,25 @@ class _Shard:
             ends = self.payloads.conversations(heads["slot"].copy())
             for at in _parts(heads["slot"]):
                 begun = self._beginnings.look(heads[at], octets, ends[at])
-                self.payloads.claim(np.array([slot for slot, _ in begun], np.uint32))
-                yield _Turn(begun, *self.payloads.pieces())
+                listened = [one.is_dormant * (one.client_end + 1) for _, one in begun]
+                self.payloads.claim(np.array([slot for slot, _ in begun], np.uint32), np.array(listened, np.uint8))
+                yield self._turn(begun)
             if not len(heads):
-                yield _Turn([], *self.payloads.pieces())
+                yield self._turn([])
                 return
+
+    def _turn(self, begun: list[tuple[int, Followed]]) -> _Turn:
+        pieces, octets = self.payloads.pieces()
+        woken = self._dormant.listen(pieces, octets)
+        if not woken:
+            return _Turn(begun, pieces, octets, woken, pieces[:0], octets[:0])
+        slots = np.array([one.slot for one in woken], np.uint32)
+        self.payloads.wake(slots)
+        then, then_octets = self.payloads.pieces()
+        # Their ends, which were told already, are the last to be told.
+        is_end = np.isin(pieces["slot"], slots) & (pieces["flags"] & _ENDED != 0)
+        then = np.concatenate([then[is_behind(woken, then)], pieces[is_end]])
+        return _Turn(begun, pieces[~is_end], octets, woken, then, then_octets)
 
     def _release(self) -> None:
         """Forgets payload of which nothing more is wanted; by now a slot may be another conversation's."""
@@ -332,12 +359,17 @@ class _Shard:
         if over:
             slots, serials = np.array([over.popleft() for _ in range(len(over))], np.uint64).T
             slots = slots.astype(np.uint32)
+            for slot in slots.tolist():
+                self._dormant.forget(slot)
             self.payloads.release(slots[self.payloads.conversations(slots)["serial"] == serials])
 
     def _add(self, turn: _Turn) -> None:
         for slot, followed in turn.begun:
             self.following.begin(slot, followed)
         found = self.following.feed(turn.pieces, turn.octets)
+        for one in turn.woken:
+            found += self.following.wake(one.slot, one.message)
+        found += self.following.feed(turn.then, turn.then_octets)
         found += self.following.let_go()
         self.add(found)
 
@@ -360,11 +392,18 @@ class _Shard:
 
     def state(self) -> dict[str, Any]:
         found = pickle.dumps(self._found)
-        return {"payloads": self.payloads.state(), "following": self.following.state(), "found": found}
+        messages = pickle.dumps(self._dormant.messages)
+        return {
+            "payloads": self.payloads.state(),
+            "following": self.following.state(),
+            "messages": messages,
+            "found": found,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.payloads.restore(state["payloads"])
         self.following.restore(state["following"])
+        self._dormant.messages = pickle.loads(state["messages"])
         self._found = pickle.loads(state["found"])
 
 

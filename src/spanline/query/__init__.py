@@ -1,0 +1,1 @@
+"""The flow query language: text → tree → SQL → Table."""
