@@ -30,7 +30,7 @@ from spanline.sources.live import TICK, Arrivals, Gap, LiveOptions
 RETIRE_MS = 50
 """After which a block with frames goes out that is not full."""
 
-SHARED_RETIRE_MS, SHARED_TICK = 10, 0.02
+SHARED_RETIRE_MS, SHARED_TICK = 25, 0.025
 """Of sources that share what comes: others wait until each has told up to when it has given out everything."""
 
 _ETHERNET, _RAW, _RADIOTAP = 1, 101, 127
