@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from spanline import _writing
+from spanline import _writing, blocks
 from spanline.errors import OutputError, UsageError
 from spanline.output import Stream, open_stream
 from spanline.schema import WRITTEN_INTERFACE_DTYPE
@@ -27,13 +27,10 @@ if TYPE_CHECKING:
     from spanline.pipeline import Capture
 
 _PIECE = 1 << 20
-_MOST_OPTION = 65532
 _MICROSECOND = 1000
 # libpcap drops what is longer than the header of a pcap file says; no frame is longer than this.
 _LONGEST_FRAME = 262144
 _PCAP_TIMES = 0, 2**32 * 10**9
-# 292 years, which 64 bits of nanoseconds hold.
-_MOST_OFFSET = 9_223_372_036
 _SUFFIXES = "captures are written as .pcapng or .pcap, and these also as .zst, .gz or .lz4"
 
 
@@ -87,22 +84,6 @@ class _Sink:
             self._stream.write(self._compressor.flush())
 
 
-def _option(code: int, value: bytes) -> bytes:
-    value = value[:_MOST_OPTION]
-    return struct.pack("=HH", code, len(value)) + value + bytes(-len(value) % 4)
-
-
-def _block(kind: int, body: bytes, options: Iterable[tuple[int, bytes]]) -> bytes:
-    encoded = b"".join(_option(code, value) for code, value in options)
-    body += encoded + (_option(0, b"") if encoded else b"")
-    return struct.pack("=II", kind, len(body) + 12) + body + struct.pack("=I", len(body) + 12)
-
-
-def _digits(interface: Interface) -> int:
-    """Of the second, in its times: 9 where they are no power of ten, or finer than ns."""
-    return next((n for n in range(9) if interface.resolution == 10.0**-n), 9)
-
-
 class _Format(Protocol):
     """What stands around the frames of a file."""
 
@@ -132,36 +113,21 @@ class _Pcapng:
     def declare(self, capture: Capture, interfaces: list[Interface]) -> bytes:
         section = b"" if self._begun else self._section(capture)
         self._begun = True
-        return section + b"".join(map(self._interface, interfaces))
+        return section + b"".join(map(blocks.interface, interfaces))
 
     def _section(self, capture: Capture) -> bytes:
         import spanline
 
         sections = [section for file in capture.files for section in file.sections]
-        texts = [(1, section["comment"]) for section in sections if "comment" in section]
+        texts = [(blocks.COMMENT, section["comment"]) for section in sections if "comment" in section]
         if len(sections) == 1:
-            named = (2, "hardware"), (3, "os")
+            named = (blocks.HARDWARE, "hardware"), (blocks.OS, "os")
             texts += [(code, sections[0][name]) for code, name in named if name in sections[0]]
-        texts.append((4, f"spanline {spanline.__version__}"))
-        start = struct.pack("=IHHq", 0x1A2B3C4D, 1, 0, -1)
-        return _block(0x0A0D0D0A, start, [(code, text.encode()) for code, text in texts])
-
-    def _interface(self, interface: Interface) -> bytes:
-        if interface.link_type > 0xFFFF:
-            raise OutputError(f"pcapng has no room for link type {interface.link_type}", hint="name the file .pcap")
-        texts = (2, interface.name), (3, interface.description), (12, interface.os)
-        options = [(code, text.encode()) for code, text in texts if text]
-        if interface.filter:
-            options.append((11, b"\0" + interface.filter.encode()))
-        options.append((9, bytes([_digits(interface)])))
-        if interface.offset:
-            options.append((14, struct.pack("=q", self.clock(interface)[0] // 10**9)))
-        start = struct.pack("=HHI", interface.link_type, 0, interface.snaplen)
-        return _block(1, start, options + interface.options)
+        texts.append((blocks.APPLICATION, f"spanline {spanline.__version__}"))
+        return blocks.section(texts)
 
     def clock(self, interface: Interface) -> tuple[int, int]:
-        offset = max(-_MOST_OFFSET, min(interface.offset, _MOST_OFFSET))
-        return offset * 10**9, 10 ** (9 - _digits(interface))
+        return blocks.clock(interface)
 
     def check(self, interfaces: Iterable[Interface], times: npt.NDArray[np.int64]) -> None:
         """Everything fits that can be declared."""
@@ -180,7 +146,7 @@ class _Pcap:
         if self._link_type is not None:
             return b""
         self._link_type = interfaces[-1].link_type if interfaces else 1
-        if any(_digits(interface) > 6 for interface in interfaces):
+        if any(blocks.digits(interface) > 6 for interface in interfaces):
             self._tick = 1
         magic = 0xA1B2C3D4 if self._tick == _MICROSECOND else 0xA1B23C4D
         return struct.pack("=IHHiIII", magic, 2, 4, 0, 0, _LONGEST_FRAME, self._link_type)
@@ -193,7 +159,7 @@ class _Pcap:
             if interface.link_type != self._link_type:
                 both = " and ".join(map(str, sorted((self._link_type or 0, interface.link_type))))
                 raise OutputError(f"a pcap file has no room for both link types {both}", hint="name the file .pcapng")
-            if self._tick == _MICROSECOND and _digits(interface) > 6:
+            if self._tick == _MICROSECOND and blocks.digits(interface) > 6:
                 raise OutputError("a pcap file that began in µs has no room for ns", hint="name the file .pcapng")
         if len(times) and not _PCAP_TIMES[0] <= times.min() <= times.max() < _PCAP_TIMES[1]:
             raise OutputError("a pcap file has no room for times before 1970 or after 2106", hint="name it .pcapng")

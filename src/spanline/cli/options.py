@@ -123,23 +123,21 @@ def _together(*decorators: Callable[[Decorated], Decorated]) -> Callable[[Decora
     return lambda function: functools.reduce(lambda made, decorate: decorate(made), reversed(decorators), function)
 
 
-def reads_captures(function: Decorated) -> Decorated:
-    """Gives the command `inputs`: Inputs."""
-
+def _gives_inputs(function: Decorated) -> Decorated:
     @functools.wraps(function)
     def command(
         *,
         paths: tuple[str, ...],
         vxlan_port: int,
         decode_as: tuple[str, ...],
-        verify_checksums: bool,
         capture_filter: str | None,
         inner_filter: str | None,
-        display_filter: str | None,
-        threads: int | None,
         quiet: bool,
         user: str | None,
         allow_root: bool,
+        verify_checksums: bool = False,
+        display_filter: str | None = None,
+        threads: int | None = None,
         **others: Any,
     ) -> Any:
         who = user, allow_root
@@ -152,32 +150,90 @@ def reads_captures(function: Decorated) -> Decorated:
         inputs = Inputs(paths, vxlan_ports, verify_checksums, *filters, threads or usual, quiet, live, *who)
         return function(inputs=inputs, **others)
 
+    return command
+
+
+_INNER_FILTER = click.option(
+    "--inner-filter",
+    metavar="FILTER",
+    help="The same language for the innermost frame of each packet, after decapsulation.",
+)
+_VXLAN_PORTS = (
+    click.option(
+        "--vxlan-port",
+        type=click.IntRange(1, 65535),
+        default=4789,
+        show_default=True,
+        metavar="PORT",
+        help="UDP destination port that carries VXLAN.",
+    ),
+    click.option(
+        "-d",
+        "decode_as",
+        multiple=True,
+        metavar="udp.port==N,vxlan",
+        help="UDP destination ports that carry VXLAN too: N, N-M or N:COUNT, as tshark has it. Can be repeated.",
+    ),
+)
+
+
+# How to capture, by the names that LiveOptions has for it.
+_LIVE = tuple(LiveKeywords.__annotations__)
+
+
+def _captures(duration: str, *snaplen: str) -> Callable[[Decorated], Decorated]:
+    """How to capture, with the names of two options."""
+    return _together(
+        click.option(
+            duration, "duration", type=_duration, metavar="SECONDS", help="live: end after so long. Default: at Ctrl-C."
+        ),
+        click.option(
+            "--source",
+            "engine",
+            type=click.Choice(get_args(Engine)),
+            help="live: take frames by Linux' ring, which auto prefers, or by libpcap.",
+        ),
+        click.option(
+            *snaplen,
+            "snaplen",
+            type=click.IntRange(1, 262144),
+            metavar="BYTES",
+            help="live: keep so much of each frame.",
+        ),
+        click.option(
+            "-p",
+            "--no-promiscuous",
+            "promiscuous",
+            flag_value=False,
+            type=bool,
+            default=None,
+            help="live: only frames that are for this machine.",
+        ),
+        click.option(
+            "--block-size",
+            "block_bytes",
+            type=size_in_bytes,
+            metavar="SIZE",
+            help="live: size of a block of the ring. Default: 1M.",
+        ),
+        click.option(
+            "--blocks", type=click.IntRange(2, 65536), metavar="N", help="live: blocks in the ring. Default: 64."
+        ),
+        click.option("--user", metavar="NAME", help="live: go on as NAME, of root, once the socket is open."),
+        click.option("--allow-root", is_flag=True, help="live: stay root, but without capabilities."),
+    )
+
+
+def reads_captures(function: Decorated) -> Decorated:
+    """Gives the command `inputs`: Inputs."""
     return _together(
         click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(allow_dash=True)),
         click.option("-Y", "--display-filter", metavar="FILTER", help="Only frames that `tshark -Y FILTER` shows."),
         click.option(
             "-f", "--capture-filter", metavar="FILTER", help="Only frames that `tcpdump -r FILE FILTER` selects."
         ),
-        click.option(
-            "--inner-filter",
-            metavar="FILTER",
-            help="The same language for the innermost frame of each packet, after decapsulation.",
-        ),
-        click.option(
-            "--vxlan-port",
-            type=click.IntRange(1, 65535),
-            default=4789,
-            show_default=True,
-            metavar="PORT",
-            help="UDP destination port that carries VXLAN.",
-        ),
-        click.option(
-            "-d",
-            "decode_as",
-            multiple=True,
-            metavar="udp.port==N,vxlan",
-            help="UDP destination ports that carry VXLAN too: N, N-M or N:COUNT, as tshark has it. Can be repeated.",
-        ),
+        _INNER_FILTER,
+        *_VXLAN_PORTS,
         click.option("--checksums", "verify_checksums", is_flag=True, help="Verify TCP, UDP and ICMP checksums."),
         click.option(
             "--threads",
@@ -186,44 +242,27 @@ def reads_captures(function: Decorated) -> Decorated:
             help="Work on N cores. Default: all of them for files, one live.",
         ),
         click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary; problems are still told."),
-        _captures,
+        _captures("--duration", "-s", "--snaplen"),
+    )(_gives_inputs(function))
+
+
+def captures_frames(function: Decorated) -> Decorated:
+    """Gives the command `inputs`: Inputs, of one live source. Limits have the names that Azure gives them."""
+    given = _gives_inputs(function)
+
+    @functools.wraps(function)
+    def command(*, interface: str, filter: str | None, **others: Any) -> Any:
+        path = interface if interface.startswith(PREFIXES) else f"live:{interface}"
+        return given(paths=(path,), capture_filter=filter, **others)
+
+    return _together(
+        click.argument("interface", metavar="IFACE"),
+        click.option("-f", "--filter", metavar="FILTER", help="Only frames that `tcpdump FILTER` captures."),
+        _INNER_FILTER,
+        *_VXLAN_PORTS,
+        click.option("-q", "--quiet", is_flag=True, help="No status line and no account; problems are still told."),
+        _captures("--time-limit", "-s", "--bytes-per-packet"),
     )(command)
-
-
-# How to capture, by the names that LiveOptions has for it.
-_LIVE = tuple(LiveKeywords.__annotations__)
-
-_captures = _together(
-    click.option("--duration", type=_duration, metavar="SECONDS", help="live: end after so long. Default: at Ctrl-C."),
-    click.option(
-        "--source",
-        "engine",
-        type=click.Choice(get_args(Engine)),
-        help="live: take frames by Linux' ring, which auto prefers, or by libpcap.",
-    ),
-    click.option(
-        "-s", "--snaplen", type=click.IntRange(1, 262144), metavar="BYTES", help="live: keep so much of each frame."
-    ),
-    click.option(
-        "-p",
-        "--no-promiscuous",
-        "promiscuous",
-        flag_value=False,
-        type=bool,
-        default=None,
-        help="live: only frames that are for this machine.",
-    ),
-    click.option(
-        "--block-size",
-        "block_bytes",
-        type=size_in_bytes,
-        metavar="SIZE",
-        help="live: size of a block of the ring. Default: 1M.",
-    ),
-    click.option("--blocks", type=click.IntRange(2, 65536), metavar="N", help="live: blocks in the ring. Default: 64."),
-    click.option("--user", metavar="NAME", help="live: go on as NAME, of root, once the socket is open."),
-    click.option("--allow-root", is_flag=True, help="live: stay root, but without capabilities."),
-)
 
 
 def makes_flows(function: Decorated) -> Decorated:

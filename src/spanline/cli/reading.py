@@ -27,17 +27,21 @@ _AFTER, _EVERY = 0.3, 0.1
 _SILENCE = 5
 
 
-def open_capture(inputs: Inputs, paths: Sequence[str] | None = None, *, requires: Collection[str] = ()) -> Capture:
+def open_capture(
+    inputs: Inputs, paths: Sequence[str] | None = None, *, requires: Collection[str] = (), reassemble: bool = True
+) -> Capture:
     """The capture that the user named, or another one to be read in the same way; fields `requires` so much.
 
     Live sources are open, and what they needed is given up: files that options do not name cannot be opened any more.
     """
-    capture = name_capture(inputs, paths, requires=requires)
+    capture = name_capture(inputs, paths, requires=requires, reassemble=reassemble)
     begin(capture, inputs)
     return capture
 
 
-def name_capture(inputs: Inputs, paths: Sequence[str] | None = None, *, requires: Collection[str] = ()) -> Capture:
+def name_capture(
+    inputs: Inputs, paths: Sequence[str] | None = None, *, requires: Collection[str] = (), reassemble: bool = True
+) -> Capture:
     """The same, before its live sources are open: begin() follows."""
     import spanline
 
@@ -47,6 +51,7 @@ def name_capture(inputs: Inputs, paths: Sequence[str] | None = None, *, requires
         list(paths or inputs.paths),
         vxlan_port=inputs.vxlan_ports,
         verify_checksums=inputs.verify_checksums,
+        reassemble=reassemble,
         capture_filter=inputs.capture_filter,
         inner_filter=inputs.inner_filter,
         display_filter=inputs.display_filter,

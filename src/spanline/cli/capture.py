@@ -1,0 +1,85 @@
+"""`spanline capture`"""
+
+from __future__ import annotations
+
+import click
+
+from spanline.cli.options import (
+    Inputs,
+    WrittenPath,
+    captures_frames,
+    seconds,
+    size_in_bytes,
+)
+from spanline.errors import UsageError
+
+_COMPRESSIONS = {"zstd": ".zst", "lz4": ".lz4"}
+
+
+def _as_folder(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """What is written to is a folder, also when there is none yet."""
+    return None if value is None else f"{value.rstrip('/')}/"
+
+
+@click.command("capture")
+@click.option(
+    "-w",
+    "--write",
+    "folder",
+    metavar="DIR",
+    type=WrittenPath(file_okay=False),
+    callback=_as_folder,
+    help="Write segments into the folder DIR, which is made if there is none.",
+)
+@click.option(
+    "--serve",
+    metavar="[ADDRESS:]PORT",
+    help="Send the frames to whoever connects: Wireshark's TCP@HOST:PORT. ADDRESS is this machine if left out.",
+)
+@click.option(
+    "--segment-size",
+    type=size_in_bytes,
+    default="1G",
+    show_default=True,
+    metavar="SIZE",
+    help="Begin a new segment before one is larger, before compression.",
+)
+@click.option("--segment-time", type=seconds, metavar="SECONDS", help="Begin a new segment after this time.")
+@click.option("--segment-packets", type=click.IntRange(1), metavar="N", help="Begin a new segment after N frames.")
+@click.option("--keep", type=click.IntRange(2), metavar="N", help="Keep the last N segments, and delete older ones.")
+@click.option("--keep-size", type=size_in_bytes, metavar="SIZE", help="Keep the last segments that SIZE has room for.")
+@click.option("--compress", type=click.Choice(list(_COMPRESSIONS)), help="Compress segments as they are written.")
+@click.option(
+    "--bytes-per-session", type=size_in_bytes, metavar="SIZE", help="End with the frame that makes it so many bytes."
+)
+@captures_frames
+def command(
+    inputs: Inputs,
+    folder: str | None,
+    serve: str | None,
+    segment_size: int,
+    segment_time: float | None,
+    segment_packets: int | None,
+    keep: int | None,
+    keep_size: int | None,
+    compress: str | None,
+    bytes_per_session: int | None,
+) -> None:
+    """Capture frames at IFACE into a folder, until Ctrl-C.
+
+    IFACE is an interface, eth0, or udp:4789, the VXLAN datagrams that a mirror sends to a port. Segments are pcapng
+    files eth0-20261122T161500.123456Z-000001.pcapng. One that is being written ends in .part, and spanline info says
+    what is in it; what has its final name is whole and on the disk. Nobody else can read them.
+
+    The last line on stderr accounts for every frame.
+    """
+    from spanline.cli.capturing import capture_frames
+    from spanline.segments import Rotation
+
+    if folder is None and serve is None:
+        raise click.UsageError("nothing to do with the frames: -w DIR writes them, --serve PORT sends them")
+    if folder is None and (keep or keep_size or compress or segment_time or segment_packets):
+        raise UsageError("there are no segments without a folder", hint="add -w DIR")
+    rotation = Rotation(segment_size, segment_time, segment_packets, keep, keep_size)
+    suffix = _COMPRESSIONS[compress] if compress else ""
+    capture_frames(inputs, folder, rotation, suffix, serve, bytes_per_session)
