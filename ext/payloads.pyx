@@ -91,7 +91,9 @@ cdef extern from "payloads.h" nogil:
         uint32_t packet
     void payload_index_replace(payload_table *t, uint64_t *index, uint32_t mask) noexcept
     void payload_settle(payload_table *t) noexcept
-    void payload_claim(payload_table *t, uint32_t slot) noexcept
+    void payload_claim(payload_table *t, uint32_t slot, uint32_t listened) noexcept
+    void payload_wake(payload_table *t, uint32_t slot) noexcept
+    void pieces_settle(payload_table *t) noexcept
     void payload_tick(payload_table *t, int64_t now) noexcept
     void payload_release(payload_table *t, uint32_t slot) noexcept
     uint32_t payload_ages(const payload_table *t, int for_blocks, uint32_t *ages) noexcept
@@ -362,6 +364,10 @@ cdef class Payloads:
             else:
                 self.table.counters.refused += 1
                 w.packet += 1
+
+    cdef object _octets(self, size):
+        """So many bytes: of few sizes, so that they are used again."""
+        return self.handed_out.take(max(LEAST_HANDED_OUT, 1 << (size - 1).bit_length()))[:size]
 
     def advance(self, int64_t clock):
         """No packet of `clock`, in ns, or before will come any more: heads that are old enough by then are due."""

@@ -29,6 +29,7 @@
 STATIC_ASSERT(offsetof(struct tpacket_block_desc, hdr.bh1.block_status) == RING_BLOCK_STATUS, "block status");
 STATIC_ASSERT(offsetof(struct tpacket_block_desc, hdr.bh1.num_pkts) == RING_BLOCK_FRAMES, "frames of a block");
 STATIC_ASSERT(offsetof(struct tpacket_block_desc, hdr.bh1.offset_to_first_pkt) == RING_BLOCK_FIRST, "first frame");
+STATIC_ASSERT(offsetof(struct tpacket_block_desc, hdr.bh1.seq_num) == RING_BLOCK_SEQUENCE, "sequence of a block");
 STATIC_ASSERT(sizeof(struct tpacket_block_desc) == RING_BLOCK_HEADER, "block header");
 STATIC_ASSERT(offsetof(struct tpacket3_hdr, tp_next_offset) == RING_FRAME_NEXT, "next frame");
 STATIC_ASSERT(offsetof(struct tpacket3_hdr, tp_sec) == RING_FRAME_SECONDS, "seconds");
@@ -238,6 +239,29 @@ static inline void ring_return(const ring *r, uint32_t number) {
     /* In this order: a block that is the kernel's again must not be taken for one that it has just filled. */
     __atomic_store_n(ring_status(r, number), TP_STATUS_KERNEL, __ATOMIC_RELEASE);
     __atomic_store_n(&r->lent[number], 0, __ATOMIC_RELEASE);
+}
+
+/* This process reads the ring from now on, and no longer the one that opened it and was forked. `gives_up`: another one
+ * has read it since and is no more: what it had taken, and what waits, goes back unread. */
+static inline void ring_take_over(ring *r, int gives_up) {
+    r->owner = getpid();
+    if (!gives_up) {
+        return;
+    }
+    uint64_t newest = 0;
+    for (uint32_t number = 0; number < r->block_count; number++) {
+        const bytes_view header = {ring_block_at(r, number), RING_BLOCK_HEADER};
+        const int waits = (int)(__atomic_load_n(ring_status(r, number), __ATOMIC_ACQUIRE) & TP_STATUS_USER);
+        const uint64_t sequence = view_host64(header, RING_BLOCK_SEQUENCE);
+        if (sequence >= newest) {
+            /* The kernel numbers a block when it begins to fill it: that is the one to wait for. */
+            newest = sequence;
+            r->next = waits ? (number + 1) % r->block_count : number;
+        }
+        if (waits) {
+            ring_return(r, number);
+        }
+    }
 }
 
 /* Adds what the kernel has counted since the last time: it counts in 32 bits, and forgets what it has told. */

@@ -40,6 +40,7 @@ cdef extern from "ring.h" nogil:
     void ring_free(ring *r) noexcept
     int ring_has_begun(const ring *r) noexcept
     int64_t ring_take(ring *r) noexcept
+    void ring_take_over(ring *r, int gives_up) noexcept
     void ring_return(const ring *r, uint32_t number) noexcept
     int ring_count(ring *r) noexcept
     int ring_error(const ring *r) noexcept
@@ -121,6 +122,15 @@ cdef class Ring:
         """Gives the socket back; the memory follows with the last block that is lent."""
         with nogil:
             ring_close(&self.state)
+
+    def take_over(self, bint gives_up):
+        """This process reads the ring from now on, which was forked from the one that opened it.
+
+        gives_up  another one has read it since, and is no more: what it had taken, and what waits, is not read
+        """
+        self._is_open()
+        with nogil:
+            ring_take_over(&self.state, gives_up)
 
     def take(self):
         """The next block that is full, or old enough; None when there is none yet."""

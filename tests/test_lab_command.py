@@ -6,6 +6,7 @@ that names of namespaces are that machine's own.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -23,6 +24,7 @@ if sys.platform != "linux":
 
 from spanline.lab.making import MIRRORS, NAMES
 from spanline.lab.network import CLIENT, SERVER
+from tests.lab.account import account
 from tests.lab.hosts import Host, wait_for
 from tests.lab.network import why_not
 
@@ -122,15 +124,22 @@ def test_run_makes_traffic_while_a_command_watches(clean: Host, tmp_path: Path) 
     lab(clean, "up", "--mirror", "vxlan")
     kept = Path("/var/log/wtmp"), clean.path("/var/log/wtmp")
     before = [path.read_bytes() if path.exists() else None for path in kept]
-    command = ("tcpdump", "-i", "span0", "-s", "2000", "-B", "16384", "-Z", "root", "-w", str(capture))
-    _, told = lab(clean, "run", *command)
+    command = ("ip", "netns", "exec", "spanline-target", "tcpdump", "-i", "span0", "-s", "2000", "-B", "16384")
+    tcpdump = clean.start(*command, "-Z", "root", "-w", capture, stderr=subprocess.PIPE)
+    assert tcpdump.stderr is not None
+    tcpdump.stderr.readline()
+    shown, told = lab(clean, "run", *PROGRAM, "plaintext", "--allow-root", "live:span0", "--format", "json")
+    clean.stop(tcpdump)
+    tcpdump.stderr.close()
     assert "ping -c 5 -s 300 10.0.1.2\n" in told
     assert "telnet: opc logs in" in told
-    assert "listening on span0" in told
+    logins = [(one["protocol"], one["account"], one["outcome"], one["vni"]) for one in json.loads(shown)]
+    assert logins == [("telnet", "opc", "refused", 100), ("telnet", "opc", "accepted", 100)]
+    found = account(told)
+    assert (found.offered, found.dropped) == (len(tshark.fields(capture, "frame", "frame.number")), 0)
     assert tshark.fields(capture, "icmp", "frame.len") == [("392",)] * 10
     typed = tshark.fields(capture, f"telnet && tcp.dstport == 23 && vxlan.vni == 100 && ip.src == {CLIENT}", "tcp.len")
     assert [length for (length,) in typed].count("1") > 20
-    assert tshark.fields(capture, 'frame contains "[opc@server ~]$"', "tcp.srcport")[0] == ("23",)
     assert tshark.fields(capture, "http.response", "http.content_length") == [("200000",)]
     assert [path.read_bytes() if path.exists() else None for path in kept] == before
     assert clean.run("ip", "netns", "pids", "spanline-server").stdout == ""

@@ -95,61 +95,65 @@ def packets_of_flows(command: Command) -> list[int]:
     return [row["source_packets"] for row in sorted(rows, key=lambda row: [int(n) for n in row["source"].split(".")])]
 
 
-@pytest.mark.parametrize("engine", ["ring", "libpcap"])
-def test_the_link_goes_down_and_up(tmp_path: Path, engine: str) -> None:
+@contextlib.contextmanager
+def everybody(folder: Path) -> Iterator[list[Command]]:
+    """Flows by each engine, and then a capture to files, at the same interface."""
+    with contextlib.ExitStack() as stack:
+        yield [
+            *(
+                stack.enter_context(Command(folder / engine, *FLOWS, f"live:{NEAR}", "--source", engine))
+                for engine in ("ring", "libpcap")
+            ),
+            stack.enter_context(Command(folder / "capture", "capture", NEAR, "-w", folder / "segments")),
+        ]
+
+
+def pass_ten_frames(number: int) -> None:
+    with Sender() as sender:
+        sender.send(*[frame(number)] * 10)
+
+
+def assert_all_of_them(commands: list[Command], folder: Path, flows: int) -> None:
+    """Ten frames of each of so many flows, and nothing else. Oracle: tshark on the segment."""
+    for command in commands:
+        command.end()
+    for command in commands[:-1]:
+        found = account(command.err)
+        assert (found.offered, found.dropped) == (10 * flows, 0)
+        assert packets_of_flows(command) == [10] * flows
+    (segment,) = (folder / "segments").glob("*.pcapng")
+    sources = [source for (source,) in tshark.fields(segment, "udp", "ip.src")]
+    assert sources == [f"10.0.0.{n}" for n in range(flows) for _ in range(10)]
+
+
+def test_the_link_goes_down_and_up(tmp_path: Path) -> None:
     """Each time is told, nothing else is lost, and what comes afterwards belongs to the same capture."""
-    with Command(tmp_path, *FLOWS, f"live:{NEAR}", "--source", engine) as command:
+    with everybody(tmp_path) as commands:
         for n in range(FLAPS):
-            with Sender() as sender:
-                sender.send(*[frame(n)] * 10)
+            pass_ten_frames(n)
             ip(f"link set {NEAR} down")
             ip(f"link set {NEAR} up")
-            command.says("frames come again", n + 1)
-        with Sender() as sender:
-            sender.send(*[frame(FLAPS)] * 10)
-        command.end()
-        found = account(command.err)
-        assert (found.offered, found.dropped) == (10 * (FLAPS + 1), 0)
-        assert packets_of_flows(command) == [10] * (FLAPS + 1)
-        assert command.err.count("the link is down") == command.err.count("frames come again") == FLAPS
+            for command in commands:
+                command.says("frames come again", n + 1)
+        pass_ten_frames(FLAPS)
+        assert_all_of_them(commands, tmp_path, FLAPS + 1)
+        for command in commands:
+            assert command.err.count("the link is down") == command.err.count("frames come again") == FLAPS
 
 
 def test_the_interface_is_deleted_and_made_anew(tmp_path: Path) -> None:
-    """It is another one of the same name, and the process may open no socket any more."""
-    with Command(tmp_path, *FLOWS, f"live:{NEAR}") as command:
+    """It is another one of the same name, and the processes may open no socket any more."""
+    with everybody(tmp_path) as commands:
         for n in range(3):
-            with Sender() as sender:
-                sender.send(*[frame(n)] * 10)
+            pass_ten_frames(n)
             ip(f"link delete {NEAR}")
-            command.says("the interface was deleted", n + 1)
+            for command in commands:
+                command.says("the interface was deleted", n + 1)
             lay_cable()
-            command.says("frames come again", n + 1)
-        with Sender() as sender:
-            sender.send(*[frame(3)] * 10)
-        command.end()
-        found = account(command.err)
-        assert (found.offered, found.dropped) == (40, 0)
-        assert packets_of_flows(command) == [10] * 4
-
-
-def test_segments_go_on_after_the_link_was_away(tmp_path: Path) -> None:
-    """Oracle: tshark on the segment."""
-    with Command(tmp_path, "capture", NEAR, "-w", tmp_path / "segments") as command:
-        for n, away in enumerate((f"link set {NEAR} down", f"link delete {NEAR}", "")):
-            with Sender() as sender:
-                sender.send(*(frame(100 * n + number) for number in range(100)))
-            if away:
-                ip(away)
-                command.says("nothing comes since", n + 1)
-                if "delete" in away:
-                    lay_cable()
-                else:
-                    ip(f"link set {NEAR} up")
+            for command in commands:
                 command.says("frames come again", n + 1)
-        command.end()
-        (segment,) = (tmp_path / "segments").glob("*.pcapng")
-        sources = [source for (source,) in tshark.fields(segment, "udp", "ip.src")]
-        assert sources == [f"10.0.{n >> 8}.{n & 255}" for n in range(300)]
+        pass_ten_frames(3)
+        assert_all_of_them(commands, tmp_path, 4)
 
 
 # --- a reader that does not read

@@ -47,7 +47,7 @@ class Problem:
 
     `path` is the file, `where` the place in it (a byte or a frame, "" for the whole file), `what` the fault and `hint`
     what to do. `kind` is one word for programs: unreadable, not-a-capture, empty, truncated, damaged, bomb, backwards,
-    clock, caplen, interface, texts, tunnels, filter, parser.
+    clock, caplen, interface, texts, tunnels, filter, parser, worker.
     """
 
     path: str

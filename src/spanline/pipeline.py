@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from spanline.sources.listening import Listening
     from spanline.transforms.bpf import CaptureFilter
     from spanline.transforms.filter import Select
+    from spanline.workers.sharing import Sharing
 
 PathLike = str | os.PathLike[str]
 
@@ -114,10 +115,10 @@ class Capture:
         self._programs = _programs(capture_filter), _programs(inner_filter)
         self._display_filter = _compiled(display_filter)
         asked = () if self._display_filter is None else self._display_filter.fields
-        self._requires = frozenset(requires).union(*(field.requires for field in asked))
-        self._origin = _origin([os.fspath(path) for path in paths], live, capture_filter)
+        self.requires = frozenset(requires).union(*(field.requires for field in asked))
+        self._ports = {vxlan_port} if isinstance(vxlan_port, int) else set(vxlan_port)
+        self._origin = _origin([os.fspath(path) for path in paths], live, capture_filter, self._ports)
         self._threads = threads
-        self._vxlan_port = vxlan_port
         self._verify_checksums = verify_checksums
         self._reassemble = reassemble
         self.on_wait: OnWait | None = None
@@ -168,8 +169,24 @@ class Capture:
         if not self._is_open:
             self.open()
         self._is_open = False
+        if self.listening is not None and self.listening.options.workers > 1:
+            yield from cast("Sharing", self.listening).run(self, stages, transforms)
+        else:
+            yield from self.analyse(self._origin.chunks(), stages, transforms)
+
+    def analyse(
+        self,
+        chunks: Generator[Chunk],
+        stages: Sequence[Stage],
+        transforms: Sequence[Transform] = (),
+        own: Sequence[Transform] = (),
+    ) -> Iterator[Batch]:
+        """What run() does with the chunks of its sources, of which a worker has a share.
+
+        own  transforms behind reassembly that leave out what is other workers'
+        """
         decode = Decode(
-            vxlan_port=self._vxlan_ports(), verify_checksums=self._verify_checksums, reassemble=self._reassemble
+            vxlan_port=self.vxlan_ports, verify_checksums=self._verify_checksums, reassemble=self._reassemble
         )
         datagrams = self._datagrams = Reassemble()
         before, after = _capture_filters(*self._programs)
@@ -177,12 +194,12 @@ class Capture:
             before = []
         selects = _selects(self._display_filter)
         filters: list[CaptureFilter | Select] = [*before, *after, *selects]
-        transforms = [*_annotated(transforms, self._requires), *selects]
+        transforms = [*_annotated(transforms, self.requires), *selects]
         # What comes through a pipe is shown at once, and not when the next chunk has come.
-        threads = self._threads if self.bytes_total is not None or self.listening is not None else 1
-        chunks = self._origin.chunks()
+        several = self.bytes_total is not None or (self.listening is not None and not own)
+        threads = self._threads if several else 1
         try:
-            steps = _steps(decode, [*before, datagrams, *after], transforms, stages)
+            steps = _steps(decode, [*before, datagrams, *own, *after], transforms, stages)
             for work in relay(map(_Work, chunks), steps, threads):
                 self.counters.read = decode.frames
                 self.counters.undecodable = decode.decoder.undecodable
@@ -200,9 +217,10 @@ class Capture:
             self._report_depth(decode)
             self._report_unfiltered([*before, *after])
 
-    def _vxlan_ports(self) -> set[int]:
-        named = {self._vxlan_port} if isinstance(self._vxlan_port, int) else set(self._vxlan_port)
-        return named | (self.listening.vxlan_ports if self.listening else set())
+    @property
+    def vxlan_ports(self) -> set[int]:
+        """UDP destination ports that carry VXLAN."""
+        return self._ports | (self.listening.vxlan_ports if self.listening else set())
 
     def _report_depth(self, decode: Decode) -> None:
         count, first = decode.decoder.too_deep
@@ -223,7 +241,10 @@ class Capture:
     @property
     def reassembly(self) -> ReassemblyCounters:
         """What became of fragmented datagrams. One that was never completed is no problem of the file."""
-        return self._datagrams.counters if self._datagrams else ReassemblyCounters()
+        if self._datagrams is not None:
+            return self._datagrams.counters
+        elsewhere = self.listening.reassembly if self.listening is not None else None
+        return elsewhere or ReassemblyCounters()
 
     @property
     def files(self) -> list[FileInfo]:
@@ -263,7 +284,9 @@ class Capture:
         return np.concatenate(parts) if parts else np.empty(0, PACKET_DTYPE)
 
 
-def _origin(names: Sequence[str], live: LiveOptions | None, capture_filter: str | None) -> Files | Listening:
+def _origin(
+    names: Sequence[str], live: LiveOptions | None, capture_filter: str | None, vxlan_ports: Collection[int]
+) -> Files | Listening:
     """Raises UsageError when files and live sources are mixed, or files shall be captured."""
     if not any(name.startswith(PREFIXES) for name in names):
         if live is not None:
@@ -273,7 +296,12 @@ def _origin(names: Sequence[str], live: LiveOptions | None, capture_filter: str 
     from spanline.sources.opening import require_live
 
     require_live(names)
-    return Listening(names, replace(live or LiveOptions(), filter=capture_filter))
+    options = replace(live or LiveOptions(), filter=capture_filter)
+    if options.workers > 1:
+        from spanline.workers.sharing import Sharing
+
+        return Sharing(names, options, vxlan_ports)
+    return Listening(names, options)
 
 
 def _programs(text: str | None) -> Programs | None:

@@ -7,7 +7,17 @@ from typing import Any
 
 import click
 
-from spanline.cli.options import Inputs, Output, WrittenPath, chosen, is_folder, makes_flows, reads_captures, writes
+from spanline.cli.options import (
+    Inputs,
+    Output,
+    WrittenPath,
+    chosen,
+    is_folder,
+    makes_flows,
+    reads_captures,
+    shares_work,
+    writes,
+)
 
 
 @click.command("crunch")
@@ -24,6 +34,7 @@ from spanline.cli.options import Inputs, Output, WrittenPath, chosen, is_folder,
     help="With -o FOLDER/, write the flows that have ended to a file of their own so often. Default: 60.",
 )
 @writes("parquet", "csv", "json", required=True, folders=True)
+@shares_work
 @makes_flows
 @reads_captures
 def command(

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from spanline.cli.options import Inputs, Output, makes_flows, reads_captures, writes
+from spanline.cli.options import Inputs, Output, makes_flows, reads_captures, shares_work, writes
 
 
 @click.command("flows")
@@ -26,6 +26,7 @@ from spanline.cli.options import Inputs, Output, makes_flows, reads_captures, wr
     help="This many flows; 0 is all. Default: 40 in a table, else all.",
 )
 @writes("table", "json", "csv", "parquet")
+@shares_work
 @makes_flows
 @reads_captures
 def command(inputs: Inputs, flow_options: dict[str, Any], output: Output, order: str, limit: int | None) -> None:

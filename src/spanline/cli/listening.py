@@ -52,6 +52,7 @@ class _Watching:
         self._before = 0, 0
         self._gaps: list[bool] = []
         """Of each gap that was told: whether its end was, too."""
+        self._accidents = 0
         self._lost = 0
         self._lost_at = -_CALM
 
@@ -63,6 +64,7 @@ class _Watching:
         self._listening.refresh()
         arrivals = self._listening.arrivals
         self._tell_gaps()
+        self._tell_accidents()
         self._tell_losses(arrivals, now)
         if self._draws:
             self._draw(arrivals, now - self._looked)
@@ -71,6 +73,7 @@ class _Watching:
     def close(self) -> None:
         self._clear()
         self._tell_gaps()
+        self._tell_accidents()
 
     def _say(self, line: str) -> None:
         self._clear()
@@ -86,6 +89,12 @@ class _Watching:
                 self._gaps[n] = True
                 self._say(f"{gap.interface}: frames come again, after {duration(gap.end - gap.begin)}")
 
+    def _tell_accidents(self) -> None:
+        accidents = self._listening.accidents
+        for line in accidents[self._accidents :]:
+            self._say(line)
+        self._accidents = len(accidents)
+
     def _tell_losses(self, arrivals: Arrivals, now: float) -> None:
         if arrivals.lost > self._lost:
             if now - self._lost_at >= _CALM:
@@ -97,6 +106,8 @@ class _Watching:
         rate, bits = (frames - self._before[0]) / seconds, 8 * (octets - self._before[1]) / seconds
         self._before = frames, octets
         flows = _live_flows(self._stages)
+        if flows is not None:
+            flows += self._listening.live_elsewhere
         parts = [
             ", ".join(map(printable, self._listening.names)),
             f"{quantity(round(rate))} frames/s",
@@ -132,7 +143,7 @@ def _status_line() -> Progress:
 
 
 def _live_flows(stages: Sequence[Stage]) -> int | None:
-    """Flows that have not ended; None where no stage makes flows."""
+    """Flows that have not ended, of this process; None where no stage makes flows."""
     for stage in stages:
         live: int | None = getattr(getattr(stage, "flows", stage), "live", None)
         if live is not None:

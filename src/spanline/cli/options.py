@@ -143,7 +143,7 @@ def _gives_inputs(function: Decorated) -> Decorated:
         who = user, allow_root
         vxlan_ports = frozenset({vxlan_port}).union(*map(ports_decoded_as, decode_as))
         filters = capture_filter, inner_filter, display_filter
-        said = {name: others.pop(name) for name in _LIVE}
+        said = {name: others.pop(name, None) for name in _LIVE}
         live = cast(LiveKeywords, {name: value for name, value in said.items() if value is not None})
         # One thread keeps up with what comes, and leaves the other cores to whoever takes it from the network.
         usual = 1 if any(path.startswith(PREFIXES) for path in paths) else cores()
@@ -262,6 +262,22 @@ def captures_frames(function: Decorated) -> Decorated:
         *_VXLAN_PORTS,
         click.option("-q", "--quiet", is_flag=True, help="No status line and no account; problems are still told."),
         _captures("--time-limit", "-s", "--bytes-per-packet"),
+    )(command)
+
+
+def shares_work(function: Decorated) -> Decorated:
+    """Lets several processes do what the command does live; `memory` is for all of them together. Goes before
+    makes_flows and reads_captures."""
+
+    @functools.wraps(function)
+    def command(*, workers: int | None, memory: int, **others: Any) -> Any:
+        return function(workers=workers, memory=max(memory // (workers or 1), 1), **others)
+
+    return click.option(
+        "--workers",
+        type=click.IntRange(1, 62),
+        metavar="N",
+        help="live: share the work among N processes, each with a ring of its own. Default: 1.",
     )(command)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from spanline.cli.options import Inputs, Output, reads_captures, size_in_bytes, writes
+from spanline.cli.options import Inputs, Output, reads_captures, shares_work, size_in_bytes, writes
 from spanline.cli.revealing import Revealing, reveals
 
 
@@ -52,6 +52,7 @@ from spanline.cli.revealing import Revealing, reveals
 )
 @reveals
 @writes("table", "json", "csv", "parquet", private=True)
+@shares_work
 @reads_captures
 def command(
     inputs: Inputs,

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from spanline.cli.options import Inputs, Output, WrittenPath, makes_flows, reads_captures, writes
+from spanline.cli.options import Inputs, Output, WrittenPath, makes_flows, reads_captures, shares_work, writes
 
 _ROWS = 40
 
@@ -41,6 +41,7 @@ _ROWS = 40
     help="Also draw the times by server over time; FILE ends in .html or .png.",
 )
 @writes("table", "json", "csv", "parquet")
+@shares_work
 @makes_flows
 @reads_captures
 def command(

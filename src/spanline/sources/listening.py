@@ -13,6 +13,7 @@ from spanline.errors import Problem
 from spanline.sources.capture_file import FileInfo, OnWait
 from spanline.sources.live import Arrivals, Gap, LiveOptions, LiveSource
 from spanline.sources.opening import open_source
+from spanline.transforms.reassemble import ReassemblyCounters
 
 _NEVER = 2**63 - 1
 """Clock of a source that is over: it holds nobody up."""
@@ -125,6 +126,21 @@ class Listening:
     def filters(self) -> bool:
         """Whether all of them take only frames that pass options.filter; else who analyses them has to look."""
         return all(getattr(source, "kernel_filters", False) for source in self._sources)
+
+    @property
+    def reassembly(self) -> ReassemblyCounters | None:
+        """What became of fragmented datagrams in other processes; None when this one has put them together."""
+        return None
+
+    @property
+    def live_elsewhere(self) -> int:
+        """Flows of other processes that have not ended."""
+        return 0
+
+    @property
+    def accidents(self) -> list[str]:
+        """What went wrong on this side so far, a line each."""
+        return []
 
     @property
     def warnings(self) -> list[str]:

@@ -30,6 +30,7 @@ class LiveOptions:
     promiscuous  take frames of other stations too, as a mirror needs
     block_bytes  of one block of the ring, a multiple of the page size
     blocks       of the ring: memory is block_bytes × blocks
+    workers      processes that share what comes, each with a ring: spanline.workers
     filter       libpcap's language, applied where frames come in; what it leaves out is not counted anywhere
     """
 
@@ -39,6 +40,7 @@ class LiveOptions:
     promiscuous: bool = True
     block_bytes: int = 1 << 20
     blocks: int = 64
+    workers: int = 1
     filter: str | None = None
 
 
@@ -51,6 +53,7 @@ class LiveKeywords(TypedDict, total=False):
     promiscuous: bool
     block_bytes: int
     blocks: int
+    workers: int
 
 
 @dataclass(slots=True)
@@ -63,7 +66,7 @@ class Arrivals:
     """Frames given out."""
     dropped: dict[str, int] = field(default_factory=dict)
     """By cause: "ring" (no room in the ring or the socket), "interface" (before the kernel's socket, where libpcap
-    tells), "queue" (between processes)."""
+    tells), "queue" (between workers), "worker" (with one that died)."""
 
     @property
     def lost(self) -> int:

@@ -73,7 +73,7 @@ def merge(files: Sequence[CaptureFile]) -> Iterator[Chunk]:
             count = int(np.searchsorted(one.keys, horizon, "right"))
             if count:
                 parts.append((one.keys[:count], one.cut(count)))
-        yield parts[0][1] if len(parts) == 1 else _interleave(parts)
+        yield parts[0][1] if len(parts) == 1 else interleave(parts)
         reading = [one for one in reading if len(one.keys) or one.advance()]
 
 
@@ -101,7 +101,7 @@ def _lengths(records: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
     return np.where(options, (captured + 3) // 4 * 4 + 4 * options, captured)
 
 
-def _interleave(parts: list[tuple[npt.NDArray[np.int64], Chunk]]) -> Chunk:
+def interleave(parts: list[tuple[npt.NDArray[np.int64], Chunk]]) -> Chunk:
     """One chunk of several: their bytes one after another, their records by time."""
     buffers, records, at = [], [], 0
     for _, chunk in parts:

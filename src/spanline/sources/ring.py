@@ -28,6 +28,9 @@ from spanline.sources.live import TICK, Arrivals, Gap, LiveOptions
 RETIRE_MS = 50
 """After which a block with frames goes out that is not full."""
 
+SHARED_RETIRE_MS, SHARED_TICK = 10, 0.02
+"""Of sources that share what comes: others wait until each has told up to when it has given out everything."""
+
 _ETHERNET, _RAW, _RADIOTAP = 1, 101, 127
 # linux/if_arp.h; of tunnels and of what has no link header, frames begin with IP.
 _LINK_TYPES = {1: _ETHERNET, 772: _ETHERNET, 519: _RAW, 65534: _RAW, 768: _RAW, 769: _RAW, 776: _RAW, 803: _RADIOTAP}
@@ -35,8 +38,8 @@ _TAGS = 8
 """Bytes that a frame may be longer than its header and the interface's MTU: two VLAN tags."""
 _DISORDER = 1_000_000
 """ns. Two processors that receive at once may put frames into a block in the wrong order: by µs, this is ample."""
-_WAITING = 4 * RETIRE_MS * 1_000_000
-"""ns. How long a frame may wait in a block that is not full: twice the time after which it goes out, and twice that."""
+_WAITING = 4
+"""Times RETIRE_MS. How long a frame may wait in a block that is not full: twice that time, and twice that."""
 _PATIENCE = 1.0
 """Seconds without a frame after which no more is expected of a block that was begun."""
 _ASKED = 1.0
@@ -77,6 +80,8 @@ class RingSource:
         self._interfaces = interfaces
         self._options = options
         self._fanout = fanout
+        self._retire_ms = RETIRE_MS if fanout is None else SHARED_RETIRE_MS
+        self._tick = TICK if fanout is None else SHARED_TICK
         self._records = Pool()
         self._unreadable = 0
         self._stopped = self._closed = False
@@ -119,11 +124,11 @@ class RingSource:
             if chunk is not None:
                 idle_since = now
                 yield chunk
-            elif now - idle_since >= TICK:
+            elif now - idle_since >= self._tick:
                 idle_since = now
                 yield self._chunk(np.empty(0, np.uint8), np.empty(0, RECORD_DTYPE), borrowed=False)
             else:
-                self._wait(min(end, idle_since + TICK) - now)
+                self._wait(min(end, idle_since + self._tick) - now)
         yield from self._rest()
 
     def stop(self) -> None:
@@ -148,9 +153,20 @@ class RingSource:
         self._epoll.close()
         os.close(self._wake)
 
+    def fileno(self) -> int:
+        """The socket's."""
+        return self._ring.fileno()
+
+    def take_over(self, gives_up: bool) -> None:
+        """In a process that was forked: it has this source from now on.
+
+        gives_up  another one had it since, and died: what it left is not read
+        """
+        self._ring.take_over(gives_up)
+
     def _opened(self) -> Ring:
         options, found = self._options, device(self._interface)
-        return Ring(options.block_bytes, options.blocks, RETIRE_MS, found.is_loopback)
+        return Ring(options.block_bytes, options.blocks, self._retire_ms, found.is_loopback)
 
     def _bind(self, index: int) -> None:
         """Frames come from now on. Raises OSError."""
@@ -192,7 +208,7 @@ class RingSource:
         now = time.time_ns()
         block = self._ring.take()
         if block is None:
-            self._clock = max(self._clock, now - _WAITING)
+            self._clock = max(self._clock, now - _WAITING * self._retire_ms * 1_000_000)
             return None
         records = self._list(block)
         if len(records):
@@ -247,7 +263,7 @@ class RingSource:
                 limit = time.monotonic() + _PATIENCE
                 yield chunk
             elif self._ring.has_begun and time.monotonic() < limit:
-                time.sleep(RETIRE_MS / 5000)
+                time.sleep(self._retire_ms / 5000)
             else:
                 break
         self.refresh()

@@ -32,7 +32,17 @@ class EndedFlows:
         """update() in parts, for several threads."""
         return [*self.flows.steps, self._collect]
 
-    def _collect(self, _: Batch) -> None:
+    @property
+    def share(self) -> Flows:
+        """What of it several processes do: see workers.worker.Divided."""
+        return self.flows
+
+    def take_over(self, finished: tuple[bytes, tuple[int, int, int]]) -> None:
+        """Flows that ended in another process."""
+        self.flows.take_over(finished)
+        self._collect()
+
+    def _collect(self, _: Batch | None = None) -> None:
         if self.flows.pending >= _WAITING:
             self._take(self.flows.drain()["flows"])
 

@@ -129,6 +129,45 @@ class Flows:
             self._take_over(table.records(), table.drain(), table.counts)
         self._tables[0].clock = max(table.clock for table in (*self._tables, *other._tables))
 
+    @property
+    def share(self) -> Flows:
+        """What of it several processes do: see workers.worker.Divided."""
+        return self
+
+    def hand_over(self, over: bool) -> tuple[int, tuple[bytes, tuple[int, int, int]] | None]:
+        """How many frames are in it, and records of flows that have ended, with their counts; None when there are none.
+
+        When the traffic is `over`, flows end here, some at each call.
+        """
+        if over:
+            for table in self._tables:
+                table.finish(ROWS_AT_ONCE)
+        records = self._drained()
+        flow_packets, non_flow_packets, evicted = _sums([table.counts for table in self._tables])
+        # Those of flows that live stay here, and are lost with them.
+        ended = flow_packets if over and not self.live else int(records["direction"]["packets"].sum())
+        others = non_flow_packets if over else 0
+        self._set_counts(flow_packets - ended, non_flow_packets - others, 0)
+        if not (len(records) or ended or others or evicted):
+            return 0, None
+        return ended + others, (records.tobytes(), (ended, others, evicted))
+
+    def take_over(self, finished: tuple[bytes, tuple[int, int, int]]) -> None:
+        """What another process's hand_over() gave: drain() gives it here."""
+        records, counts = finished
+        self._tables[0].add_finished(np.frombuffer(records, np.uint8))
+        self._set_counts(*_sums([*(table.counts for table in self._tables), counts]))
+
+    def _set_counts(self, flow_packets: int, non_flow_packets: int, evicted: int) -> None:
+        for table in self._tables:
+            table.counts = 0, 0, 0
+        self._tables[0].counts = flow_packets, non_flow_packets, evicted
+
+    def forget(self) -> None:
+        """What has ended is for another process to tell."""
+        self._drained()
+        self._set_counts(0, 0, 0)
+
     def state(self) -> dict[str, Any]:
         """All that is known, as plain values and bytes: restore() in another process goes on exactly from here."""
         tables = self._tables

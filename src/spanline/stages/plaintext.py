@@ -98,7 +98,11 @@ class Plaintext:
         }
         self._known = known
         self._watched = rules if isinstance(rules, WatchedRules) else None
-        self._wrong_rules: list[Problem] = []
+        self._own_problems: list[Problem] = []
+        # Conversations followed, given up and cut: in other processes, and as told to another one.
+        self._elsewhere = [0, 0, 0]
+        self._told = [0, 0, 0]
+        self._problems_told = 0
         scanner = Scanner(known, rules.rules if isinstance(rules, WatchedRules) else rules)
         # A rule may be about a server's name in TLS, and about web pages in which nobody logs in.
         all_is_looked_at = self._watched is not None or bool(rules)
@@ -133,7 +137,7 @@ class Plaintext:
                     shard.look_with(scanner)
         except UsageError as error:
             what = f"{error.message}; the rules stay as they were"
-            self._wrong_rules.append(Problem("--rules", "rules", what, hint=error.hint))
+            self._own_problems.append(Problem("--rules", "rules", what, hint=error.hint))
 
     def drain(self) -> Mapping[str, pa.Table]:
         """What was found since the last call."""
@@ -167,6 +171,37 @@ class Plaintext:
             raise UsageError("these findings were made with other options", hint="merge parts of one analysis")
         self._shards += other._shards
 
+    @property
+    def share(self) -> Plaintext:
+        """What of it several processes do: see workers.worker.Divided."""
+        return self
+
+    def hand_over(self, over: bool) -> tuple[int, tuple[list[Found], list[int], list[Problem]] | None]:
+        """0, as frames are not counted here, and what was found since the last time, what there is to count since, and
+        problems; None when there is nothing. All that there is when the traffic is `over`.
+        """
+        if over:
+            for shard in self._shards:
+                for _ in shard.finish():
+                    pass
+        found, counts, problems = self.take(), [self.followed, self.evicted, self.cut], self.problems
+        since = [now - before for now, before in zip(counts, self._told, strict=True)]
+        new = problems[self._problems_told :]
+        self._told, self._problems_told = counts, len(problems)
+        return 0, (found, since, new) if found or any(since) or new else None
+
+    def forget(self) -> None:
+        """What was found is for another process to tell."""
+        self.hand_over(over=False)
+
+    def take_over(self, finished: tuple[list[Found], list[int], list[Problem]]) -> None:
+        """What another process's hand_over() gave: drain() gives it here."""
+        found, counts, problems = finished
+        self._shards[0].add(found)
+        self._elsewhere = [here + there for here, there in zip(self._elsewhere, counts, strict=True)]
+        # All processes read the same rules.
+        self._own_problems += [problem for problem in problems if problem not in self._own_problems]
+
     def state(self) -> dict[str, Any]:
         """All that is known, as plain values and bytes: restore() in another process goes on exactly from here.
 
@@ -191,22 +226,23 @@ class Plaintext:
     @property
     def problems(self) -> list[Problem]:
         """Rules that became wrong; faults of parsers, whose conversations were given up."""
-        return self._wrong_rules + [problem for shard in self._shards for problem in shard.following.problems]
+        return self._own_problems + [problem for shard in self._shards for problem in shard.following.problems]
 
     @property
     def followed(self) -> int:
         """Conversations that were followed so far."""
-        return sum(shard.following.followed for shard in self._shards)
+        return self._elsewhere[0] + sum(shard.following.followed for shard in self._shards)
 
     @property
     def evicted(self) -> int:
         """Conversations that were given up to stay within memory."""
-        return sum(shard.payloads.counters.evicted + shard.following.evicted for shard in self._shards)
+        here = sum(shard.payloads.counters.evicted + shard.following.evicted for shard in self._shards)
+        return self._elsewhere[1] + here
 
     @property
     def cut(self) -> int:
         """Conversations of which more came than claimed_bytes."""
-        return sum(shard.following.cut for shard in self._shards)
+        return self._elsewhere[2] + sum(shard.following.cut for shard in self._shards)
 
 
 def _parts(slots: npt.NDArray[np.uint32]) -> Iterator[slice]:
@@ -335,6 +371,9 @@ class _Shard:
             found += self.following.wake(one.slot, one.message)
         found += self.following.feed(turn.then, turn.then_octets)
         found += self.following.let_go()
+        self.add(found)
+
+    def add(self, found: list[Found]) -> None:
         with self._lock:
             self._found += found
 
