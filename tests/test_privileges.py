@@ -10,8 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,35 +19,14 @@ import pytest
 from spanline import landlock
 from tests.commands import PROGRAM, spawn, whole_capture
 from tests.craft import ethernet, ipv4, udp
-from tests.lab.hosts import missing, wait_for
+from tests.everybody import CAPTURES, NOBODY, TOP, open_folder, shown
+from tests.lab.hosts import PATIENCE, missing, wait_for
 from tests.own_network import FAR, NEAR, Sender, impossible, ip, lay_cable, own_network
 
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(impossible()), reason=impossible() or "-")]
 
-TOP = Path(__file__).resolve().parent.parent
 NOTHING = "0" * 16
 FRAME = bytes(ethernet() / ipv4("10.0.0.1", "10.0.0.2") / udp(1000, 53) / b"question")
-# Where the superuser's folders hide Python, nobody else finds it: copies of them, for this process alone, do not.
-SHOWN = """
-mount -t tmpfs none /mnt
-while [ "$1" != -- ]; do
-    if [ "$(( 0$(stat -c %a "$1") & 1 ))" = 0 ]; then
-        mkdir -p "/mnt$1/upper" "/mnt$1/work"
-        mount -t overlay none -o "lowerdir=$1,upperdir=/mnt$1/upper,workdir=/mnt$1/work" "$1"
-        chmod o+x "$1"
-    fi
-    shift
-done
-shift
-exec "$@"
-"""
-
-
-def shown(*command: str | Path) -> list[str]:
-    """The command line that runs `command` where any user finds Python and spanline."""
-    needed = [Path(one).resolve() for one in (sys.prefix, sys.base_prefix, *filter(None, sys.path), TOP)]
-    parents = sorted({str(parent) for path in needed if path.exists() for parent in path.parents} - {"/"})
-    return ["unshare", "--mount", "bash", "-euc", SHOWN, "-", *parents, "--", *map(str, command)]
 
 
 @pytest.fixture(autouse=True)
@@ -59,13 +37,11 @@ def network() -> Iterator[None]:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """One that every user finds, which tmp_path is not, with a file in it."""
-    folder = Path(tempfile.mkdtemp(prefix="spanline-", dir="/tmp"))
-    folder.chmod(0o777)
-    (folder / "there").write_text("x")
-    (folder / "there").chmod(0o666)
-    yield folder
-    shutil.rmtree(folder)
+    """One that every user finds, with a file in it."""
+    with open_folder() as folder:
+        (folder / "there").write_text("x")
+        (folder / "there").chmod(0o666)
+        yield folder
 
 
 def confined(folder: Path, user: str, landlock: bool = True) -> dict[str, object]:
@@ -149,6 +125,16 @@ def account(process: subprocess.Popen[str]) -> tuple[int, int]:
     return int(found[1].replace(",", "")), int(found[2].replace(",", ""))
 
 
+def wait_for_line(process: subprocess.Popen[str], words: str) -> None:
+    """Until the process says so, or ends."""
+    assert process.stderr is not None
+    too_late = threading.Timer(PATIENCE, process.kill)
+    too_late.start()
+    said = next((line for line in iter(process.stderr.readline, "") if words in line), "")
+    too_late.cancel()
+    assert words in said
+
+
 @pytest.mark.parametrize("source", ["ring", "libpcap"])
 @pytest.mark.parametrize("who", [("--allow-root",), ("--user", "nobody")])
 def test_capturing_goes_on(who: tuple[str, ...], source: str, folder: Path) -> None:
@@ -167,21 +153,15 @@ def test_an_interface_made_anew_is_taken_without_privileges() -> None:
         sender.send(FRAME)
     ip(f"link delete {FAR}")
     lay_cable()
-    time.sleep(1)  # is what it takes to notice
+    wait_for_line(process, "frames come again")
     with Sender() as sender:
         sender.send(FRAME)
     assert account(process) == (2, 2)
 
 
-def ambient() -> tuple[str, ...]:
-    """As a systemd unit starts it: another user, and one capability."""
-    who = ("--reuid=nobody", "--regid=nogroup", "--clear-groups")
-    return ("setpriv", *who, "--inh-caps=-all,+net_raw", "--ambient-caps=+net_raw", "--bounding-set=-all,+net_raw")
-
-
 @pytest.mark.skipif(bool(missing("setpriv")), reason="no setpriv")
 def test_one_capability_is_enough() -> None:
-    process = started("flows", f"live:{NEAR}", before=ambient())
+    process = started("flows", f"live:{NEAR}", before=CAPTURES)
     with Sender() as sender:
         sender.send(*[FRAME] * 10)
     assert account(process) == (10, 10)
@@ -193,8 +173,7 @@ def test_a_python_of_its_own_may_have_the_capability(folder: Path) -> None:
     shutil.copy(os.path.realpath(sys.executable), python)
     subprocess.run(["setcap", "cap_net_raw+ep", python], check=True)
     paths = os.pathsep.join(filter(None, sys.path))
-    who = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
-    command = shown(*who, python, *PROGRAM[1:], "flows", f"live:{NEAR}", "--duration", "0.5")
+    command = shown(*NOBODY, python, *PROGRAM[1:], "flows", f"live:{NEAR}", "--duration", "0.5")
     ran = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
     assert "offered 0 = read 0" in ran.stderr

@@ -551,7 +551,7 @@ def test_several_share_what_comes(cable: Sender, members: int) -> None:
     group = os.getpid() & 0xFFFF
     sender = threading.Thread(target=send)
     sender.start()
-    sources = [RingSource(NEAR, Interfaces(), SMALL, fanout=(group, 0)) for _ in range(members)]
+    sources = [RingSource(NEAR, Interfaces(), replace(SMALL, blocks=128), fanout=(group, 0)) for _ in range(members)]
     before = sent
     wait_for("some frames of each flow", lambda: sent > before + 200)
     stopped.set()

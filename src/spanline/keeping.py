@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from spanline.system import BINARY, NO_FOLLOW, NO_WAIT, user_number
+
 _KEY_BYTES = 32
 _SEAL_BYTES = 32
 _LONGEST_UNUSED = 30 * 86_400
@@ -50,7 +52,7 @@ def private_folder(folder: Path) -> Path:
     only this user can write there."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.stat()
-    if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if found.st_uid != user_number() or found.st_mode & _of_others(stat.S_IWGRP | stat.S_IWOTH):
         raise NotPrivate(f"{folder}: somebody else can write there")
     return folder
 
@@ -72,14 +74,19 @@ def installation_key(purpose: str) -> bytes:
 
 
 def _read_private(path: Path) -> bytes:
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+    with open(os.open(path, os.O_RDONLY | NO_FOLLOW | BINARY), "rb") as file:
         _require_private(file.fileno(), path)
         return file.read()
 
 
+def _of_others(mode: int) -> int:
+    """Bits of a file's mode that say what others may; Windows makes them up."""
+    return mode if os.name == "posix" else 0
+
+
 def _require_private(descriptor: int, path: Path) -> None:
     found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != user_number() or found.st_mode & _of_others(0o077):
         raise NotPrivate(f"{path}: not only this user can read it")
 
 
@@ -88,8 +95,8 @@ def open_private_log(path: Path) -> int:
 
     Raises OSError when that cannot be, NotPrivate when others can read it.
     """
-    # Without O_NONBLOCK, a FIFO in its place would wait for a reader.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    # Without NO_WAIT, a FIFO in its place would wait for a reader.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_FOLLOW | NO_WAIT | BINARY
     descriptor = os.open(path, flags, 0o600)
     try:
         _require_private(descriptor, path)
@@ -103,7 +110,7 @@ def _write_private(path: Path, content: bytes) -> None:
     """All of it or nothing: written under another name first."""
     new = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     try:
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o600), "wb") as file:
             file.write(content)
         new.replace(path)
     except OSError:

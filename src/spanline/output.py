@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from spanline.arrow import readable, textual
 from spanline.errors import OutputError
+from spanline.system import BINARY
 
 # Rows that compress well together, and that a query passes over together.
 _ROW_GROUP = 1 << 16
@@ -321,7 +322,7 @@ def _sync_folder(folder: Path) -> None:
     """So that the names in it are on the disk."""
     if os.name != "posix":  # Windows opens no folders
         return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -330,7 +331,7 @@ def _sync_folder(folder: Path) -> None:
 
 def _created(path: Path, mode: int) -> BinaryIO:
     """A file that was not there, with its mode from the first moment on."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb")
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, mode), "wb")
 
 
 @contextlib.contextmanager

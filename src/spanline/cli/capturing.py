@@ -37,6 +37,8 @@ def capture_frames(
         server = None if serve is None else _server(serve, opened)
         capture = name_capture(inputs, reassemble=inputs.inner_filter is not None)
         begin(capture, inputs)
+        assert capture.listening is not None
+        opened.callback(capture.listening.close)
         segments = None if folder is None else _segments(Path(folder), inputs, capture, rotation, suffix, opened)
         served = None if server is None else _Served(server, capture)
         for batch in watch(capture, quiet=inputs.quiet):

@@ -37,8 +37,8 @@ Exit codes:
     2  wrong usage, nothing could be read or written, or an input had a fault:
        a line on stderr for each, after the results of what could be read
   130  interrupted (Ctrl-C); 143 after SIGTERM, 129 after SIGHUP.
-       A live capture ends there as it should, and the code is 0: what came is
-       analysed and shown. A second signal ends it at once, with 130, 143 or 129
+       A signal is the usual end of a live capture: what came is shown,
+       and the code is 0. A second one ends it at once, with these codes
   141  whoever read the output went away
 """
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from pathlib import Path
 from spanline.errors import UsageError
 from spanline.keeping import open_private_log, private_folder, state_folder
 from spanline.sources.live import PREFIXES
+from spanline.system import user_number
 
 _FILE = "revealed.jsonl"
 
@@ -36,7 +36,7 @@ class AuditLog:
         """
         line = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "uid": os.getuid(),
+            "uid": user_number(),
             "login": _login(),
             "sudo_user": os.environ.get("SUDO_USER"),
             "host": socket.gethostname(),
@@ -61,9 +61,13 @@ class AuditLog:
 
 def _login() -> str | None:
     try:
+        import pwd
+
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # users of containers have no name
         return None
+    except ImportError:  # Windows
+        return os.environ.get("USERNAME")
 
 
 def _unwritten(error: OSError) -> UsageError:

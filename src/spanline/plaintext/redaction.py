@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import sys
 from typing import Protocol
 
 from spanline.errors import UsageError
@@ -81,10 +82,14 @@ def installation_redactor() -> tuple[Redactor, str]:
 
 def forbid_core_dumps() -> None:
     """From now on a crash of this process leaves nothing of its memory behind, and no debugger may look into it."""
+    try:
+        import resource
+    except ImportError:  # Windows, where only the administrator can ask for them
+        return
     import ctypes
-    import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # The limit does not hold for a core that the kernel gives to a program.
-    set_dumpable = 4
-    ctypes.CDLL(None).prctl(set_dumpable, 0, 0, 0, 0)
+    if sys.platform == "linux":
+        # The limit does not hold for a core that the kernel gives to a program.
+        set_dumpable = 4
+        ctypes.CDLL(None).prctl(set_dumpable, 0, 0, 0, 0)

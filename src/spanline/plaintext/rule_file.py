@@ -16,6 +16,7 @@ import yaml
 
 from spanline.cli.text import printable
 from spanline.errors import UsageError
+from spanline.system import BINARY, NO_WAIT
 
 MOST_BYTES = 1 << 20
 MOST_RULES = 4096
@@ -105,7 +106,7 @@ class _Mistake(Exception):
 def _octets(path: str) -> bytes:
     try:
         # A FIFO would wait for somebody who writes.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        with open(os.open(path, os.O_RDONLY | NO_WAIT | BINARY), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise RulesError((f"cannot read {path}: not a file; name a file with rules",))
             octets = file.read(MOST_BYTES + 1)

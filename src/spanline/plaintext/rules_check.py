@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import select
 import signal
 import struct
@@ -59,6 +58,8 @@ class Refusal:
 
 def compile_bounded(jobs: Sequence[Job]) -> list[bytes | Refusal]:
     """For each job the serialised database, or why there is none. Takes little more than ALL_SECONDS at most."""
+    if not hasattr(signal, "setitimer"):
+        return [Refusal("not compiled: only Unix can bound what that takes")] * len(jobs)
     results: list[bytes | Refusal | None] = [None] * len(jobs)
     deadline = time.monotonic() + ALL_SECONDS
     while None in results:
@@ -168,6 +169,8 @@ class _Answers:
 
 def _child() -> None:
     """The program of the child. It takes its bounds before it looks at anything."""
+    import resource
+
     _limit(resource.RLIMIT_AS, ADDRESS_SPACE)
     _limit(resource.RLIMIT_CPU, int(ALL_SECONDS))
     _limit(resource.RLIMIT_FSIZE, 0)
@@ -197,6 +200,8 @@ def _child() -> None:
 
 def _limit(which: int, most: int) -> None:
     """No more than `most`, and not more than there is now."""
+    import resource
+
     _, hard = resource.getrlimit(which)
     most = most if hard == resource.RLIM_INFINITY else min(most, hard)
     resource.setrlimit(which, (most, most))

@@ -6,11 +6,13 @@ such a name is read as `./live:eth0`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypedDict
+from typing import TYPE_CHECKING, Literal, Protocol, TypedDict
 
-from spanline.chunk import Chunk
+if TYPE_CHECKING:  # the names of sources are for the command line, too, which has no time for numpy
+    from collections.abc import Iterator
+
+    from spanline.chunk import Chunk
 
 Engine = Literal["auto", "ring", "libpcap"]
 """How frames are taken from an interface: Linux' mapped ring, or libpcap; auto is the ring where there is one."""
@@ -107,7 +109,9 @@ class LiveSource(Protocol):
 
     name: str
     arrivals: Arrivals
-    gaps: list[Gap]
+
+    @property
+    def gaps(self) -> list[Gap]: ...
 
     def chunks(self) -> Iterator[Chunk]:
         """What comes, at once when there is something, until stop() or the duration's end.

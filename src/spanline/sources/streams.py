@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spanline.sources.compression import COMPRESSIONS, MAGIC_BYTES, Decompressor, skippable
+from spanline.system import BINARY, NO_WAIT
 
 _READ = 256 * 1024
 # Most decompressors give nothing of a call that meets corrupt data: a step is what may be lost.
@@ -232,9 +233,6 @@ class ByteStream:
             self._ended = True
 
 
-_BINARY = getattr(os, "O_BINARY", 0)
-
-
 def _open(path: str, on_wait: OnWait | None) -> int:
     if path == "-":
         return os.dup(sys.stdin.fileno())
@@ -243,9 +241,9 @@ def _open(path: str, on_wait: OnWait | None) -> int:
 
         return open_remote(path, on_wait)
     if sys.platform != "linux" or not stat.S_ISFIFO(Path(path).stat().st_mode):
-        return os.open(path, os.O_RDONLY | _BINARY)
+        return os.open(path, os.O_RDONLY | BINARY)
     # Opening a FIFO would wait for its writer where nobody can tell; here _wait() does, if the file may be polled.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    descriptor = os.open(path, os.O_RDONLY | NO_WAIT)
     os.set_blocking(descriptor, True)
     return descriptor
 

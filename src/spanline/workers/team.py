@@ -192,7 +192,10 @@ class Team:
         ready, _, _ = select.select(list(waiting), [], [], TICK)
         for descriptor in ready:
             one = waiting[descriptor]
-            octets = one.control.recv(_RECEIVED)
+            try:
+                octets = one.control.recv(_RECEIVED)
+            except ConnectionError:  # it died with something unread
+                octets = b""
             if octets:
                 one.received += octets
                 for message in _messages(one.received):
