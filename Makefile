@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO := build/demo
 # Folders are named too, so that a file taken away is noticed.
 SOURCES := setup.py pyproject.toml MANIFEST.in README.md LICENSE \
-	$(shell find ext src -name __pycache__ -prune -o -name '*.egg-info' -prune -o -name '*.so' -o -name '*.c' -o -name '.*' -o -print)
+	$(shell find ext src packaging -name __pycache__ -prune -o -name '*.egg-info' -prune -o -name '*.so' -o -name '*.c' -o -name '.*' -o -print)
 C_FLAGS := -std=c11 -Wall -Wextra -Wconversion -Werror -Iext -fsyntax-only -x c
 # What builds the wheel stays in the venv: in an isolated build Cython would see itself as new, and recompile each time.
 BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from tests.commands import cut_capture, whole_capture
 
 if TYPE_CHECKING:
     from tests.lab.recordings import Recordings
+    from tests.lab.watching import Watched
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -60,24 +61,42 @@ def cut(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
     """What the lab recorded: once for all tests, whichever process needs it first. Skips where there can be no lab."""
-    if sys.platform != "linux":
-        pytest.skip("the lab is made of Linux namespaces")
-    import fcntl
-
+    _require_linux()
     from tests.lab import recordings as recording
 
-    if reason := recording.missing():
-        pytest.skip(reason)
-    base = tmp_path_factory.getbasetemp()
+    return recording.load(_once(tmp_path_factory, "lab", recording.missing(), recording.record))
+
+
+@pytest.fixture(scope="session")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    """What was watched live behind the mirrors of the lab; in the same way."""
+    _require_linux()
+    from tests.lab import watching
+
+    return watching.load(_once(tmp_path_factory, "watched", watching.missing(), watching.watch))
+
+
+def _require_linux() -> None:
+    if sys.platform != "linux":
+        pytest.skip("the lab is made of Linux namespaces")
+
+
+def _once(factory: pytest.TempPathFactory, name: str, missing: str, make: Callable[[Path], None]) -> Path:
+    """The folder that `make` fills, for all processes that test. Skips when something is missing."""
+    import fcntl
+
+    if missing:
+        pytest.skip(missing)
+    base = factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder = shared / "lab"
-    with (shared / "lab.lock").open("w") as lock:
+    folder = shared / name
+    with (shared / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            unfinished = tmp_path_factory.mktemp("lab")
-            recording.record(unfinished)
+            unfinished = factory.mktemp(name)
+            make(unfinished)
             unfinished.rename(folder)
-    return recording.load(folder)
+    return folder
 
 
 def pytest_report_header() -> str:

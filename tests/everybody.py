@@ -13,6 +13,9 @@ TOP = Path(__file__).resolve().parent.parent
 NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
 """Runs a command as a user who may nothing."""
 
+CAPTURES = (*NOBODY, "--inh-caps=-all,+net_raw", "--ambient-caps=+net_raw", "--bounding-set=-all,+net_raw")
+"""As one who may do nothing but open packet sockets: what the unit for systemd asks for."""
+
 # Where the superuser's folders hide Python, nobody else finds it: copies of them, for this process alone, do not.
 SHOWN = """
 mount -t tmpfs none /mnt

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.lab.hosts import missing
+from spanline.lab.network import missing
 
 _CLONE_NEWNET = 0x40000000
 _SOL_PACKET, _PACKET_QDISC_BYPASS = 263, 20

@@ -27,6 +27,7 @@ from spanline import _datagrams
 from spanline.batch import Decode
 from spanline.chunk import Chunk, Interfaces
 from spanline.errors import CaptureError, UsageError
+from spanline.lab.network import missing
 from spanline.schema import RECORD_DTYPE
 from spanline.sources import datagrams
 from spanline.sources.datagrams import UdpSource
@@ -34,7 +35,7 @@ from spanline.sources.live import TICK, LiveOptions
 from tests.craft import ethernet, ipv4, ipv6, tcp, udp
 from tests.craft_files import START, Record, pcap
 from tests.craft_tunnels import vxlan
-from tests.lab.hosts import missing, wait_for
+from tests.lab.hosts import wait_for
 from tests.lab.network import MIRROR_SOURCE, SERVER, TARGETS, Lab, missing_tools
 
 LINUX = sys.platform == "linux"

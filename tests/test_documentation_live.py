@@ -16,7 +16,7 @@ import pytest
 
 from tests.craft import ethernet, icmp, ipv4, udp
 from tests.craft_tunnels import vxlan
-from tests.everybody import NOBODY, TOP, open_folder, shown
+from tests.everybody import CAPTURES, NOBODY, TOP, open_folder, shown
 from tests.lab.hosts import missing
 from tests.own_network import NEAR, Sender, impossible, ip, own_network
 from tests.test_documentation import BLOCK, LIVE, commands, environment
@@ -102,6 +102,22 @@ def all_at_once(page: list[str], folder: Path) -> dict[str, tuple[int, str, str]
         for process in running:
             process.kill()
     return {command: (process.returncode, *texts) for command, process, texts in zip(page, running, said, strict=True)}
+
+
+@pytest.mark.lab
+@pytest.mark.skipif(bool(impossible()), reason=impossible() or "-")
+@pytest.mark.usefixtures("mirror")
+def test_the_unit_captures() -> None:
+    """Its command, with the capability that it has and no way to another one."""
+    (command,) = re.findall("^ExecStart=(.+)$", UNIT.read_text(), re.MULTILINE)
+    here = {"/opt/spanline/bin/": "", "%i": "span0", "$OPTIONS": "--time-limit 1 --segment-packets 10"}
+    with open_folder() as folder:
+        for word, meant in (here | {"/var/lib/": f"{folder}/"}).items():
+            command = command.replace(word, meant)
+        line = shown(*CAPTURES, "--no-new-privs", *command.split())
+        ran = subprocess.run(line, env=environment(folder), capture_output=True, text=True, timeout=60)
+        assert ran.returncode == 0, ran.stderr
+        assert len(list(folder.glob("spanline/span0/*.pcapng"))) >= 2
 
 
 @pytest.mark.skipif(bool(missing("systemd-analyze")), reason="no systemd")

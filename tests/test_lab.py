@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from spanline.lab.network import CLIENT
 from tests.lab.hosts import wait_for
-from tests.lab.network import CLIENT, TARGETS, Lab
+from tests.lab.network import TARGETS, Lab
 
 if TYPE_CHECKING:
     from tests.lab.recordings import Recordings

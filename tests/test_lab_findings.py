@@ -16,9 +16,10 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from spanline.lab.network import CLIENT, SERVER
 from tests import tshark
 from tests.commands import run, spawn
-from tests.lab.network import CLIENT, SERVER, TARGETS
+from tests.lab.network import TARGETS
 
 if TYPE_CHECKING:
     from tests.lab.recordings import Recordings

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +19,8 @@ import pytest
 from spanline import landlock
 from tests.commands import PROGRAM, spawn, whole_capture
 from tests.craft import ethernet, ipv4, udp
-from tests.everybody import NOBODY, TOP, open_folder, shown
-from tests.lab.hosts import missing, wait_for
+from tests.everybody import CAPTURES, NOBODY, TOP, open_folder, shown
+from tests.lab.hosts import PATIENCE, missing, wait_for
 from tests.own_network import FAR, NEAR, Sender, impossible, ip, lay_cable, own_network
 
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(impossible()), reason=impossible() or "-")]
@@ -125,6 +125,16 @@ def account(process: subprocess.Popen[str]) -> tuple[int, int]:
     return int(found[1].replace(",", "")), int(found[2].replace(",", ""))
 
 
+def wait_for_line(process: subprocess.Popen[str], words: str) -> None:
+    """Until the process says so, or ends."""
+    assert process.stderr is not None
+    too_late = threading.Timer(PATIENCE, process.kill)
+    too_late.start()
+    said = next((line for line in iter(process.stderr.readline, "") if words in line), "")
+    too_late.cancel()
+    assert words in said
+
+
 @pytest.mark.parametrize("source", ["ring", "libpcap"])
 @pytest.mark.parametrize("who", [("--allow-root",), ("--user", "nobody")])
 def test_capturing_goes_on(who: tuple[str, ...], source: str, folder: Path) -> None:
@@ -143,20 +153,15 @@ def test_an_interface_made_anew_is_taken_without_privileges() -> None:
         sender.send(FRAME)
     ip(f"link delete {FAR}")
     lay_cable()
-    time.sleep(1)  # is what it takes to notice
+    wait_for_line(process, "frames come again")
     with Sender() as sender:
         sender.send(FRAME)
     assert account(process) == (2, 2)
 
 
-def ambient() -> tuple[str, ...]:
-    """As a systemd unit starts it: another user, and one capability."""
-    return (*NOBODY, "--inh-caps=-all,+net_raw", "--ambient-caps=+net_raw", "--bounding-set=-all,+net_raw")
-
-
 @pytest.mark.skipif(bool(missing("setpriv")), reason="no setpriv")
 def test_one_capability_is_enough() -> None:
-    process = started("flows", f"live:{NEAR}", before=ambient())
+    process = started("flows", f"live:{NEAR}", before=CAPTURES)
     with Sender() as sender:
         sender.send(*[FRAME] * 10)
     assert account(process) == (10, 10)

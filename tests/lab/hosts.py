@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -40,6 +39,21 @@ def wait_for(what: str, is_so: Callable[[], bool]) -> None:
         if time.monotonic() > end:
             raise TimeoutError(f"waited {PATIENCE:.0f} s for {what}")
         time.sleep(0.02)
+
+
+def takes_frames(process: int) -> bool:
+    """Whether a socket of a process takes frames of an interface, or datagrams. Definition: packet(7), proc_net(5)."""
+    folder = Path(f"/proc/{process}")
+    try:
+        sockets = {str(file.readlink()) for file in (folder / "fd").iterdir()}
+        tables = {name: (folder / "net" / name).read_text().splitlines()[1:] for name in ("packet", "udp", "udp6")}
+    except OSError:  # it has ended, or an open file is open no more
+        return False
+    rows = [line.split() for line in tables["packet"]]
+    # Of one that takes no frames yet, the protocol is 0.
+    taking = {row[8] for row in rows if row[3] != "0000"}
+    taking.update(line.split()[9] for line in tables["udp"] + tables["udp6"])
+    return any(f"socket:[{inode}]" in sockets for inode in taking)
 
 
 class Host:
@@ -113,6 +127,9 @@ class Host:
         """Configures interfaces. `ip` stays among the processes of this machine, so that it finds other hosts'."""
         subprocess.run(self.command("ip", *arguments, namespaces="net"), check=True, timeout=PATIENCE, cwd="/")
 
+    def tc(self, *arguments: str) -> None:
+        self.run("tc", *arguments)
+
     def start(self, *command: str | Path, **others: Any) -> subprocess.Popen[bytes]:
         """Starts a command that goes on until it is stopped, or the host is closed. Without output, unless told."""
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -146,8 +163,3 @@ class Host:
             if any(int(row[1].rpartition(":")[2], 16) == port and row[3] == state for row in rows):
                 return True
         return False
-
-
-def missing(*programs: str) -> list[str]:
-    """Which of the programs this machine has not."""
-    return [one for one in programs if not shutil.which(one)]

@@ -9,6 +9,7 @@ client 10.0.0.5 ── switch ── 10.0.1.2 server
 
 from __future__ import annotations
 
+import os
 import secrets
 import subprocess
 from collections.abc import Generator
@@ -17,23 +18,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tests.lab.hosts import Host, missing, wait_for
+from spanline.lab.network import (
+    MIRROR_SOURCE,
+    SERVER,
+    TARGET,
+    VXLAN_PORT,
+    Direction,
+    cable,
+    connect,
+    copy,
+    missing,
+    reach,
+    stop_copying,
+    wrap,
+)
+from tests.lab.hosts import Host, wait_for
 
-CLIENT = "10.0.0.5"
-SERVER = "10.0.1.2"
-MIRROR_SOURCE = "10.0.1.254"
-TARGETS = {"target": "10.0.1.3", "deaf": "10.0.1.4"}
-VXLAN_PORT = 4789
+TARGETS = {"target": TARGET, "deaf": "10.0.1.4"}
 FIRST_VNI = 4096
 
-Direction = Literal["both", "client", "doubled"]
 Target = Literal["target", "deaf", "probe"]
-# Where the switch copies frames: egress of the server's port is what goes to the server.
-_HOOKS: dict[Direction, list[tuple[str, str]]] = {
-    "both": [("to-server", "egress"), ("to-server", "ingress")],
-    "client": [("to-server", "egress")],
-    "doubled": [(port, way) for port in ("to-client", "to-server") for way in ("egress", "ingress")],
-}
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Recording:
 
 
 class Lab:
-    """The machines of the lab, as a context. Needs root, and the programs that `missing` of this module names.
+    """The machines of the lab, as a context. Needs root, and the programs that `why_not` names.
 
     Nothing of it is outside its own namespaces. They end with the context, or with the process that made it.
     """
@@ -69,66 +73,35 @@ class Lab:
         self._stack.close()
 
     def _connect(self) -> None:
-        self.switch.ip("link", "add", "bridge", "type", "bridge")
-        self.switch.ip("link", "set", "bridge", "up")
-        for host, address in ((self.client, CLIENT), (self.server, SERVER)):
-            port = f"to-{host.name}"
-            self._cable(port, host, "eth0")
-            self.switch.ip("link", "set", port, "master", "bridge")
-            self.switch.run("tc", "qdisc", "add", "dev", port, "clsact")
-            host.ip("address", "add", f"{address}/16", "dev", "eth0")
-        # Targets have cables of their own, so that no copy is ever seen, and copied, by the bridge.
+        connect(self.switch, self.client, self.server)
         for host in (self.target, self.deaf):
             port = f"to-{host.name}"
-            self._cable(port, host, "eth0")
-            self.switch.ip("address", "add", MIRROR_SOURCE, "peer", TARGETS[host.name], "dev", port)
+            cable(self.switch, port, host, "eth0")
+            reach(self.switch, port, TARGETS[host.name])
             host.ip("address", "add", TARGETS[host.name], "peer", MIRROR_SOURCE, "dev", "eth0")
-        self._cable("to-probe", self.target, "probe")
+        cable(self.switch, "to-probe", self.target, "probe")
         self.target.ip("link", "add", "listener", "type", "vxlan", "id", "1", "dstport", str(VXLAN_PORT))
         self.target.ip("link", "set", "listener", "up")
         # Every frame without a listener is to be answered, not one in a second.
         self.deaf.run("bash", "-c", "echo 0 >/proc/sys/net/ipv4/icmp_ratelimit")
 
-    def _cable(self, port: str, host: Host, interface: str) -> None:
-        # Room for the outer headers, as in a cloud's network.
-        self.switch.ip(
-            *("link", "add", port, "mtu", "9000", "type", "veth"),
-            *("peer", "name", interface, "netns", str(host.process), "mtu", "9000"),
-        )
-        self.switch.ip("link", "set", port, "up")
-        host.ip("link", "set", interface, "up")
-        if host.name in ("client", "server"):
-            # Frames as a wire has them: segments are cut before the switch, not by a network card behind it.
-            host.ip("link", "set", interface, "mtu", "1500", "gso_max_segs", "1")
-
     @contextmanager
     def mirror(self, direction: Direction = "both", to: Target = "target") -> Generator[int | None, None, None]:
         """Copies the server's frames, while the context lasts: by VXLAN, or plain to the probe.
 
-        direction  both ways; only what the client sends, as an ingress-only VTAP; or both ways, each frame twice,
-                   as when ports of both sides are mirrored
-        gives      the VXLAN network identifier; None to the probe
+        Gives the VXLAN network identifier; None to the probe.
         """
         self._mirrors += 1
-        priority = str(self._mirrors)
-        vni = None if to == "probe" else FIRST_VNI + self._mirrors - 1
+        priority = self._mirrors
+        vni = None if to == "probe" else FIRST_VNI + priority - 1
         device = f"to-{to}" if vni is None else f"vxlan{vni}"
         if vni is not None:
-            self.switch.ip(
-                *("link", "add", device, "type", "vxlan", "id", str(vni), "dstport", str(VXLAN_PORT)),
-                *("local", MIRROR_SOURCE, "remote", TARGETS[to], "nolearning"),
-            )
-            self.switch.ip("link", "set", device, "up")
-        for port, way in _HOOKS[direction]:
-            self.switch.run(
-                *("tc", "filter", "add", "dev", port, way, "prio", priority, "protocol", "all"),
-                *("u32", "match", "u32", "0", "0", "action", "mirred", "egress", "mirror", "dev", device, "continue"),
-            )
+            wrap(self.switch, device, vni, TARGETS[to])
+        copy(self.switch, direction, device, priority)
         try:
             yield vni
         finally:
-            for port, way in _HOOKS[direction]:
-                self.switch.run("tc", "filter", "del", "dev", port, way, "prio", priority)
+            stop_copying(self.switch, direction, priority)
             if vni is not None:
                 self.switch.ip("link", "del", device)
 
@@ -140,9 +113,16 @@ class Lab:
 
         What comes to `deaf` is recorded on its cable, with what it answers.
         """
-        with self.mirror(direction, to) as vni, _tcpdump(self, path, to, vni):
-            yield Recording(path, vni)
-            self._pass_a_marker(path)
+        host, interface = {
+            "target": (self.target, "eth0"),
+            "deaf": (self.switch, "to-deaf"),
+            "probe": (self.target, "probe"),
+        }[to]
+        with self.mirror(direction, to) as vni:
+            wanted = f"icmp or (udp port {VXLAN_PORT} and udp[12:4] >> 8 = {vni})" if vni is not None else "ip"
+            with dump(host, interface, path, wanted):
+                yield Recording(path, vni)
+                self._pass_a_marker(path)
 
     def _pass_a_marker(self, path: Path) -> None:
         """Sends a datagram after everything else, until the capture has it."""
@@ -165,17 +145,12 @@ def _closing(name: str) -> Generator[Host, None, None]:
 
 
 @contextmanager
-def _tcpdump(lab: Lab, path: Path, to: Target, vni: int | None) -> Generator[None, None, None]:
-    host, interface = {
-        "target": (lab.target, "eth0"),
-        "deaf": (lab.switch, "to-deaf"),
-        "probe": (lab.target, "probe"),
-    }[to]
-    wanted = f"icmp or (udp port {VXLAN_PORT} and udp[12:4] >> 8 = {vni})" if vni is not None else "ip"
+def dump(host: Host, interface: str, path: Path, wanted: str) -> Generator[None, None, None]:
+    """Writes what comes to an interface to a capture file, with tcpdump, which may lose nothing."""
     process = host.start(
         # The kernel keeps room for a whole frame of this length, each; so there is room for more than a thousand.
         *("tcpdump", "-i", interface, "-U", "--immediate-mode", "-B", "16384", "-s", "9216", "-Z", "root"),
-        *("-w", path, wanted),
+        *("--time-stamp-precision=nano", "-w", path, wanted),
         stderr=subprocess.PIPE,
     )
     assert process.stderr is not None
@@ -193,6 +168,10 @@ def _tcpdump(lab: Lab, path: Path, to: Target, vni: int | None) -> Generator[Non
         assert b"0 packets dropped by kernel" in said, f"tcpdump: {said.decode(errors='replace')}"
 
 
-def missing_tools() -> list[str]:
-    """The programs that the lab itself needs and this machine has not."""
-    return missing("unshare", "nsenter", "hostname", "ip", "tc", "tcpdump", "bash")
+def why_not(*programs: str) -> str:
+    """Why the lab, and what needs these programs, cannot be built here; "" when it can."""
+    if os.geteuid() != 0:
+        return "the lab needs root, for network namespaces"
+    tools = ("unshare", "nsenter", "setpriv", "hostname", "ip", "tc", "tcpdump", "bash")
+    lacking = missing(*tools, *programs)
+    return f"the lab needs programs that are not installed: {' '.join(lacking)}" if lacking else ""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.network import Direction, Lab, Recording, Target, missing_tools
+from spanline.lab.network import Direction
+from tests.lab.network import Lab, Recording, Target, why_not
 from tests.lab.servers import missing_servers, start
 from tests.lab.sessions import Attempt, Sessions, hold, missing_clients
 
@@ -32,10 +32,7 @@ class Recordings:
 
 def missing() -> str:
     """Why the lab cannot be built here; "" when it can."""
-    if os.geteuid() != 0:
-        return "the lab needs root, for network namespaces"
-    programs = [*missing_tools(), *missing_servers(), *missing_clients()]
-    return f"the lab needs programs that are not installed: {' '.join(programs)}" if programs else ""
+    return why_not() or why_not(*missing_servers(), *missing_clients())
 
 
 def record(folder: Path) -> None:

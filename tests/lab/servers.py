@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote_plus
 
-from tests.lab.hosts import Host, missing, wait_for
-from tests.lab.network import CLIENT, SERVER
+from spanline.lab.network import CLIENT, SERVER, missing
+from tests.lab.hosts import Host, wait_for
 
 PROGRAMS = (
     *("inetutils-inetd", "telnetd", "vsftpd", "dovecot", "lighttpd", "slapd", "snmpd", "redis-server", "sshd"),

@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tests.lab.hosts import Host, missing
-from tests.lab.network import SERVER, Lab
+from spanline.lab.network import SERVER, missing
+from spanline.lab.terminal import DELETE, ENTER, ERASE_LINE, ERASE_WORD, LEFT, Terminal
+from tests.lab.hosts import Host
+from tests.lab.network import Lab
 from tests.lab.servers import Account
-from tests.lab.terminal import DELETE, ENTER, ERASE_LINE, ERASE_WORD, LEFT, Terminal
 
 PROGRAMS = ("telnet", "curl", "ldapwhoami", "snmpget", "redis-cli", "ssh", "logger", "setsid")
 
@@ -59,7 +60,7 @@ def missing_clients() -> list[str]:
 def telnet(client: Host, account: Account, port: int = 23) -> tuple[list[Attempt], list[str]]:
     """Somebody logs in, wrongly first, with slips of the fingers, types commands and goes."""
     name, password = account.name, account.password
-    with Terminal(client, "telnet", SERVER, str(port)) as terminal:
+    with Terminal(client.command("telnet", SERVER, str(port))) as terminal:
         terminal.expect("login: ")
         terminal.type(name + ENTER)
         terminal.expect("Password: ")
@@ -195,7 +196,7 @@ def ssh(client: Host, account: Account) -> list[Attempt]:
     """Nothing is to be found."""
     options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "PreferredAuthentications=password")
     command = shlex.split("ssh " + " ".join(f"-o {option}" for option in options))
-    with Terminal(client, *command, f"{account.name}@{SERVER}", "echo spanline") as terminal:
+    with Terminal(client.command(*command, f"{account.name}@{SERVER}", "echo spanline")) as terminal:
         terminal.expect("password: ")
         terminal.type(account.password + ENTER, echo=False)
         terminal.expect("spanline")

@@ -12,7 +12,7 @@ from spanline.capture_blocks import CaptureBlocks
 from spanline.cli.group import complain
 from spanline.cli.listening import offered_text
 from spanline.cli.options import Inputs
-from spanline.cli.reading import conclude, open_capture, watch
+from spanline.cli.reading import begin, conclude, name_capture, watch
 from spanline.cli.text import plural
 from spanline.errors import OutputError
 from spanline.segment_files import PIECE, left_over
@@ -35,7 +35,10 @@ def capture_frames(
     with contextlib.ExitStack() as opened:
         # Nobody is let in before privileges are given up: the server's work begins later.
         server = None if serve is None else _server(serve, opened)
-        capture = open_capture(inputs, reassemble=inputs.inner_filter is not None)
+        capture = name_capture(inputs, reassemble=inputs.inner_filter is not None)
+        begin(capture, inputs)
+        assert capture.listening is not None
+        opened.callback(capture.listening.close)
         segments = None if folder is None else _segments(Path(folder), inputs, capture, rotation, suffix, opened)
         served = None if server is None else _Served(server, capture)
         for batch in watch(capture, quiet=inputs.quiet):

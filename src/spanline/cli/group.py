@@ -16,7 +16,10 @@ import click
 from spanline.cli.text import printable
 from spanline.errors import SpanlineError
 
-COMMANDS = ("crunch", "flows", "rtt", "stats", "plaintext", "follow", "packets", "info", "capture", "completion")
+COMMANDS = (
+    *("crunch", "flows", "rtt", "stats", "plaintext", "follow", "packets", "info", "capture", "lab"),
+    "completion",
+)
 """Each is the variable `command` of the module of its name, which is imported when it is needed."""
 
 OWN_PROCESS = object()

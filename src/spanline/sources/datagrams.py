@@ -175,7 +175,7 @@ class UdpSource:
         empty = self._receiver.receive(frames, gather_ns, nap)
         records = records[: frames.count]
         self.arrivals.read += len(records)
-        self.arrivals.offered = self.arrivals.read + self.arrivals.lost
+        self.refresh()
         if len(records):
             last = int(records["timestamp"][-1])
             clock = max(clock, last) if empty else last
@@ -190,7 +190,7 @@ class UdpSource:
         if _LINUX and self._socket.fileno() >= 0:
             # What found no room in the socket, or had a wrong checksum.
             now = self._memory()[_DROPS]
-            # The kernel counts in 32 bits.
+            # The kernel counts in 32 bits: each chunk looks, long before they are full.
             self.arrivals.dropped["ring"] += (now - self._drops_seen) & 0xFFFFFFFF
             self._drops_seen = now
         self.arrivals.offered = self.arrivals.read + self.arrivals.lost

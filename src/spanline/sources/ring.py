@@ -7,6 +7,7 @@ import math
 import mmap
 import os
 import select
+import struct
 import sys
 import time
 from collections.abc import Iterator
@@ -16,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from spanline._ring import Block, Ring
+from spanline.blocks import MAC_ADDRESS, SPEED
 from spanline.chunk import Chunk, Interface, Interfaces
 from spanline.errors import CaptureError, UsageError
 from spanline.filters.bpf import Programs, kernel_program
 from spanline.pool import Pool
 from spanline.schema import RECORD_DTYPE
-from spanline.sources.device import device, offloads
+from spanline.sources.device import Device, device, offloads, speed
 from spanline.sources.link import LinkWatch, no_such_interface
 from spanline.sources.live import TICK, Arrivals, Gap, LiveOptions
 
@@ -120,17 +122,17 @@ class RingSource:
         begun = idle_since = time.monotonic()
         end = begun + self._options.duration if self._options.duration is not None else math.inf
         while not self._stopped and (now := time.monotonic()) < end:
+            chunk = self._next()
+            if chunk is None:
+                if now - idle_since < self._tick:
+                    self._wait(min(end, idle_since + self._tick) - now)
+                    continue
+                chunk = self._chunk(np.empty(0, np.uint8), np.empty(0, RECORD_DTYPE), borrowed=False)
+            idle_since = now
+            # The kernel forgets what it has told: whoever takes the chunk learns of it before anything else happens.
             if now - self._asked >= _ASKED:
                 self.refresh()
-            chunk = self._next()
-            if chunk is not None:
-                idle_since = now
-                yield chunk
-            elif now - idle_since >= self._tick:
-                idle_since = now
-                yield self._chunk(np.empty(0, np.uint8), np.empty(0, RECORD_DTYPE), borrowed=False)
-            else:
-                self._wait(min(end, idle_since + self._tick) - now)
+            yield chunk
         yield from self._rest()
 
     def stop(self) -> None:
@@ -180,7 +182,13 @@ class RingSource:
         if self._number < 0 or self._interfaces[self._number].link_type != link_type:
             self._number = self._interfaces.add(
                 Interface(
-                    self.name, link_type, options.snaplen, 1e-9, name=self._interface, filter=options.filter or ""
+                    self.name,
+                    link_type,
+                    options.snaplen,
+                    1e-9,
+                    name=self._interface,
+                    filter=options.filter or "",
+                    options=_hardware(self._interface, found),
                 )
             )
         self._longest = found.mtu + 14 + _TAGS if link_type == _ETHERNET else found.mtu
@@ -278,6 +286,13 @@ def _warnings(interface: str) -> list[str]:
     switch = " ".join(f"{name} off" for name in found)
     what = f"{interface} puts frames together before they are captured ({' and '.join(found)} on)"
     return [f"{what}; switch it off: ethtool -K {interface} {switch}"]
+
+
+def _hardware(interface: str, found: Device) -> list[tuple[int, bytes]]:
+    """What a capture file says of the hardware: options of pcapng's interface description."""
+    options = [(MAC_ADDRESS, found.address)] if any(found.address) else []
+    bits = speed(interface)
+    return options if bits is None else [*options, (SPEED, struct.pack("=Q", bits))]
 
 
 def _program(text: str | None, link_type: int, snaplen: int) -> npt.NDArray[np.uint8] | None:

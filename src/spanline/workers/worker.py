@@ -200,7 +200,9 @@ class Worker:
         return True
 
     def _look(self) -> None:
-        """What the parent says, and what it has not taken yet."""
+        """What the parent says, what it has not taken yet, and what the kernel told, which tells nothing twice."""
+        arrivals = self._source.arrivals
+        self._counts["offered"], self._counts["ring"] = arrivals.offered, arrivals.lost
         self._flush()
         try:
             message, channels, _, _ = socket.recv_fds(self._control, 64, 1)

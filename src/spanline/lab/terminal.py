@@ -7,10 +7,11 @@ import os
 import pty
 import select
 import struct
+import subprocess
 import termios
 import time
-
-from tests.lab.hosts import PATIENCE, Host
+from collections.abc import Sequence
+from typing import Self
 
 DELETE = "\x7f"
 ENTER = "\r"
@@ -18,33 +19,42 @@ ERASE_LINE = "\x15"
 ERASE_WORD = "\x17"
 LEFT = "\x1b[D"
 
+PATIENCE = 30.0
+"""Seconds after which what was waited for will not come, on the slowest machine."""
+
 # Somebody types fast. Keys that come sooner than the answer to the last may share a packet.
 _PACE = 0.06
 
 
 class Terminal:
-    """Runs a command of a host on a terminal of 80 columns and 24 lines, as a context.
+    """Runs a command on a terminal of 80 columns and 24 lines, as a context; it ends with the context.
 
     shown  what the program wrote, all of it
     """
 
-    def __init__(self, host: Host, *command: str) -> None:
+    def __init__(self, command: Sequence[str]) -> None:
         self.shown = b""
         self._seen = 0
         self._keyboard, screen = pty.openpty()
         fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
         # The screen is the controlling terminal, too: ssh asks for passwords there.
-        self._process = host.start(
-            *("env", "TERM=xterm", "LC_ALL=C.UTF-8", "setsid", "--ctty", "--wait", *command),
-            **dict.fromkeys(("stdin", "stdout", "stderr"), screen),
+        self._process = subprocess.Popen(
+            ["env", "TERM=xterm", "LC_ALL=C.UTF-8", "setsid", "--ctty", "--wait", *command],
+            cwd="/",
+            start_new_session=True,
+            stdin=screen,
+            stdout=screen,
+            stderr=screen,
         )
         os.close(screen)
 
-    def __enter__(self) -> Terminal:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # A program without its terminal is told by SIGHUP.
         os.close(self._keyboard)
+        self._process.wait(PATIENCE)
 
     def expect(self, text: str) -> None:
         """Waits until the program has written `text` after what was expected before. Raises TimeoutError."""
