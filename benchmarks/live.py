@@ -73,8 +73,8 @@ class Row:
         return statistics.median(one.cpu / (one.offered - one.lost) for one in self.runs) * 1e6
 
     @property
-    def beginning(self) -> float:
-        return statistics.median(one.beginning for one in self.runs)
+    def around(self) -> float:
+        return statistics.median(one.around for one in self.runs)
 
     @property
     def peak(self) -> float:
@@ -133,7 +133,7 @@ def at_full_rate(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
     for row in rows:
         yield (
             row.kind.name, row.receiver.name, f"{row.offered:.3f}", f"{sum(one.offered for one in row.runs):,}",
-            f"{row.lost:,}", f"{row.cpu:.3f}", f"{row.beginning:.2f}", f"{row.peak:.0f}",
+            f"{row.lost:,}", f"{row.cpu:.3f}", f"{row.around:.2f}", f"{row.peak:.0f}",
         )  # fmt: skip
 
 
@@ -198,7 +198,16 @@ def text(rows: Sequence[Row], higher: Sequence[Row], rounds: int, load: Sequence
         (one.name, f"`{' '.join(one.command).replace(SPANLINE, 'spanline').format(interface='IFACE', folder='.')}`")
         for one in (PLAINTEXT, OURS, TCPDUMP, DUMPCAP)
     ]
-    first = ("frames", "receiver", "Mpps offered", "frames offered", "lost", "CPU s/Mpkt", "CPU s at start", "MB")
+    first = (
+        "frames",
+        "receiver",
+        "Mpps offered",
+        "frames offered",
+        "lost",
+        "CPU s/Mpkt",
+        "CPU s before and after",
+        "MB",
+    )
     parts = (
         "# Live capture, beside tcpdump and dumpcap\n",
         "One core sends (`benchmarks/sender.c`) over a veth pair, and the receiver runs on the other: rates are those "
@@ -207,7 +216,7 @@ def text(rows: Sequence[Row], higher: Sequence[Row], rounds: int, load: Sequence
         "lost and memory of all. The interface's own counter says how many frames were offered. Written by "
         "`make compare-live`.\n",
         table(("what", "found", "wanted", "reached"), goals(rows, higher)),
-        "At the sender's full rate; processor seconds are user and system, from the first frame to the end:\n",
+        "At the sender's full rate; processor seconds are user and system, while frames came, and those around it:\n",
         table(first, at_full_rate(rows)),
         "Each frame copied several times by `tc … mirred`: 10⁶ frames a second that were offered, and the part of them "
         "that was lost; who has lost some is not asked again:\n",

@@ -68,11 +68,11 @@ class Sent:
 class Run:
     """One receiver, while frames came.
 
-    sent       frames, before they were copied, in `seconds`
-    offered    frames that the interface carried; `lost` are those of them that the receiver did not read
-    cpu        its processor seconds, user and system, from the first frame to its end
-    beginning  its processor seconds before that
-    peak       of its memory, in MB
+    sent     frames, before they were copied, in `seconds`
+    offered  frames that the interface carried; `lost` are those of them that the receiver did not read
+    cpu      its processor seconds, user and system, while frames came
+    around   its processor seconds before and after that, which do not grow with time
+    peak     of its memory, in MB
     """
 
     sent: int
@@ -80,7 +80,7 @@ class Run:
     offered: int
     lost: int
     cpu: float
-    beginning: float
+    around: float
     peak: float
 
 
@@ -114,10 +114,11 @@ def run(receiver: Receiver, interface: str, sends: Callable[[], Sent]) -> Run:
             ["taskset", "-c", RECEIVING, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder
         )
         try:
-            wait_for(f"{receiver.name} to take frames", lambda: process.poll() is not None or takes_frames(process.pid))
+            wait_until_it_takes(process, receiver.name)
             before, beginning = carried(interface), processor_seconds(process.pid)
             sent = sends()
             time.sleep(_SETTLED)
+            cpu = processor_seconds(process.pid) - beginning
             process.send_signal(signal.SIGINT)
             usage = _ended(process)
         finally:
@@ -131,8 +132,13 @@ def run(receiver: Receiver, interface: str, sends: Callable[[], Sent]) -> Run:
     offered, read = carried(interface) - before, number(receiver.read, said)
     if receiver.read == _READ:
         check(said, offered)
-    cpu = usage.ru_utime + usage.ru_stime - beginning
-    return Run(sent.frames, sent.seconds, offered, offered - read, cpu, beginning, usage.ru_maxrss * 1024 / 1e6)
+    around = usage.ru_utime + usage.ru_stime - cpu
+    return Run(sent.frames, sent.seconds, offered, offered - read, cpu, around, usage.ru_maxrss * 1024 / 1e6)
+
+
+def wait_until_it_takes(process: subprocess.Popen[bytes], name: str) -> None:
+    """Until frames come to a receiver, or it has ended, which is found out later."""
+    wait_for(f"{name} to take frames", lambda: process.poll() is not None or takes_frames(process.pid))
 
 
 def _ended(process: subprocess.Popen[bytes]) -> resource.struct_rusage:
