@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,11 +80,12 @@ def hold(part: Part, runs: int) -> bool:
     log = FOLDER / f"{part.name}.txt"
     with log.open("wb") as output:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:benchmark", "-p", "no:xdist", *part.tests]
-        environment = {**os.environ, part.variable: str(runs), "CI": "true"}
+        environment = {**os.environ, part.variable: str(runs)}
         code = subprocess.run(command, cwd=ROOT, env=environment, stdout=output, stderr=output).returncode
-    said = "held" if not code else f"did not hold: see {log}"
+    held = not code and "skipped" not in log.read_text().splitlines()[-1]
+    said = "held" if held else f"did not hold: see {log}"
     print(f"{part.name}: {part.what}, {runs} times: {said} ({time.monotonic() - begun:.0f} s)", flush=True)
-    return not code
+    return held
 
 
 def memory(minutes: float) -> bool:
@@ -143,14 +144,17 @@ def _sampled(process: subprocess.Popen[bytes], sender: subprocess.Popen[bytes]) 
             sender.wait(EVERY)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Runs the parts that are asked for."""
     names = [*(part.name for part in PARTS), "memory"]
     parser = argparse.ArgumentParser(description="Run what live capture holds out, many times.")
-    parser.add_argument("parts", nargs="*", metavar="PART", choices=names, help=", ".join(names))
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(names)}; all of them by default")
     parser.add_argument("--runs", type=int, default=100, help="of each part")
     parser.add_argument("--minutes", type=float, default=30, help="for which memory is watched")
-    asked = parser.parse_args(arguments)
+    asked = parser.parse_args()
+    unknown = set(asked.parts) - set(names)
+    if unknown:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
     FOLDER.mkdir(parents=True, exist_ok=True)
     wanted = asked.parts or names
     held = [hold(part, asked.runs) for part in PARTS if part.name in wanted]
