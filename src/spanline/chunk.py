@@ -74,8 +74,8 @@ class Chunk:
 
     `buffer` holds their bytes, `records` (schema.RECORD) says where each lies in it and when it was captured. `clock`
     of a live source: ns since the epoch, up to which everything that came has been given out; None of a file.
-    `borrowed`: the buffer has to go back soon, as nothing comes while all are held: see Batch.own(). `counted`: bytes of
-    all frames on the wire, and captured, where who made the chunk has counted them.
+    `borrowed`: the buffer has to go back soon, as nothing comes while all are held: see Batch.own(). `counted`: the
+    `octets`, where who made the chunk knows them.
     """
 
     buffer: npt.NDArray[np.uint8]

@@ -6,8 +6,6 @@ import queue
 import threading
 from collections.abc import Generator, Iterator, Sequence
 
-import numpy as np
-
 from spanline.chunk import Chunk, Interfaces
 from spanline.errors import Problem
 from spanline.sources.capture_file import FileInfo, OnWait

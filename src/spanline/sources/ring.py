@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from spanline._ring import Block, Ring
+from spanline._ring import Ring
 from spanline.blocks import MAC_ADDRESS, SPEED
 from spanline.chunk import Chunk, Interface, Interfaces
 from spanline.errors import CaptureError, UsageError
@@ -27,7 +27,7 @@ from spanline.sources.device import Device, device, offloads, speed
 from spanline.sources.link import LinkWatch, no_such_interface
 from spanline.sources.live import TICK, Arrivals, Gap, LiveOptions
 
-RETIRE_MS = 200
+RETIRE_MS = 100
 """After which a block with frames goes out that is not full."""
 
 SHARED_RETIRE_MS, SHARED_TICK = 50, 0.05
