@@ -113,8 +113,8 @@ def memory(minutes: float, rate: float | None) -> bool:
     flat = slope <= STEEPEST and not code
     print(
         f"memory: {minutes:g} minutes at {came / times[-1] / 1e6:.2f} Mpps: {sizes[-1]:.1f} MB, {slope:+.2f} MB/h over "
-        f"the last {(times[-1] - times[settled][0]) / 60:.0f} minutes ({STEEPEST:g} allowed): {'flat' if flat else 'NOT flat'}; "
-        f"{dropped:,} frames lost, {cpu:.0f} processor seconds",
+        f"the last {(times[-1] - times[settled][0]) / 60:.0f} minutes ({STEEPEST:g} allowed): "
+        f"{'flat' if flat else 'NOT flat'}; {dropped:,} frames lost, {cpu:.0f} processor seconds",
         flush=True,
     )
     return flat
