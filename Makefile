@@ -14,7 +14,8 @@
 # make clean     away with everything that make made
 
 PYTHON ?= python3
-PYTEST_ARGS ?= -n 2
+# Four at a time on two cores: many tests wait for programs and networks.
+PYTEST_ARGS ?= -n 4 --dist worksteal
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
