@@ -1,1 +1,0 @@
-"""The flow query language: text → tree → SQL → Table."""
