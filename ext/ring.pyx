@@ -194,8 +194,8 @@ cdef class Block:
     def list(self, uint8_t[::1] records, uint16_t interface, bint is_ethernet, uint32_t snaplen, uint32_t longest):
         """Fills rows of schema.RECORD; frames get the VLAN tags back that the kernel took out. To be called once.
 
-        Returns (rows filled, how many frames were longer than `longest`, bytes on the wire, bytes of them here). Fewer rows than `frames` when a header in the
-        block is wrong.
+        Returns (rows filled, how many frames were longer than `longest`, their bytes on the wire, bytes that are here),
+        of all frames that were listed. Fewer rows than `frames` when a header in the block is wrong.
         """
         cdef uint32_t capacity = <uint32_t>(records.shape[0] // <Py_ssize_t>sizeof(frame_record))
         cdef uint32_t count = 0
