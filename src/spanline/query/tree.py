@@ -18,7 +18,11 @@ class Kind(StrEnum):
     ADDRESS = "address"
     """Equal to each address in a network that is named."""
     MAC = "mac"
+    PROTOCOL = "protocol"
+    """An IP protocol by its number; it is shown by its name."""
     BYTES = "bytes"
+    MEMORY = "bytes of memory"
+    """Bytes too, but its KB, MB and GB are 1024 times one another."""
     RATE = "bits per second"
     PACKETS = "packets"
     DURATION = "ns"
@@ -37,6 +41,7 @@ class Property:
     column     in the relation of the entity that the engine makes (query/relations.py)
     is_metric  it can be summed; it stands in order and in aggregates
     either     columns of which any may have the value, as `VM` on a flow means source or destination
+    is_held    False: Aria knows it, and spanline has no record of it; such a query is read, and not answered
     """
 
     entity: str
@@ -46,6 +51,7 @@ class Property:
     is_metric: bool = False
     either: tuple[str, ...] = ()
     description: str = ""
+    is_held: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +160,7 @@ class Window:
 @dataclass(frozen=True, slots=True)
 class Query:
     """entity  "flows", "vms", "hosts", "subnets", "l2 networks", "port groups", "applications", "switch ports",
-    "countries"
+    "countries", or one that spanline has no record of
 
     text  as it was read, cleaned
     """
