@@ -196,7 +196,13 @@ _ENTITIES: dict[str, tuple[str, tuple[str, ...], tuple[_Row, ...], tuple[_Row, .
         (
             _NAME,
             ("Switch", Kind.TEXT, False, ("Device",), "switch that it is of"),
-            ("Network Rate", Kind.RATE, True, ("Byte Rate", "Traffic Rate", "Bytes Rate", "Throughput"), "bits a second"),
+            (
+                "Network Rate",
+                Kind.RATE,
+                True,
+                ("Byte Rate", "Traffic Rate", "Bytes Rate", "Throughput"),
+                "bits a second",
+            ),
             ("Total Traffic", Kind.BYTES, True, ("Bytes", "Traffic", "Total Bytes"), "bytes in both directions"),
             ("Packets", Kind.PACKETS, True, ("Packet Count", "Total Packets"), "packets in both directions"),
             ("Errors", Kind.PACKETS, True, ("Error Packets",), "frames with errors"),
@@ -204,7 +210,12 @@ _ENTITIES: dict[str, tuple[str, tuple[str, ...], tuple[_Row, ...], tuple[_Row, .
         ),
         (),
     ),
-    "countries": ("Countries", ("Country",), (_NAME, ("Code", Kind.TEXT, False, (), "ISO 3166"), _CONTINENT, *_RATED), ()),
+    "countries": (
+        "Countries",
+        ("Country",),
+        (_NAME, ("Code", Kind.TEXT, False, (), "ISO 3166"), _CONTINENT, *_RATED),
+        (),
+    ),
     "datastores": (
         "Datastores",
         ("Datastore",),
