@@ -8,7 +8,8 @@ from typing import NoReturn
 from spanline import fields
 from spanline.fields import Kind
 from spanline.filters import syntax, tree
-from spanline.filters.errors import FilterError, nearest, quoted
+from spanline.errors import nearest, quoted
+from spanline.filters.errors import FilterError
 from spanline.filters.literals import NAMES, Unfit, Wanted, constant
 from spanline.filters.patterns import pattern
 from spanline.filters.sizes import size_of

@@ -12,7 +12,8 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedToken, VisitError
 from lark.visitors import Transformer_NonRecursive
 
 from spanline.filters import syntax
-from spanline.filters.errors import FilterError, quoted
+from spanline.errors import quoted
+from spanline.filters.errors import FilterError
 from spanline.filters.text import ranges, unescape
 
 GRAMMAR = r"""

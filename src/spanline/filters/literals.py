@@ -10,7 +10,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
 from spanline.fields import Kind
-from spanline.filters.errors import nearest, quoted
+from spanline.errors import nearest, quoted
 from spanline.filters.syntax import Character, Signed, Text, Word
 from spanline.filters.tree import Constant
 
