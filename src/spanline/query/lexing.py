@@ -23,7 +23,9 @@ FUNCTIONS = {
     "count": "count",
 }  # fmt: skip
 
-_RAW = re.compile(r"""(?P<string>'(?:[^']|'')*'|"(?:[^"]|"")*")|(?P<operator>[=!<>]+)|[(),]|(?P<word>[^\s(),=!<>'"]+)""")
+_RAW = re.compile(
+    r"""(?P<string>'(?:[^']|'')*'|"(?:[^"]|"")*")|(?P<operator>[=!<>]+)|[(),]|(?P<word>[^\s(),=!<>'"]+)"""
+)
 _OPERATORS = {"=": "=", "==": "=", "!=": "!=", "<>": "!=", ">": ">", ">=": ">=", "<": "<", "<=": "<="}
 _INSTEAD = {"=>": ">=", "=<": "<=", "===": "=", "!==": "!=", "!": "not or !="}
 _LIKE = ("like", "contains", "matches")
@@ -228,7 +230,9 @@ class _Lexer:
         """A name of the dictionary, which entities and properties may share."""
         name = key(" ".join(self._words[self._at : self._at + count]))
         known, own = name in entity_words(), name in property_words()
-        self._emit("EITHER" if known and own else "ENTITY" if known else "PROPERTY" if own else "NAME", name, count, mode)
+        self._emit(
+            "EITHER" if known and own else "ENTITY" if known else "PROPERTY" if own else "NAME", name, count, mode
+        )
 
     def _word(self) -> None:
         if self._mode in ("value", "end") and self._tokens[-1].type in ("AT", "UNTIL", "SPAN", "AND"):

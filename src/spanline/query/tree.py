@@ -5,9 +5,11 @@ The language is that of VMware Aria Operations for Networks' search (docs/langua
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
+
+from spanline.errors import TextError
 
 
 class Kind(StrEnum):
@@ -147,7 +149,8 @@ class OrderKey:
 class Window:
     """From `begin` to `end`, ns since the epoch, UTC, without the end; or the last `last` ns, until `ago` ns ago.
 
-    What overlaps it is in it. `is_default` when the query says nothing of time: then it is the last 24 hours.
+    Without `begin` and `last` it begins with the store. What overlaps it is in it. `is_default` when the query says
+    nothing of time: then it is the last 24 hours.
     """
 
     begin: int | None = None
@@ -162,7 +165,8 @@ class Query:
     """entity  "flows", "vms", "hosts", "subnets", "l2 networks", "port groups", "applications", "switch ports",
     "countries", or one that spanline has no record of
 
-    text  as it was read, cleaned
+    text        as it was read, cleaned
+    unanswered  what to raise instead of an answer: it asks for something that spanline has no record of
     """
 
     text: str
@@ -174,3 +178,4 @@ class Query:
     order: tuple[OrderKey, ...] = ()
     limit: int | None = None
     window: Window = Window(last=24 * 3600 * 10**9, is_default=True)
+    unanswered: TextError | None = field(default=None, compare=False)
