@@ -11,8 +11,7 @@ A `Problem` is not an exception: it is what was wrong with an input that was rea
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 _ELLIPSIS = "…"
@@ -88,9 +87,16 @@ def quoted(text: str) -> str:
     return repr(text if len(text) <= _LONGEST else text[:_LONGEST] + _ELLIPSIS)
 
 
-def nearest(word: str, names: Iterable[str]) -> str:
-    """A hint with the known names that look most like `word`, "" when none does."""
+def nearest(word: str, names: Iterable[str] | Mapping[str, str]) -> str:
+    """A hint with the known names that look most like `word`, "" when none does.
+
+    names  as they are written, and in a mapping as they are shown, where several may be shown as one
+    """
+    import difflib  # takes long to import, and is only needed when something is wrong
+
     found = difflib.get_close_matches(word, names, 3, 0.7)
+    if isinstance(names, Mapping):
+        found = list(dict.fromkeys(names[name] for name in found))
     if not found:
         return ""
     return f"did you mean {' or '.join([', '.join(found[:-1]), found[-1]] if len(found) > 1 else found)}?"

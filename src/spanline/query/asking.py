@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 from lark import Token, Tree
 
@@ -43,8 +43,7 @@ def projection(reading: Reading, entity: Entity, node: Syntax) -> tree.Projectio
 
 def order_key(reading: Reading, entity: Entity, node: Syntax) -> tree.OrderKey:
     """One of what stands behind `order by`. The largest come first, unless it says asc."""
-    by, direction = node.children
-    assert isinstance(by, Tree)
+    by, direction = children(node)
     of = projection(reading, entity, by)
     assert isinstance(of, tree.Aggregate | tree.Series | Property)
     return tree.OrderKey(of, direction != "asc")
@@ -91,10 +90,15 @@ def _series(reading: Reading, entity: Entity, node: Syntax) -> tree.Series:
     if entity.name != "flows" and of.property.column not in _OVER_TIME and of.property.is_held:
         first, last = ends(trees(node)[0])
         reading.fail(f"{of.property.name} has no history", first, "series(sum(Network Rate)) has", last)
-    seconds = node.children[-2]
-    if not isinstance(seconds, Token) or seconds.type != "INT":
+    seconds = children(node)[-2]
+    if seconds is None:
         return tree.Series(of)
     return tree.Series(of, whole(reading, seconds, LONGEST // SECOND))
+
+
+def children(node: Syntax) -> list[Any]:
+    """Rules and terminals below a rule, None where something optional is not there."""
+    return cast("list[Any]", node.children)
 
 
 def trees(node: Syntax) -> list[Syntax]:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from lark import Token, Tree
 
 from spanline.query import tree
-from spanline.query.asking import Syntax, trees
+from spanline.query.asking import Syntax, children, token_of, trees
 from spanline.query.names import Reading
 from spanline.query.properties import Entity, key
 from spanline.query.times import Unfit
@@ -73,14 +73,14 @@ def between_both(reading: Reading, entity: Entity, syntax: Syntax) -> tree.Condi
 
 def _at_end(reading: Reading, entity: Entity, side: str, end: Syntax) -> tree.Test:
     """Without a name, what looks like an address is one, and everything else a VM."""
-    named, value = end.children
-    name = named.children[0] if isinstance(named, Tree) else None
+    named, value = children(end)
+    name = named and token_of(named)
     if entity.name != "flows":
         reading.fail(f"{entity.label} go from nowhere to nowhere", value, "flows do", name and value)
     if name is None:
         address = entity.properties[key(f"{side} IP Address")]
         try:
-            return tree.Test(address, "=", (value_of(value, address, reading.clock),))
+            return tree.Test(address, "=", (value_of(str(value), address, reading.clock),))
         except Unfit:
             return tree.Test(entity.properties[key(f"{side} VM")], "=", (str(value),))
     sided = Token(name.type, key(f"{side} {name}"), name.start_pos, end_pos=name.end_pos)
@@ -89,8 +89,8 @@ def _at_end(reading: Reading, entity: Entity, side: str, end: Syntax) -> tree.Te
 
 
 def _test(reading: Reading, entity: Entity, node: Syntax, sub_query: SubQuery) -> tree.Test:
-    named, *others = node.children
-    name = named.children[0]
+    named, *others = children(node)
+    name = token_of(named)
     of = reading.property(entity, name)
     if not others:
         return tree.Test(of, "is set")
@@ -133,7 +133,7 @@ def _membership(reading: Reading, of: Property, name: Token, others: Sequence[An
 
 def _value(reading: Reading, of: Property, token: Token) -> tree.Value:
     try:
-        return value_of(token, of, reading.clock)
+        return value_of(str(token), of, reading.clock)
     except Unfit as error:
         reading.fail(error.message, token, error.hint)
 

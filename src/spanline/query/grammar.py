@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+import lark
 from lark import Lark, Token, Tree
 from lark.lexer import Lexer
+
+from spanline.keeping import kept
 
 GRAMMAR = """
 query: [SHOW] [projections OF] [TOP INT] entity [VALUE] clause*
@@ -71,12 +76,19 @@ class _Given(Lexer):
         return iter(lexer_state)
 
 
-@cache
-def parser() -> Lark:
-    """Takes terminals, gives a tree of rules; raises lark.UnexpectedToken."""
-    return Lark(GRAMMAR, parser="lalr", lexer=_Given, start="query")
-
-
 def parsed(terminals: list[Token]) -> Tree[Token]:
     """The tree of a query's terminals. Raises lark.UnexpectedToken."""
-    return parser().parse(terminals)  # type: ignore[arg-type]
+    return _parser().parse(terminals)  # type: ignore[arg-type]
+
+
+@cache
+def _parser() -> Lark:
+    """Made once, and kept: that takes longer than anything else does to a query."""
+    source = f"{GRAMMAR}\n{lark.__version__} {sys.version}"
+    return Lark.load(io.BytesIO(kept("query-grammar", source.encode(), _make)))
+
+
+def _make() -> bytes:
+    made = io.BytesIO()
+    Lark(GRAMMAR, parser="lalr", lexer=_Given, start="query").save(made)
+    return made.getvalue()

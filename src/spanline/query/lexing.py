@@ -27,6 +27,7 @@ _RAW = re.compile(
     r"""(?P<string>'(?:[^']|'')*'|"(?:[^"]|"")*")|(?P<operator>[=!<>]+)|[(),]|(?P<word>[^\s(),=!<>'"]+)"""
 )
 _OPERATORS = {"=": "=", "==": "=", "!=": "!=", "<>": "!=", ">": ">", ">=": ">=", "<": "<", "<=": "<="}
+_JOINING = {"&&": "and", "||": "or", "&": "and", "|": "or"}
 _INSTEAD = {"=>": ">=", "=<": "<=", "===": "=", "!==": "!=", "!": "not or !="}
 _LIKE = ("like", "contains", "matches")
 _NAMES = ("ENTITY", "EITHER", "PROPERTY", "NAME")
@@ -57,6 +58,9 @@ def _pieces(text: str) -> list[_Raw]:
         match = _RAW.match(text, at)
         if match is None:
             raise QueryError("the quote has no end", text, at, len(text), hint=f"close it with {text[at]}")
+        if match[0] in _JOINING:
+            hint = f"write {_JOINING[match[0]]}"
+            raise QueryError(f"{match[0]!r} is no operator", text, at, match.end(), hint=hint)
         found.append(_Raw(match.lastgroup or "", match[0], at, match.end()))
         at = match.end()
     return found

@@ -9,9 +9,16 @@ from lark import Token
 
 from spanline.errors import nearest, quoted
 from spanline.query.errors import QueryError
-from spanline.query.properties import Entity, entities, entity_words, key
+from spanline.query.properties import Entity, entities, entity_labels, entity_words, key
 from spanline.query.times import Clock
 from spanline.query.tree import Property
+
+INSTEAD = {
+    "count": "write count of flows",
+    "top": "write top 5 flows",
+    "select": "this is not SQL: write sum(Bytes) of flows where Port = 22",
+}
+"""What to write, by the first word of what is no entity."""
 
 
 @dataclass(slots=True)
@@ -36,8 +43,8 @@ class Reading:
     def entity(self, token: Token) -> Entity:
         found = entity_words().get(token)
         if found is None:
-            names = [one.label for one in entities().values() if one.is_held]
-            hint = nearest(token, entity_words()) or f"there are {', '.join(names)}"
+            hint = INSTEAD.get(token.split()[0]) or nearest(token, entity_labels())
+            hint = hint or f"there are {', '.join(dict.fromkeys(entity_labels().values()))}"
             self.fail(f"{quoted(self.written(token))} is nothing that can be asked for", token, hint)
         if not found.is_held:
             self._cannot_answer(found.label, token)
@@ -60,16 +67,17 @@ class Reading:
             self.unanswered = QueryError(f"spanline has no record of {what}", self.text, start, end, hint=hint)
 
     def _refuse(self, entity: Entity, token: Token) -> NoReturn:
+        """Raises QueryError for what is no property of the entity."""
         words = str(token).split()
+        likely = nearest(token, {word: one.name for word, one in entity.properties.items() if one.is_held})
         for count in range(len(words) - 1, 0, -1):
             rest = self.written(token).split(maxsplit=count)[-1]
-            if key(" ".join(words[:count])) in entity.properties and not nearest(token, entity.properties):
+            if key(" ".join(words[:count])) in entity.properties and (rest[0].isdigit() or not likely):
                 at = (token.end_pos or 0) - len(rest)
                 what = f"{quoted(rest)} was not expected here"
                 raise QueryError(what, self.text, at, token.end_pos or 0, hint="an operator is missing before it")
-        hint = nearest(token, entity.properties)
         others = [one.label for one in entities().values() if token in one.properties]
-        if others and not hint:
-            hint = f"{' and '.join(others[:3])} have"
+        hint = f"{' and '.join(others[:3])} have" if others and not likely else likely
+        names = ", ".join(one.name for one in entity.own()[:6])
         what = f"{entity.label} have no {quoted(self.written(token))}"
-        self.fail(what, token, hint or f"there is for instance {', '.join(one.name for one in entity.own()[:6])}")
+        self.fail(what, token, hint or f"they have {names} …")

@@ -269,6 +269,12 @@ def entity_words() -> dict[str, Entity]:
 
 
 @cache
+def entity_labels() -> dict[str, str]:
+    """How those entities are shown that queries can be answered of, by each of their words."""
+    return {word: entity.label for word, entity in entity_words().items() if entity.is_held}
+
+
+@cache
 def property_words() -> frozenset[str]:
     """All that properties of whatever entity are called."""
     return frozenset(word for entity in entities().values() for word in entity.properties)

@@ -9,7 +9,7 @@ from typing import Any, cast
 from lark import UnexpectedToken
 
 from spanline.query import tree
-from spanline.query.asking import Syntax, ends, in_groups, order_key, projection, token_of, trees, whole
+from spanline.query.asking import Syntax, children, ends, in_groups, order_key, projection, token_of, trees, whole
 from spanline.query.cleaning import clean
 from spanline.query.conditions import between_both, both, condition, from_one_to_other
 from spanline.query.errors import QueryError
@@ -52,7 +52,7 @@ def parse(text: str, *, now: int | None = None, timezone: str | tzinfo | None = 
 
 def _query(reading: Reading, syntax: Syntax, text: str, *, is_list: bool = False) -> tree.Query:
     """is_list: it is the list of an `in`, and has one column."""
-    _, asked, _, _, top, named, called, *clauses = cast("Sequence[Any]", syntax.children)
+    _, asked, _, _, top, named, called, *clauses = children(syntax)
     entity = reading.entity(token_of(named))
     nodes = trees(asked) if asked else []
     projections = [projection(reading, entity, node) for node in nodes]
@@ -81,7 +81,7 @@ def _query(reading: Reading, syntax: Syntax, text: str, *, is_list: bool = False
         where=_where(reading, entity, called, by_kind),
         group=group,
         order=tuple(order),
-        limit=whole(reading, limit[0].children[1]) if limit else None,
+        limit=whole(reading, children(limit[0])[1]) if limit else None,
         window=window_of(reading, by_kind.get("time", [])),
         unanswered=reading.unanswered,
     )

@@ -29,7 +29,7 @@ def _of_bytes(step: int) -> dict[str, int]:
 
 
 def _of_rates() -> dict[str, int]:
-    units = {}
+    units: dict[str, int] = {}
     for n, prefix in enumerate(_PREFIXES):
         units |= dict.fromkeys((f"{prefix}bps", f"{prefix}b/s", f"{prefix}bit/s", f"{prefix}bits/s"), 1000**n)
     return units
@@ -103,8 +103,19 @@ def _ratio(number: str, unit: str, text: str) -> float:
     return ratio
 
 
+def is_address(text: str) -> bool:
+    try:
+        _network(text)
+    except Unfit:
+        return False
+    return True
+
+
 def _address(text: str, of: Property, clock: Clock) -> Network:
-    text = text.strip()
+    return _network(text.strip())
+
+
+def _network(text: str) -> Network:
     try:
         if "/" in text:
             network = ip_network(text, strict=False)
@@ -131,7 +142,8 @@ def _protocol(text: str, of: Property, clock: Clock) -> int:
     if word.isascii() and word.isdigit() and len(word) < 4 and int(word) < 256:
         return int(word)
     raise Unfit(
-        f"{quoted(text)} is no IP protocol", nearest(word, PROTOCOL_NUMBERS) or "write TCP, UDP, ICMP or a number"
+        f"{quoted(text)} is no IP protocol",
+        nearest(word, {name: name.upper() for name in PROTOCOL_NUMBERS}) or "write TCP, UDP, ICMP or a number",
     )
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from lark import Token, Tree
+from lark import Token
 
+from spanline.query.asking import Syntax, children, token_of, trees
 from spanline.query.names import Reading
 from spanline.query.times import DAY, Unfit, length, span
 from spanline.query.tree import Window
+from spanline.query.values import is_address
 
 TIMES = ("last", "at", "until", "ago", "day", "span")
 """Clauses that say something of time. `last` may stand with one of `at`, `until` and `ago`."""
 
 
-def window_of(reading: Reading, clauses: list[Tree[Token]]) -> Window:
+def window_of(reading: Reading, clauses: list[Syntax]) -> Window:
     """The window of a query's time clauses. Raises QueryError."""
     if not clauses:
         return Window(last=DAY, is_default=True)
@@ -24,8 +26,9 @@ def window_of(reading: Reading, clauses: list[Tree[Token]]) -> Window:
         else:
             ends.append(clause)
     if len(ends) > 1 or (ends and last is not None and ends[0].data not in ("at", "until", "ago")):
-        extra = _first(ends[-1])
-        reading.fail("the query says twice when", extra, "write one time, or in last 2 days until 1 day ago")
+        reading.fail(
+            "the query says twice when", token_of(ends[-1]), "write one time, or in last 2 days until 1 day ago"
+        )
     if not ends:
         return Window(last=last)
     (end,) = ends
@@ -36,21 +39,14 @@ def window_of(reading: Reading, clauses: list[Tree[Token]]) -> Window:
     return _as_of(reading, _token(end), last)
 
 
-def is_time(reading: Reading, clause: Tree[Token]) -> bool:
+def is_time(reading: Reading, clause: Syntax) -> bool:
     """Whether `between … and …` is a time, and not who talks with whom."""
-    for end in clause.children:
-        if isinstance(end, Tree):
-            named, value = end.children
-            try:
-                span(str(value), reading.clock)
-            except Unfit:
-                continue
-            return named is None
-    return False
+    named, value = children(trees(clause)[0])
+    return named is None and not is_address(str(value))
 
 
-def _from_to(reading: Reading, clause: Tree[Token]) -> Window:
-    first, last = (end.children[1] for end in clause.children if isinstance(end, Tree))
+def _from_to(reading: Reading, clause: Syntax) -> Window:
+    first, last = (_token(end) for end in trees(clause))
     begin, end = _span(reading, first)[0], _span(reading, last)[1]
     if end <= begin:
         reading.fail("the time ends before it begins", first, "the earlier one stands first", last)
@@ -90,26 +86,19 @@ def _ago(reading: Reading, token: Token) -> int | None:
 
 def _length(reading: Reading, token: Token, text: str | None = None) -> int:
     try:
-        return length(token if text is None else text)
+        return length(str(token) if text is None else text)
     except Unfit as error:
         reading.fail(error.message, token, error.hint)
 
 
 def _span(reading: Reading, token: Token) -> tuple[int, int]:
     try:
-        return span(token, reading.clock)
+        return span(str(token), reading.clock)
     except Unfit as error:
         reading.fail(error.message, token, error.hint)
 
 
-def _token(clause: Tree[Token]) -> Token:
+def _token(clause: Syntax) -> Token:
     """What a clause says, behind its keyword."""
-    token = clause.children[-1]
-    assert isinstance(token, Token)
-    return token
-
-
-def _first(clause: Tree[Token]) -> Token:
-    token = clause.children[0]
-    assert isinstance(token, Token)
+    token: Token = children(clause)[-1]
     return token
