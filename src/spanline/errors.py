@@ -71,7 +71,7 @@ class TextError(UsageError):
         """
         text = "".join(c if " " <= c <= "~" else " " if c in "\t\n\r" else "?" for c in self.text)
         first = 0
-        if len(text) > _WIDTH:
+        if max(len(text), self.end) > _WIDTH:
             first = max(0, min(self.start - _WIDTH // 3, len(text) + 1 - _WIDTH))
         cut = text[first : first + _WIDTH]
         if first:
