@@ -92,6 +92,8 @@ def nearest(word: str, names: Iterable[str] | Mapping[str, str]) -> str:
 
     names  as they are written, and in a mapping as they are shown, where several may be shown as one
     """
+    if len(word) > _LONGEST:
+        return ""
     import difflib  # takes long to import, and is only needed when something is wrong
 
     found = difflib.get_close_matches(word, names, 3, 0.7)

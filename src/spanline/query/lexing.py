@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from lark import Token
 
 from spanline.query.errors import QueryError
-from spanline.query.properties import entity_words, key, property_words
+from spanline.query.properties import LONGEST_NAME, entity_words, key, property_words
 
 DEEPEST = 30
 """How many parentheses may stand inside one another."""
@@ -31,7 +31,6 @@ _JOINING = {"&&": "and", "||": "or", "&": "and", "|": "or"}
 _INSTEAD = {"=>": ">=", "=<": "<=", "===": "=", "!==": "!=", "!": "not or !="}
 _LIKE = ("like", "contains", "matches")
 _NAMES = ("ENTITY", "EITHER", "PROPERTY", "NAME")
-_LONGEST_NAME = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +148,8 @@ class _Lexer:
             return True
         if (word == "count" and following == "of") or (word == "top" and _is_number(following)):
             return True
+        if following == "where":
+            return True
         names = self._longest(at)
         behind = at + names
         return bool(names) and (self._stops(behind) or self._word_at(behind) == "of" or self._longest(behind) > 0)
@@ -167,7 +168,7 @@ class _Lexer:
         known = entity_words()
         properties: frozenset[str] = frozenset() if entities else property_words()
         most = 0
-        while most < _LONGEST_NAME and self._word_at(at + most):
+        while most < LONGEST_NAME and self._word_at(at + most):
             most += 1
         for count in range(most, 0, -1):
             name = key(" ".join(self._words[at : at + count]))

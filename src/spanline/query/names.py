@@ -9,7 +9,7 @@ from lark import Token
 
 from spanline.errors import nearest, quoted
 from spanline.query.errors import QueryError
-from spanline.query.properties import Entity, entities, entity_labels, entity_words, key
+from spanline.query.properties import LONGEST_NAME, Entity, entities, entity_labels, entity_words, key
 from spanline.query.times import Clock
 from spanline.query.tree import Property
 
@@ -70,7 +70,7 @@ class Reading:
         """Raises QueryError for what is no property of the entity."""
         words = str(token).split()
         likely = nearest(token, {word: one.name for word, one in entity.properties.items() if one.is_held})
-        for count in range(len(words) - 1, 0, -1):
+        for count in range(min(len(words) - 1, LONGEST_NAME), 0, -1):
             rest = self.written(token).split(maxsplit=count)[-1]
             if key(" ".join(words[:count])) in entity.properties and (rest[0].isdigit() or not likely):
                 at = (token.end_pos or 0) - len(rest)

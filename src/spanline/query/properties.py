@@ -66,6 +66,9 @@ PROTOCOL_NUMBERS = {
 }  # fmt: skip
 """IP protocols by name, in lower case. Source: IANA, Protocol Numbers."""
 
+LONGEST_NAME = 5
+"""Words that an entity or property is called by at most."""
+
 _ABBREVIATIONS = {"src": "source", "dst": "destination", "dest": "destination", "avg": "average", "max": "maximum"}
 
 # (name, kind, is_metric, other names, description)
