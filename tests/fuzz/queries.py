@@ -47,7 +47,7 @@ WORDS = [
     " between ", " from ", " to ", " at ", " of ", " until ", " ago ", " today ", " is set ", " is not set ",
     " like ", " limit 5 ", " top 5 ", " show ", " count of ", " sum(", " series(", " list(", " asc ", " desc ",
     " 3 days ago ", " in the last 2 weeks ", " src ", " 99999999999999 ", "--", ";", "\\", "{", "}", "@",
-    "$port", "0", "°", "½", "٣", "²", "İ",
+    "$port", "0", "°", "½", "٣", "²", "İ", "_",
 ]  # fmt: skip
 TIMES = [
     "in last 2 days", "in the last week", "last 12 hours", "today", "yesterday", "3 days ago", "at now",

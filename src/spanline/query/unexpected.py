@@ -27,7 +27,7 @@ def refuse(token: Token, expected: Collection[str], text: str, terminals: list[T
     if not terminals:
         raise QueryError("the query is empty", text, 0, 0, hint="write for instance flows group by Source Country")
     first = terminals[0]
-    hint = INSTEAD.get(first.split()[0], "") if first.type == "NAME" else ""
+    hint = INSTEAD.get(first.partition(" ")[0], "") if first.type == "NAME" else ""
     if token.type == "$END":
         opened = sum(one.type == "LPAR" for one in terminals) > sum(one.type == "RPAR" for one in terminals)
         if opened and "RPAR" in expected:
