@@ -101,12 +101,12 @@ def examples(section: str, row: str = "") -> list[str]:
 
 
 OF_VALUES = [
-    ("bytes", "bytes > {}"), ("rates", "byte rate > {}"), ("durations", "rtt > {}"), ("ratios", "retransmission ratio > {}"),
-    ("addresses", "ip = {}"), ("MAC", "mac = {}"), ("protocols", "protocol = {}"), ("times", "first seen > {}"),
+    ("bytes", "bytes > {}"), ("rates", "byte rate > {}"), ("durations", "rtt > {}"),
+    ("ratios", "retransmission ratio > {}"), ("addresses", "ip = {}"), ("MAC", "mac = {}"), ("protocols", "protocol = {}"), ("times", "first seen > {}"),
 ]  # fmt: skip
 SHORT = [
-    *(f"flows {example}" for example in examples("When")),
-    *(f"flows where {example}" for example in examples("Conditions") if " " in example),
+    *(f"flows {example}" for example in examples("When") if example != "in last"),
+    *(f"flows where {example}" for example in examples("Conditions") if example.count(" ") > 1),
     *(f"flows where port {example} 22" for example in examples("Conditions", "comparison")),
     *(f"{example} flows" for example in examples("What is shown") if example.endswith(" of")),
     *(example for example in examples("What is shown") if " of " in example),
