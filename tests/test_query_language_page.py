@@ -101,9 +101,15 @@ def examples(section: str, row: str = "") -> list[str]:
 
 
 OF_VALUES = [
-    ("bytes", "bytes > {}"), ("rates", "byte rate > {}"), ("durations", "rtt > {}"),
-    ("ratios", "retransmission ratio > {}"), ("addresses", "ip = {}"), ("MAC", "mac = {}"), ("protocols", "protocol = {}"), ("times", "first seen > {}"),
-]  # fmt: skip
+    ("bytes", "bytes > {}"),
+    ("rates", "byte rate > {}"),
+    ("durations", "rtt > {}"),
+    ("ratios", "retransmission ratio > {}"),
+    ("addresses", "ip = {}"),
+    ("MAC", "mac = {}"),
+    ("protocols", "protocol = {}"),
+    ("times", "first seen > {}"),
+]
 SHORT = [
     *(f"flows {example}" for example in examples("When") if example != "in last"),
     *(f"flows where {example}" for example in examples("Conditions") if example.count(" ") > 1),
