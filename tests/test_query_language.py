@@ -308,7 +308,7 @@ CLEANED = [
     ("<p>flows</p>", "flows"),
     ("<span style=\"font-family: 'Liberation Mono', monospace;\">flows</span><br/>", "flows"),
     ("12. flows", "flows"),
-    (" 3) flows", "flows"),
+    (" 3) flows ;\n", "flows"),
     ("7\tflows", "flows"),
     ("flows\u00a0where\u00a0port\u202f=\u00a022", "flows where port = 22"),
     ("\ufeffflo\u00adws\u200b", "flows"),

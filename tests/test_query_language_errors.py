@@ -34,6 +34,7 @@ WRONG = [
     ("flows where (port = 22", 23, "a ) is missing at the end"),
     ("flows where port = 22)", 22, "')' was not expected here; there is no ( for it"),
     ("flows where port in (22, )", 26, "')' was not expected here; expected: a value"),
+    ("flows where port = 22, 23", 22, "',' was not expected here; several values are a list: in (22, 23)"),
     ("flows where port in ()", 22, "')' was not expected here; a list has values between its commas"),
     ("flows where port = 22 vlan = 3", 28, "'=' was not expected here; join conditions by and or or"),
     ("flows where port = 22 where vlan = 3", 23, "where is there already; join conditions by and or or"),

@@ -50,6 +50,8 @@ def _hint(token: Token, before: list[Token], expected: Collection[str]) -> str:
         return "a list has values between its commas: in (22, 23)"
     if token.type == "COMPARISON" and kinds[-1:] == ["VALUE"]:
         return "join conditions by and or or"
+    if token.type == "COMMA" and kinds[-1:] == ["VALUE"]:
+        return "several values are a list: in (22, 23)"
     if token.type == "RPAR" and ("$END" in expected or not expected):
         return "there is no ( for it"
     if "OF" in expected and token.type not in _NAMES and "COMMA" in expected:
