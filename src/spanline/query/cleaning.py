@@ -30,8 +30,8 @@ _LINE_NUMBER = re.compile(r"\s*\d{1,6}\s*[.):]?\s+(?=\S)")
 def clean(pasted: str) -> str:
     """The query in what was pasted, on one line.
 
-    HTML tags, a line number before it, a semicolon behind it and invisible characters go; character references, kinds of blanks and
-    typographic quotes become plain. What stands in straight quotes keeps its tags and its quotes.
+    HTML tags, a line number before it, a semicolon behind it and invisible characters go; character references, kinds
+    of blanks and typographic quotes become plain. What stands in straight quotes keeps its tags and its quotes.
     """
     text = _PIECE.sub(_piece, pasted)
     text = _CHARACTER_REFERENCE.sub(lambda match: html.unescape(match[0]), text)
