@@ -2,3 +2,8 @@
 
 It is applied when history is read, so that a corrected inventory corrects it.
 """
+
+from spanline.enrich.enrichment import COLUMNS, Enrichment
+from spanline.enrich.inventory import Inventory
+
+__all__ = ["COLUMNS", "Enrichment", "Inventory"]

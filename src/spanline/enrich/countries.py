@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
@@ -133,8 +134,17 @@ def _kept(path: str, what: str, things: str, row_of: Any) -> tuple[Ranges, list[
     return ranges, head["rows"]
 
 
+_NOWHERE = (
+    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24"),
+    *("192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3"),
+    *("::/3", "2001:db8::/32", "3fff::/20", "4000::/2", "8000::/1"),
+)
+"""Not global unicast: IANA's registries of special-purpose addresses, and of IPv6 all but 2000::/3."""
+
+
 def bundle(path: str) -> bytes:
-    """What data/countries.bin holds, from the MMDB file `path`."""
+    """What data/countries.bin holds, from the MMDB file `path`: addresses of no country have none, whatever it says."""
     octets = read_octets(path, "a country database")
     ranges, rows, _ = flatten(path, octets, "a country database", country_row)
+    ranges = ranges.without(map(ipaddress.ip_network, _NOWHERE))
     return ranges.pack({"rows": rows}, level=19)

@@ -46,7 +46,7 @@ def flatten(path: str, octets: bytes, what: str, row_of: Callable[[Any], Row | N
     """(networks, rows, type of database) of the MMDB file `path`, whose content is `octets`.
 
     A network's number is the index in `rows` of what `row_of` makes of its record, from 1; rows[0] is empty. Networks
-    of which it gives None have the number 0. Addresses of 6to4 and Teredo are left out.
+    of which it gives None have the number 0. IPv6 addresses that stand for IPv4 ones (6to4, Teredo) have none either.
 
     Raises UsageError for what is no such file, which calls what was wanted `what`.
     """
@@ -113,7 +113,7 @@ def _walk_all(tree: npt.NDArray[np.uint32], ip_version: int) -> tuple[Walked, Wa
 
 
 def _walk(tree: npt.NDArray[np.uint32], root: int, bits: int, ipv4: int | None) -> Walked:
-    """All networks below `root`, in order. The node `ipv4` is only walked at ::/96, not where it is repeated."""
+    """All networks below `root`, in order, without what is below the node `ipv4`."""
     count = len(tree)
     nodes = np.array([root], np.uint32)
     halves = np.zeros((1, 2), np.uint64)
@@ -124,8 +124,7 @@ def _walk(tree: npt.NDArray[np.uint32], root: int, bits: int, ipv4: int | None) 
         below[1::2, 0 if bit >= 64 else 1] |= np.uint64(1 << bit % 64)
         children = tree[nodes].reshape(-1)
         if ipv4 is not None:
-            repeated = (children == ipv4) & (below != 0).any(axis=1)
-            children[repeated] = count
+            children[children == ipv4] = count
         is_node = children < count
         # Such a file is damaged, or none of any use: a tree that leads back into itself doubles with each level.
         found += len(children)

@@ -6,15 +6,19 @@ Kept as two rows of steps, for IPv4 and for IPv6. From one step's first address 
 
 from __future__ import annotations
 
+import bisect
+import ipaddress
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-Numbers = npt.NDArray[np.uint32]
+IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+Numbers: TypeAlias = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +39,23 @@ class Steps:
         changes[1:] = numbers[1:] != numbers[:-1]
         return cls(np.ascontiguousarray(first[changes]), np.ascontiguousarray(numbers[changes]))
 
-    @classmethod
-    def empty(cls) -> Steps:
-        return cls(np.zeros((1, 2), np.uint64), np.zeros(1, np.uint32))
+    def without(self, spans: Iterable[tuple[int, int]], end: int) -> Steps:
+        """The same, knowing nothing from each span's first address to before its second one; `end` is behind all."""
+        steps = dict(zip([high << 64 | low for high, low in self.first.tolist()], self.numbers.tolist(), strict=True))
+        firsts = sorted(steps)
+        for first, behind in spans:
+            at = bisect.bisect_left(firsts, first)
+            to = bisect.bisect_right(firsts, behind)
+            if behind < end:
+                steps[behind] = steps[firsts[to - 1]]
+            for inside in firsts[at:to]:
+                if inside < behind:
+                    del steps[inside]
+            steps[first] = 0
+            firsts = sorted(steps)
+        order = sorted(steps)
+        halves = np.array([(start >> 64, start & (2**64 - 1)) for start in order], np.uint64)
+        return Steps.of(halves, np.array([steps[start] for start in order], np.uint32))
 
 
 class Ranges:
@@ -72,6 +90,14 @@ class Ranges:
         known = np.flatnonzero(numbers)
         known = known[np.lexsort((first[known, 1], first[known, 0]))]
         return _octets(first[known]), _octets(last[known]), numbers[known]
+
+    def without(self, networks: Iterable[IPNetwork]) -> Ranges:
+        """The same, knowing nothing of `networks`, which are disjoint."""
+        spans: dict[int, list[tuple[int, int]]] = {4: [], 6: []}
+        for one in networks:
+            first = int(one.network_address)
+            spans[one.version].append((first, first + one.num_addresses))
+        return Ranges(self.ipv4.without(spans[4], 1 << 32), self.ipv6.without(spans[6], 1 << 128))
 
     def pack(self, head: dict[str, Any], level: int = 3) -> bytes:
         """All of it and `head`, which JSON can hold, as bytes; zstd's `level` 19 takes seconds.
