@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -50,13 +50,17 @@ def proposal(rows: npt.NDArray[np.void]) -> Iterator[str]:
     is_internal = Enrichment().is_internal(octets)
     macs = [mac.tobytes().hex(":") for mac in rows["mac"]]
     texts = address_texts(np.ascontiguousarray(octets))
-    tags = list(zip(rows["vlan"].tolist(), rows["vni"].tolist(), strict=True))
+    vnis = rows["vni"].astype(np.uint32)
+    if len(set(vnis.tolist()) - {NO_TUNNEL_ID}) < 2:
+        vnis[:] = NO_TUNNEL_ID  # the only one may be the mirror's own
+    tags = list(zip(rows["vlan"].tolist(), vnis.tolist(), strict=True))
     routers = _routers(macs, texts, is_internal & is_unicast, is_unicast)
     machines, gateways = _machines(macs, texts, tags, routers, np.flatnonzero(is_internal & is_unicast))
     networks = _networks(machines)
     yield "# Proposed by what was seen. Names are addresses until you write better ones."
-    yield from _vm_lines(machines)
-    yield from _subnet_lines(networks, gateways)
+    subnets = list(_subnets(networks, gateways))
+    yield from _vm_lines(machines, {gateway for _, gateway in subnets})
+    yield from _subnet_lines(subnets, networks, gateways)
     yield from _layer2_lines(networks)
 
 
@@ -126,7 +130,8 @@ def _networks(machines: Iterable[_Machine]) -> dict[Network, Tag | None]:
     return merged
 
 
-def _vm_lines(machines: Sequence[_Machine]) -> Iterator[str]:
+def _vm_lines(machines: Sequence[_Machine], gateways: set[str]) -> Iterator[str]:
+    machines = [one for one in machines if gateways.isdisjoint(one.addresses)]
     virtual = [one for one in machines if _is_virtual(one.mac)]
     others = [one for one in machines if not _is_virtual(one.mac)]
     if virtual:
@@ -153,17 +158,24 @@ def _is_virtual(mac: str) -> bool:
     return mac == _NO_MAC or mac[:8] in _VIRTUAL or bool(int(mac[:2], 16) & 2)
 
 
-def _subnet_lines(networks: dict[Network, Tag | None], gateways: dict[str, str]) -> Iterator[str]:
-    if networks:
-        yield "subnets:"
+def _subnets(networks: Iterable[Network], gateways: Iterable[str]) -> Iterator[tuple[Network, str]]:
+    """Networks in order, with the gateway of each: the first or last address where a router has it, else ""."""
     for network in sorted(networks, key=_order):
-        tag = networks[network]
+        ends = {str(network.network_address + 1), str(network.broadcast_address - 1)}
+        likely = ends.intersection(gateways)
+        yield network, likely.pop() if len(likely) == 1 else ""
+
+
+def _subnet_lines(
+    subnets: Sequence[tuple[Network, str]], networks: Mapping[Network, Tag | None], gateways: Mapping[str, str]
+) -> Iterator[str]:
+    if subnets:
+        yield "subnets:"
+    for network, gateway in subnets:
         yield f"  - cidr: {_quoted(str(network))}"
-        own = [text for text in gateways if ipaddress.ip_address(text) in network]
-        ends = {network.network_address + 1, network.broadcast_address - 1}
-        likely = [text for text in own if ipaddress.ip_address(text) in ends]
-        if len(likely) == 1:
-            yield f"    gateway: {_quoted(likely[0])}  # by its MAC {gateways[likely[0]]}, which others behind it have"
+        if gateway:
+            yield f"    gateway: {_quoted(gateway)}  # by its MAC {gateways[gateway]}, which others behind it have"
+        tag = networks[network]
         if tag is not None:
             yield from _tag_lines(tag)
 
