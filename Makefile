@@ -9,6 +9,8 @@
 # make compare-views  views and fields beside tshark: writes benchmarks/VIEWS.md; VIEWS_ARGS="--packets 100000" is a small look
 # make matching  how fast beginnings of conversations are searched for all patterns, and which patterns cost most
 # make compare-plaintext  findings beside everything else and beside tshark's credentials: writes benchmarks/PLAINTEXT.md
+# make compare-live  live capture beside tcpdump and dumpcap: writes benchmarks/LIVE.md; LIVE_ARGS=--quick is a small look. Root, Linux
+# make soak      what live capture holds out, each part many times: some 90 minutes; SOAK_RUNS=, SOAK_MINUTES= and SOAK_ARGS="identity memory" change that
 # make clean     away with everything that make made
 
 PYTHON ?= python3
@@ -25,7 +27,7 @@ C_FLAGS := -std=c11 -Wall -Wextra -Wconversion -Werror -Iext -fsyntax-only -x c
 BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 WHEEL = $$(ls build/wheel/spanline-*.whl)
 
-.PHONY: demo test lint types headers pytest sanitize fuzz fuzz-short instructions instructions-accept bench compare compare-views matching compare-plaintext clean
+.PHONY: demo test lint types headers pytest sanitize fuzz fuzz-short instructions instructions-accept bench compare compare-views matching compare-plaintext compare-live soak clean
 .DELETE_ON_ERROR:
 
 # What takes a core each goes side by side; timings do not matter here.
@@ -183,6 +185,15 @@ matching: $(VENV)/dev.stamp
 
 compare-plaintext: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/plaintext.py $(PLAINTEXT_ARGS)
+
+# Their networks, and the programs around them, are those of the tests.
+compare-live: $(VENV)/dev.stamp
+	PYTHONPATH=. $(BIN)/python benchmarks/live.py $(LIVE_ARGS)
+
+SOAK_RUNS ?= 100
+SOAK_MINUTES ?= 30
+soak: $(VENV)/dev.stamp
+	PYTHONPATH=. $(BIN)/python benchmarks/soak.py --runs $(SOAK_RUNS) --minutes $(SOAK_MINUTES) $(SOAK_ARGS)
 
 clean:
 	rm -rf $(VENV) build dist ext/*.c src/*.egg-info src/spanline/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -28,6 +28,7 @@ class Dealt:
         self.arrivals = Arrivals(dropped={"ring": 0})
         self.gaps: list[Gap] = []
         self.kernel_filters = True
+        self.warnings = ["offloads are on"]
         self._interfaces = interfaces
         self._stopped = False
         self._chunks: list[Chunk] = []

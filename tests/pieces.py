@@ -94,7 +94,8 @@ def assert_same_in_any_cut(parser: type[Parser], dialogue: Dialogue, lengths: It
     them to put the parser aside after each message."""
     expected = findings(parser, dialogue)
     assert findings(parser, dialogue, lengths) == expected
-    one, given = parser(TCP), []
+    one = parser(TCP)
+    given: list[Finding] = []
     for piece in pieces(dialogue):
         if not one.done:
             given += one.feed(piece)

@@ -26,6 +26,7 @@ class Replayed:
     idle       chunks without frames between two with some; their clock goes on by `pause` ns each
     tail       the same at the end
     overwrites  whether it overwrites what it lent: not where several threads have some at the same time
+    borrows     whether it says so
     ends       whether chunks() is over after the last frame, or waits for stop()
     lost       frames of which it says that the ring dropped them
     most_lent  chunks whose memory somebody had at the same time
@@ -41,6 +42,7 @@ class Replayed:
         pause: int = 0,
         ends: bool = True,
         overwrites: bool = True,
+        borrows: bool = False,
         lost: int = 0,
         gaps: tuple[Gap, ...] = (),
     ) -> None:
@@ -51,6 +53,7 @@ class Replayed:
         self._pause = pause
         self._ends = ends
         self._overwrites = overwrites
+        self._borrows = borrows
         self._lost = lost
         self._told = gaps
         self._stopped = threading.Event()
@@ -101,7 +104,7 @@ class Replayed:
             for first in range(0, len(whole.records), self._frames):
                 records = whole.records[first : first + self._frames].copy()
                 records["interface"] = self._number
-                yield Chunk(whole.buffer.copy(), records, self._interfaces)
+                yield Chunk(whole.buffer.copy(), records, self._interfaces, borrowed=self._borrows)
 
     def _count_lent(self) -> None:
         self._lent = [one for one in self._lent if one() is not None]

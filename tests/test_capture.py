@@ -66,10 +66,18 @@ def capturing(folder: Path, *options: object, interface: str = NEAR) -> Iterator
     command = [*PROGRAM, "capture", interface, "-w", folder, "--allow-root", *options]
     with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, cwd="/") as process:
         try:
-            wait_for("the first segment", lambda: process.poll() is not None or any(folder.glob("*.pcapng*")))
+            wait_for("the first segment", lambda: process.poll() is not None or has_begun(folder))
             yield process
         finally:
             process.kill()
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether a segment has its headers; what was ended meanwhile has."""
+    try:
+        return any(path.stat().st_size for path in folder.glob("*.pcapng*"))
+    except FileNotFoundError:
+        return True
 
 
 @contextmanager

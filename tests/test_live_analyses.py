@@ -7,6 +7,9 @@ memory that it overwrites as soon as it is asked for more, as a ring does: nothi
 from __future__ import annotations
 
 import json
+import os
+import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,10 @@ from typing import Any
 import pytest
 
 import spanline
+from spanline.errors import UsageError
 from spanline.plaintext.redaction import Redactor
 from spanline.sources import listening
+from spanline.sources.live import Gap
 from spanline.stages.flows import Flows
 from spanline.stages.plaintext import Plaintext
 from spanline.stages.summary import Summary
@@ -205,3 +210,145 @@ def test_memory_goes_back(live: Replayed, command: str) -> None:
     name, *options = command.split()
     run(name, *options[: name == "stats"], "live:span0", *options[name == "stats" :])
     assert live.most_lent <= 2
+
+
+# --- what a command says of the capture itself
+
+
+def test_the_account(crafted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every frame that was offered, by what became of it; nothing for those who want to hear nothing."""
+    replayed(monkeypatch, crafted, lost=5)
+    read = len(spanline.open(crafted).packets())
+    result = run("flows", "live:span0", "-Y", "tcp.port == 23")
+    account = result.stderr.splitlines()[-1]
+    assert account.startswith(f"spanline: offered {read + 5} = read {read} + dropped 5 (ring 5); read {read} = decoded")
+    assert "filtered out" in account
+    assert run("flows", "live:span0", "-q").stderr == ""
+
+
+def test_crunch_accounts_for_everything_in_one_line(crafted: Path, live: Replayed, tmp_path: Path) -> None:
+    result = run("crunch", "live:span0", "-o", tmp_path / "flows.parquet")
+    (line,) = result.stderr.splitlines()
+    assert re.search(r"offered (\d+) = read \1 \+ dropped 0; read \1 = decoded \d+ \+ undecodable \d+; decoded", line)
+
+
+def test_gaps_are_told(crafted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When they began, and how long they were; one that lasts has no end."""
+    gaps = Gap("span0", "down", START, START + 3 * SECOND), Gap("span0", "gone", START + 9 * SECOND, None)
+    replayed(monkeypatch, crafted, gaps=gaps, tail=1)
+    said = run("flows", "live:span0").stderr.splitlines()[:-1]
+    assert said == [
+        "spanline: span0: the link is down: nothing comes since 2023-11-14T22:13:20.000000000Z",
+        "spanline: span0: frames come again, after 3.00 s",
+        "spanline: span0: the interface was deleted: nothing comes since 2023-11-14T22:13:29.000000000Z",
+    ]
+
+
+def test_info(crafted: Path, live: Replayed) -> None:
+    """What is in the frames is what is in those of the file."""
+    (file,) = json.loads(run("info", crafted, "--format", "json").stdout)
+    (here,) = json.loads(run("info", "live:span0", "--format", "json").stdout)
+    assert (here["file"], here["format"], here["interfaces"][0]["name"]) == ("live:span0", "live", "live:span0")
+    for name in ("packets", "data_size", "first_packet", "last_packet", "decoded", "verdicts", "stacks"):
+        assert here[name] == file[name]
+
+
+def test_what_is_revealed_is_logged_before_it_is_shown(live: Replayed, tmp_path: Path) -> None:
+    """As often as there is more to show; an interface is named as the user named it."""
+    result = run("plaintext", "live:span0", "--reveal-anyway", "--format", "json")
+    assert "opensesame" in result.stdout
+    log = next(Path(os.environ["XDG_STATE_HOME"]).rglob("revealed.jsonl"))
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    shown = sum(finding["secret"] is not None for finding in json.loads(result.stdout))
+    assert sum(line["revealed"] for line in lines) == shown
+    assert all(line["captures"] == ["live:span0"] for line in lines)
+
+
+# --- in Python
+
+
+def test_batches_of_an_iteration_are_owned(crafted: Path) -> None:
+    """What is overwritten is not theirs."""
+    frames = [bytes(record.frame) for record in read_frames(crafted)]
+    found = []
+    for batch in list(capture_of(Replayed(crafted, frames=3, borrows=True))):
+        offsets, lengths = batch.packets["frame_offset"].tolist(), batch.packets["captured_length"].tolist()
+        found += [bytes(batch.buffers[0][at : at + n]) for at, n in zip(offsets, lengths, strict=True)]
+    assert found == frames
+
+
+def read_frames(path: Path) -> list[Record]:
+    found = []
+    for batch in spanline.open(path):
+        columns = (batch.packets[name].tolist() for name in ("timestamp", "frame_offset", "captured_length"))
+        for time, at, n in zip(*columns, strict=True):
+            found.append(Record(time, bytes(batch.buffers[0][at : at + n])))
+    return found
+
+
+def test_an_iteration_can_be_stopped_and_begun_again(crafted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = replayed(monkeypatch, crafted, frames=1000, ends=False)
+    capture = spanline.open("live:span0", duration=60, snaplen=96)
+    for _ in range(2):
+        batches = 0
+        for _ in capture.run():
+            batches += 1
+            if batches == 3:
+                capture.stop()
+        assert batches >= 3
+        assert capture.arrivals.offered == capture.arrivals.read == capture.counters.read
+    assert [(one.duration, one.snaplen) for one in source.opened] == [(60, 96)] * 2
+
+
+def test_whoever_leaves_early_leaves_frames_behind(crafted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are counted, too."""
+    source = replayed(monkeypatch, crafted, frames=3)
+    capture = spanline.open("live:span0")
+    batches = capture.run()
+    next(batches)
+    source.arrivals.offered += 7
+    batches.close()
+    assert (capture.arrivals.read, capture.arrivals.dropped) == (3, {"unread": 7})
+    assert capture.counters.read == 3
+
+
+def test_several_sources(crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames of all, each of its interface; the clock is that of who is furthest behind, until it is over."""
+    other = tmp_path / "other.pcap"
+    other.write_bytes(pcap([Record(START + 5 * SECOND, record.frame) for record in handshake("10.9.9.9")]))
+    sources = {"live:a": Replayed(crafted, frames=3, overwrites=False), "live:b": Replayed(other, overwrites=False)}
+    monkeypatch.setattr(listening, "open_source", lambda name, *rest: sources[name].open(name, *rest))
+    capture = spanline.open(["live:a", "live:b"])
+    count = {0: 0, 1: 0}
+    for batch in capture.run():
+        for number in batch.packets["interface"].tolist():
+            count[number] += 1
+        if 1 in batch.packets["interface"] and count[0] < sources["live:a"].arrivals.read:
+            assert batch.clock is None or batch.clock < START + 5 * SECOND
+    assert count == {0: len(read_frames(crafted)), 1: 3}
+    assert [capture.interfaces[n].name for n in (0, 1)] == ["live:a", "live:b"]
+    assert capture.arrivals.read == capture.counters.read == sum(count.values())
+
+
+def test_an_error_of_one_source_is_raised(crafted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are closed, and their threads over."""
+    sources = {"live:a": Replayed(crafted, ends=False, overwrites=False), "live:b": Replayed(crafted)}
+    monkeypatch.setattr(sources["live:b"], "chunks", lambda: (_ for _ in [1 / 0]))
+    monkeypatch.setattr(listening, "open_source", lambda name, *rest: sources[name].open(name, *rest))
+    before = threading.active_count()
+    with pytest.raises(ZeroDivisionError):
+        list(spanline.open(["live:a", "live:b"]).run())
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "said"),
+    [
+        (["live:a", "capture.pcap"], {}, "do not go together"),
+        (["capture.pcap"], {"duration": 3}, "is no live source"),
+        (["live:"], {}, "nothing is named"),
+    ],
+)
+def test_what_makes_no_sense(names: list[str], options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        spanline.open(names, **options).open()

@@ -207,6 +207,31 @@ def flood(interface: str, frames: list[bytes]) -> None:
             out.send(one)
 
 
+def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
+    """What it had read is lost, and is counted; the others go on, and so does a new one with its share."""
+    hundred = [frame(number) for number in range(100)]
+    with Command(tmp_path, *FLOWS, f"live:{NEAR}", "--workers", "2") as command, Sender() as sender:
+
+        def workers() -> list[int]:
+            tasks = Path(f"/proc/{command.process.pid}/task").iterdir()
+            return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+        wait_for("both workers", lambda: len(workers()) == 2)
+        sender.send(*hundred * 10)
+        time.sleep(1)
+        os.kill(workers()[0], signal.SIGKILL)
+        command.says("another one goes on", 1)
+        sender.send(*hundred * 10)
+        command.end(code=2)
+        found = account(command.err)
+        assert found.offered == 2000, command.err
+        assert 0 < found.dropped < 1000
+        packets = packets_of_flows(command)
+        assert sum(packets) == found.read
+        assert len(packets) == 100
+        assert set(packets) == {10, 20}
+
+
 # --- files
 
 SENDING = """

@@ -301,6 +301,12 @@ def sharing_of(capture: spanline.Capture) -> sharing.Sharing:
     return capture.listening
 
 
+def test_warnings_are_told_once(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    capture = shared(own / "mix.pcap", 3, monkeypatch)
+    capture.open()
+    assert sharing_of(capture).warnings == ["offloads are on"]
+
+
 def test_reassembly_is_that_of_one_process(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = spanline.open(own / "fragments.pcap")
     for _ in whole:

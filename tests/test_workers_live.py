@@ -20,6 +20,9 @@ import pytest
 import traffic
 
 import spanline
+from spanline.chunk import Interfaces
+from spanline.sources.live import LiveOptions
+from spanline.sources.ring import RingSource
 from spanline.stages.flows import Flows, in_order
 from spanline.workers.sharing import Sharing
 from tests.commands import PROGRAM
@@ -192,6 +195,26 @@ def test_a_worker_that_does_nothing_holds_nobody_up(cable: Sender) -> None:
     wait_for("all frames", lambda: run.capture.counters.read == len(frames))
     run.require_account(len(frames), run.stop())
     assert not run.capture.arrivals.lost
+
+
+def test_a_ring_goes_on_where_another_process_was(cable: Sender) -> None:
+    """What was there is given up, however far the ring has come; what comes is read, and all is offered."""
+    source = RingSource(NEAR, Interfaces(), LiveOptions(**OPTIONS))
+    for _ in range(OPTIONS["blocks"] + 2):
+        cable.send(*[bytes(ethernet() / ipv4() / udp(n, 9)) for n in range(1, 41)])
+        time.sleep(0.15)  # until the block has gone out
+        source.take_over(True)
+    frames = [bytes(ethernet() / ipv4() / udp(n, 53)) for n in range(1, 21)]
+    cable.send(*frames)
+    source.stop()
+    found = [
+        chunk.buffer[at : at + len(frames[0])].tobytes()
+        for chunk in source.chunks()
+        for at in chunk.records["offset"].tolist()
+    ]
+    source.close()
+    assert found == frames
+    assert source.arrivals.offered == 40 * (OPTIONS["blocks"] + 2) + 20
 
 
 @pytest.fixture

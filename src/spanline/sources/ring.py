@@ -30,7 +30,7 @@ from spanline.sources.live import TICK, Arrivals, Gap, LiveOptions
 RETIRE_MS = 50
 """After which a block with frames goes out that is not full."""
 
-SHARED_RETIRE_MS, SHARED_TICK = 10, 0.02
+SHARED_RETIRE_MS, SHARED_TICK = 25, 0.025
 """Of sources that share what comes: others wait until each has told up to when it has given out everything."""
 
 _ETHERNET, _RAW, _RADIOTAP = 1, 101, 127
@@ -122,17 +122,17 @@ class RingSource:
         begun = idle_since = time.monotonic()
         end = begun + self._options.duration if self._options.duration is not None else math.inf
         while not self._stopped and (now := time.monotonic()) < end:
+            chunk = self._next()
+            if chunk is None:
+                if now - idle_since < self._tick:
+                    self._wait(min(end, idle_since + self._tick) - now)
+                    continue
+                chunk = self._chunk(np.empty(0, np.uint8), np.empty(0, RECORD_DTYPE), borrowed=False)
+            idle_since = now
+            # The kernel forgets what it has told: whoever takes the chunk learns of it before anything else happens.
             if now - self._asked >= _ASKED:
                 self.refresh()
-            chunk = self._next()
-            if chunk is not None:
-                idle_since = now
-                yield chunk
-            elif now - idle_since >= self._tick:
-                idle_since = now
-                yield self._chunk(np.empty(0, np.uint8), np.empty(0, RECORD_DTYPE), borrowed=False)
-            else:
-                self._wait(min(end, idle_since + self._tick) - now)
+            yield chunk
         yield from self._rest()
 
     def stop(self) -> None:

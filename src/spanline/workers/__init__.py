@@ -6,11 +6,12 @@ by the *inner* addresses, protocol and ports (ext/exchange.h), in two languages:
 for the kernel (kernel_rule.py), for the stacks that most mirrors send. Where the kernel's program is right, nothing has
 to move. Every worker decodes what its ring gives, and passes on what is another's:
 
-    ring 0 ─▶ decode, owner? ──own──▶ by time ─▶ decode ─▶ reassemble ─▶ own rows ─▶ … stages ─▶ what is finished ─┐
-                          └─others'─┐    ▲                                                                          │
-                                    ▼    │ queues, in shared memory                                                 ▼
-    ring 1 ─▶ decode, owner? ──own──▶ by time ─▶ decode ─▶ reassemble ─▶ own rows ─▶ … stages ─▶ what is finished ─▶ the
-                                                                                                       stages of the parent
+    ring 0 ─▶ decode, owner? ──own──▶ by time ─▶ decode ─▶ reassemble ─▶ own rows ─▶ … stages ─▶ what is finished
+                          └─others'─┐    ▲
+                                    ▼    │ queues, in shared memory
+    ring 1 ─▶ decode, owner? ──own──▶ by time ─▶ decode ─▶ reassemble ─▶ own rows ─▶ … stages ─▶ what is finished
+
+What is finished goes to the same stages of the parent.
 
 Order: a worker goes on up to the time up to which its own ring and all others have told everything (Chunk.clock). Who
 tells nothing for PATIENCE holds nobody up any longer, and neither does a worker that died.

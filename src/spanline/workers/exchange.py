@@ -61,12 +61,17 @@ class _Input:
     def newest(self) -> int:
         return self._newest
 
-    def take(self, horizon: int) -> Iterator[tuple[npt.NDArray[np.int64], Chunk]]:
-        """What came up to then."""
+    @property
+    def oldest(self) -> int:
+        """When the first frame that waits came; NEVER when there is none."""
+        return int(self._waiting[0][0][0]) if self._waiting else NEVER
+
+    def take(self, horizon: int, *, whole: bool) -> Iterator[tuple[npt.NDArray[np.int64], Chunk]]:
+        """What came up to then; only in chunks as they came, when `whole`."""
         while self._waiting:
             keys, chunk = self._waiting[0]
             count = int(np.searchsorted(keys, horizon, "right"))
-            if count == 0:
+            if count == 0 or (whole and count < len(keys)):
                 return
             if count < len(keys):
                 self._waiting[0] = keys[count:], replace(chunk, records=chunk.records[count:])
@@ -190,11 +195,15 @@ class Exchange:
         """What is complete by now."""
         inputs = [self._own, *self._inputs.values()]
         horizon = min((one.clock for one in inputs if not one.keeps_waiting()), default=NEVER)
-        clock = self._clock
-        self._clock = max(clock, horizon) if horizon < NEVER else clock
+        complete = horizon
         if sum(one.octets for one in inputs) > self._most_waiting:
             horizon = max(one.newest for one in inputs)
-        parts = [(one, part) for one in inputs for part in one.take(horizon)]
+        # To cut a chunk in two makes twice the work; only what others have to come between is worth it.
+        whole = sum(one.oldest < NEVER for one in inputs) <= 1
+        parts = [(one, part) for one in inputs for part in one.take(horizon, whole=whole)]
+        complete = min(complete, *(one.oldest - 1 for one in inputs))
+        clock = self._clock
+        self._clock = max(clock, complete) if complete < NEVER - 1 else clock
         if len({id(one) for one, _ in parts}) > 1:
             together = interleave([part for _, part in parts])
             together.clock = self._clock

@@ -138,6 +138,11 @@ class Sharing(Listening):
         return self._team.reassembly if self._team else None
 
     @property
+    def warnings(self) -> list[str]:
+        """What the user may want to change: the same of all rings of an interface, so those of one."""
+        return list(getattr(self._sources[0], "warnings", ())) if self._sources else []
+
+    @property
     def accidents(self) -> list[str]:
         """Workers that died so far, a line each."""
         return self._team.deaths if self._team else []

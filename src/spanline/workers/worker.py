@@ -7,6 +7,7 @@ import pickle
 import signal
 import socket
 import struct
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from spanline.batch import Batch
 from spanline.chunk import Chunk
 from spanline.errors import Problem
-from spanline.sources.live import Gap, LiveSource
+from spanline.sources.live import TICK, Gap, LiveSource
 from spanline.transforms.own_rows import OwnRows
 from spanline.transforms.reassemble import ReassemblyCounters
 from spanline.workers.exchange import Exchange
@@ -148,10 +149,12 @@ class Worker:
         shares = [stage.share for stage in stages]
         for share in shares:
             share.forget()  # what the parent has taken over from others by now
+        due = 0.0
         for batch in capture.analyse(self._counted(), shares, transforms, [self._own]):
             self._count(capture, shares)
             # What is not handed over yet waits in the stages, where memory is bounded.
-            if not self._outgoing:
+            if not self._outgoing and time.monotonic() >= due:
+                due = time.monotonic() + TICK / 2
                 self._hand_over(shares, over=False)
             del batch
         while self._hand_over(shares, over=True):
@@ -197,7 +200,9 @@ class Worker:
         return True
 
     def _look(self) -> None:
-        """What the parent says, and what it has not taken yet."""
+        """What the parent says, what it has not taken yet, and what the kernel told, which tells nothing twice."""
+        arrivals = self._source.arrivals
+        self._counts["offered"], self._counts["ring"] = arrivals.offered, arrivals.lost
         self._flush()
         try:
             message, channels, _, _ = socket.recv_fds(self._control, 64, 1)
