@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spanline.arrow import column, fixed_binary, numbers_of, octets_of
+from spanline.arrow import column, fixed_binary, numbers_of, octet_strings, octets_of
 from spanline.batch import Batch
 from spanline.schema import NO_TUNNEL_ID, NO_VLAN
 
@@ -100,7 +100,7 @@ class Sightings:
         macs = rows["mac"]
         columns = {
             "address": fixed_binary(rows["address"]),
-            "mac": pa.array([mac.tobytes() if mac.any() else None for mac in macs], pa.binary(6)),
+            "mac": octet_strings([mac.tobytes() if mac.any() else None for mac in macs], 6),
             "vlan": column(rows["vlan"].astype(np.uint16), rows["vlan"] == NO_VLAN),
             "vni": column(rows["vni"].astype(np.uint32), rows["vni"] == NO_TUNNEL_ID),
         }
