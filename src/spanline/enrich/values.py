@@ -29,7 +29,7 @@ def value_of(kind: FieldKind, text: str) -> Any:
     """What `text` says, as inventory.Row has it. Raises ValueError when it is none of `kind`, and
     RefusedError where more can be said of it."""
     if len(text) > _LONGEST:
-        raise RefusedError(f"longer than {_LONGEST} characters")
+        raise RefusedError(f"is longer than {_LONGEST} characters")
     return _READERS[kind](text)
 
 
