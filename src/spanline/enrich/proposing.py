@@ -31,13 +31,25 @@ Tag: TypeAlias = tuple[int, int]
 """VLAN and VNI, NO_VLAN and NO_TUNNEL_ID for none."""
 
 
+_UNTAGGED = NO_VLAN, NO_TUNNEL_ID
+
+
 @dataclass(slots=True)
 class _Machine:
-    """addresses, MACs and tags that belong together; several machines when `mac` is a router's or not known"""
+    """Who has a MAC, or an address behind a router; each address with the VLANs that it was seen in."""
 
     mac: str
-    addresses: list[str] = field(default_factory=list)
-    tags: set[Tag] = field(default_factory=set)
+    vni: int
+    addresses: dict[str, set[int]] = field(default_factory=dict)
+
+    def tag(self) -> Tag:
+        return _only(vlan for vlans in self.addresses.values() for vlan in vlans), self.vni
+
+
+def _only(vlans: Iterable[int]) -> int:
+    """The VLAN that was seen, NO_VLAN when there were several or none."""
+    known = set(vlans) - {NO_VLAN}
+    return known.pop() if len(known) == 1 else NO_VLAN
 
 
 def proposal(rows: npt.NDArray[np.void]) -> Iterator[str]:
@@ -58,9 +70,9 @@ def proposal(rows: npt.NDArray[np.void]) -> Iterator[str]:
     machines, gateways = _machines(macs, texts, tags, routers, np.flatnonzero(is_internal & is_unicast))
     networks = _networks(machines)
     yield "# Proposed by what was seen. Names are addresses until you write better ones."
-    subnets = list(_subnets(networks, gateways))
-    yield from _vm_lines(machines, {gateway for _, gateway in subnets})
-    yield from _subnet_lines(subnets, networks, gateways)
+    own = {network: _gateway(network, gateways) for network, _ in networks}
+    yield from _vm_lines(machines, set(own.values()))
+    yield from _subnet_lines(networks, own, gateways)
     yield from _layer2_lines(networks)
 
 
@@ -82,52 +94,49 @@ def _routers(
 def _machines(
     macs: Sequence[str], texts: Sequence[str], tags: Sequence[Tag], routers: set[str], chosen: npt.NDArray[np.int64]
 ) -> tuple[list[_Machine], dict[str, str]]:
-    """(machines, router's MACs by the address that may be its own)."""
-    own_mac: dict[str, str] = {}
-    at_router: dict[str, str] = {}
-    tags_of: dict[str, set[Tag]] = {}
+    """(machines, MACs of routers by the addresses that are behind them or their own)."""
+    own: dict[tuple[str, int], tuple[str, set[int]]] = {}  # by address and VNI: its MAC and VLANs
+    at_router: dict[tuple[str, int], str] = {}
     for n in chosen.tolist():
-        text = texts[n]
+        text, (vlan, vni) = texts[n], tags[n]
         if text.startswith(("fe80:", "169.254.")):
             continue
         if macs[n] in routers:
-            at_router.setdefault(text, macs[n])
+            at_router.setdefault((text, vni), macs[n])
         else:
-            own_mac.setdefault(text, macs[n])
-            if macs[n] != _NO_MAC:
-                own_mac[text] = macs[n]
-            tags_of.setdefault(text, set()).add(tags[n])
-    machines: dict[str, _Machine] = {}
-    for text in (*own_mac, *(text for text in at_router if text not in own_mac)):
-        mac = own_mac.get(text, _NO_MAC)
-        machine = machines.setdefault(mac if mac != _NO_MAC else text, _Machine(mac))
-        machine.addresses.append(text)
-        machine.tags |= tags_of.get(text, set())
-    return list(machines.values()), {text: mac for text, mac in at_router.items() if text not in own_mac}
+            mac, vlans = own.get((text, vni), (_NO_MAC, set()))
+            own[text, vni] = macs[n] if mac == _NO_MAC else mac, vlans | {vlan}
+    for key in at_router:
+        own.setdefault(key, (_NO_MAC, set()))
+    machines: dict[tuple[str, int], _Machine] = {}
+    for (text, vni), (mac, vlans) in own.items():
+        name = mac if mac != _NO_MAC else text
+        machines.setdefault((name, vni), _Machine(mac, vni)).addresses[text] = vlans
+    return list(machines.values()), {text: mac for (text, _), mac in at_router.items()}
 
 
-def _networks(machines: Iterable[_Machine]) -> dict[Network, Tag | None]:
-    """Where addresses lie, and the VLAN and VNI of each that has one; several of a VLAN side by side are one."""
-    found: dict[Network, set[Tag]] = {}
+def _networks(machines: Iterable[_Machine]) -> list[tuple[Network, Tag]]:
+    """Where addresses lie, in order, with VLAN and VNI; IPv4 networks side by side of one VLAN or VNI are one."""
+    found: dict[tuple[Network, int], set[int]] = {}
     for machine in machines:
-        for text in machine.addresses:
+        for text, vlans in machine.addresses.items():
             length = _IPV6_LENGTH if ":" in text else _IPV4_LENGTH
-            found.setdefault(ipaddress.ip_network((text, length), False), set()).update(machine.tags)
-    tagged: dict[Network, Tag | None] = {}
-    for network, tags in found.items():
-        known = {tag for tag in tags if tag != (NO_VLAN, NO_TUNNEL_ID)}
-        tagged[network] = known.pop() if len(known) == 1 else None
-    by_tag: dict[Tag | None, list[Network]] = {}
-    for network, tag in tagged.items():
-        by_tag.setdefault(tag, []).append(network)
-    merged: dict[Network, Tag | None] = {}
+            network = ipaddress.ip_network((text, length), False)
+            found.setdefault((network, machine.vni), set()).update(vlans)
+    by_tag: dict[Tag, list[Network]] = {}
+    for (network, vni), vlans in found.items():
+        by_tag.setdefault((_only(vlans), vni), []).append(network)
+    made: list[tuple[Network, Tag]] = []
     for tag, networks in by_tag.items():
-        for one in ipaddress.collapse_addresses(n for n in networks if n.version == 4) if tag else networks:
-            parts = [one] if one.version == 6 or one.prefixlen >= _WIDEST else one.subnets(new_prefix=_WIDEST)
-            merged.update(dict.fromkeys(parts, tag))
-        if tag:
-            merged.update({n: tag for n in networks if n.version == 6})
-    return merged
+        parts: Iterable[Network] = networks if tag == _UNTAGGED else _together(networks)
+        made += [(network, tag) for network in parts]
+    return sorted(made, key=lambda one: (one[0].version, int(one[0].network_address), one[0].prefixlen, one[1]))
+
+
+def _together(networks: Sequence[Network]) -> Iterator[Network]:
+    for network in ipaddress.collapse_addresses(one for one in networks if one.version == 4):
+        yield from [network] if network.prefixlen >= _WIDEST else network.subnets(new_prefix=_WIDEST)
+    yield from (one for one in networks if one.version == 6)
 
 
 def _vm_lines(machines: Sequence[_Machine], gateways: set[str]) -> Iterator[str]:
@@ -137,16 +146,14 @@ def _vm_lines(machines: Sequence[_Machine], gateways: set[str]) -> Iterator[str]
     if virtual:
         yield "vms:"
     for machine in virtual:
-        first = machine.addresses[0]
+        first = next(iter(machine.addresses))
         maker = _VIRTUAL.get(machine.mac[:8])
         said = "no MAC was seen: it is behind a router" if machine.mac == _NO_MAC else maker
         yield f'  - name: "{first}"{f"  # {said}" if said else ""}'
         yield f"    addresses: [{', '.join(map(_quoted, machine.addresses))}]"
         if machine.mac != _NO_MAC:
             yield f'    macs: ["{machine.mac}"]'
-        tags = {tag for tag in machine.tags if tag != (NO_VLAN, NO_TUNNEL_ID)}
-        if len(tags) == 1:
-            yield from _tag_lines(tags.pop())
+        yield from _tag_lines(machine.tag())
     if others:
         yield "# By their MACs these are no virtual machines:"
     for machine in others:
@@ -158,39 +165,38 @@ def _is_virtual(mac: str) -> bool:
     return mac == _NO_MAC or mac[:8] in _VIRTUAL or bool(int(mac[:2], 16) & 2)
 
 
-def _subnets(networks: Iterable[Network], gateways: Iterable[str]) -> Iterator[tuple[Network, str]]:
-    """Networks in order, with the gateway of each: the first or last address where a router has it, else ""."""
-    for network in sorted(networks, key=_order):
-        ends = {str(network.network_address + 1), str(network.broadcast_address - 1)}
-        likely = ends.intersection(gateways)
-        yield network, likely.pop() if len(likely) == 1 else ""
+def _gateway(network: Network, gateways: Iterable[str]) -> str:
+    """The first or last address of a network where a router has it, "" without."""
+    ends = {str(network.network_address + 1), str(network.broadcast_address - 1)}
+    likely = ends.intersection(gateways)
+    return likely.pop() if len(likely) == 1 else ""
 
 
 def _subnet_lines(
-    subnets: Sequence[tuple[Network, str]], networks: Mapping[Network, Tag | None], gateways: Mapping[str, str]
+    networks: Sequence[tuple[Network, Tag]], own: Mapping[Network, str], gateways: Mapping[str, str]
 ) -> Iterator[str]:
-    if subnets:
+    if networks:
         yield "subnets:"
-    for network, gateway in subnets:
+    for network, tag in networks:
         yield f"  - cidr: {_quoted(str(network))}"
+        gateway = own[network]
         if gateway:
             yield f"    gateway: {_quoted(gateway)}  # by its MAC {gateways[gateway]}, which others behind it have"
-        tag = networks[network]
-        if tag is not None:
-            yield from _tag_lines(tag)
+        yield from _tag_lines(tag)
 
 
-def _layer2_lines(networks: dict[Network, Tag | None]) -> Iterator[str]:
+def _layer2_lines(networks: Sequence[tuple[Network, Tag]]) -> Iterator[str]:
     by_tag: dict[Tag, list[Network]] = {}
-    for network, tag in networks.items():
-        if tag is not None:
+    for network, tag in networks:
+        if tag != _UNTAGGED:
             by_tag.setdefault(tag, []).append(network)
     if by_tag:
         yield "l2_networks:"
     for (vlan, vni), inside in sorted(by_tag.items()):
-        yield f"  - name: {f'vlan-{vlan}' if vlan != NO_VLAN else f'vni-{vni}'}"
+        names = [f"vlan-{vlan}"] * (vlan != NO_VLAN) + [f"vni-{vni}"] * (vni != NO_TUNNEL_ID)
+        yield f"  - name: {'-'.join(names)}"
         yield from _tag_lines((vlan, vni))
-        yield f"    cidrs: [{', '.join(_quoted(str(one)) for one in sorted(inside, key=_order))}]"
+        yield f"    cidrs: [{', '.join(_quoted(str(one)) for one in inside)}]"
 
 
 def _tag_lines(tag: Tag) -> Iterator[str]:
@@ -204,7 +210,3 @@ def _tag_lines(tag: Tag) -> Iterator[str]:
 def _quoted(text: str) -> str:
     """Colons would make tables of IPv6 addresses."""
     return f'"{text}"' if ":" in text else text
-
-
-def _order(network: Network) -> tuple[int, int, int]:
-    return network.version, int(network.network_address), network.prefixlen
