@@ -45,14 +45,14 @@ internet: [198.51.100.0/24]
 """
 
 SAID = [
-    ("contradiction", "10.0.0.1 is in a and b: the first one counts", 3, 2),
-    ("contradiction", "10.0.0.1 is in c and d: the first one counts", 5, 4),
-    ("contradiction", "00:15:5d:00:00:01 is of a and b: the first one counts", 3, 2),
-    ("contradiction", "a is on h1 and h2: the first one counts", 8, 2),
-    ("contradiction", "10.0.0.0/24 is x and y: the first one counts", 12, 11),
-    ("contradiction", "VLAN 4 is l and m: the first one counts", 16, 15),
-    ("contradiction", "VNI 4 is m and n: the first one counts", 17, 16),
-    ("contradiction", "h1 is on c1 and c2: the first one counts", 18, 18),
+    ("contradiction", "10.0.0.1 is of a and b", 3, 2),
+    ("contradiction", "10.0.0.1 is of c and d", 5, 4),
+    ("contradiction", "00:15:5d:00:00:01 is of a and b", 3, 2),
+    ("contradiction", "a is on h1 and h2", 8, 2),
+    ("contradiction", "10.0.0.0/24 is x and y", 12, 11),
+    ("contradiction", "VLAN 4 is l and m", 16, 15),
+    ("contradiction", "VNI 4 is m and n", 17, 16),
+    ("contradiction", "h1 is in c1 and c2", 18, 18),
     ("contradiction", "the gateway 10.0.1.1 is not in 10.0.0.0/24", 11, None),
     ("contradiction", "198.51.100.0/24 is in east_west, too: it is internet", None, None),
     ("open", "none has no address: no flow is known to be its", 9, None),
@@ -69,7 +69,7 @@ def test_check(tmp_path: Path) -> None:
     assert [(one["kind"], one["what"], one["line"], one["other_line"]) for one in found] == SAID
     text = run("inventory", "check", path, width=80).stdout
     assert text.splitlines()[1].split() == ["vms", "8", "7", "3"]
-    assert "10.0.0.1 is in a and b" in text
+    assert "10.0.0.1 is of a and b" in text
     assert all(len(line) <= 80 for line in text.splitlines())
 
 
@@ -159,10 +159,24 @@ def test_the_only_vni_may_be_the_mirrors(tmp_path: Path, vnis: tuple[int, ...], 
     assert ("vni" in text) is proposed
 
 
+def test_tenants_with_the_same_addresses_stay_apart(tmp_path: Path) -> None:
+    outer = ethernet() / ipv4("192.0.2.1", "192.0.2.2") / udp(50000, 4789)
+    macs = "00:15:5d:00:00:01", "00:15:5d:00:00:02"
+    frames = [outer / vxlan(vni) / frame(*macs, "10.0.0.11", "10.0.0.12") for vni in (7, 8)]
+    (tmp_path / "some.pcap").write_bytes(pcap(frames))
+    text, enrichment = learned(tmp_path, tmp_path / "some.pcap")
+    assert set(relations(enrichment)["vms"]["name"].to_pylist()) == {
+        *("10.0.0.11 (VNI 7)", "10.0.0.11 (VNI 8)", "10.0.0.12 (VNI 7)", "10.0.0.12 (VNI 8)"),
+    }
+    assert set(relations(enrichment)["l2 networks"]["name"].to_pylist()) == {"vni-7", "vni-8"}
+    assert text.count("cidr: 10.0.0.0/24") == 2
+    assert 'name: "10.0.0.0/24 (VNI 7)"' in text
+
+
 def test_nothing_is_proposed_of_nothing(tmp_path: Path) -> None:
     (tmp_path / "some.pcap").write_bytes(pcap([ethernet() / ipv4("8.8.8.8", "9.9.9.9") / udp()]))
     text = run("inventory", "learn", tmp_path / "some.pcap").stdout
-    assert text == "# Proposed by what was seen. Names are addresses until you write better ones.\n"
+    assert text == "# Proposed by what was seen: write names instead of addresses.\n"
 
 
 def test_sightings_are_bounded_and_merge(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -318,3 +319,21 @@ def test_anything_is_read_or_told(tmp_path_factory: pytest.TempPathFactory, cont
             lines = error.lines
         assert all(path in line or line.startswith("and ") for line in lines)
         assert all(line.isprintable() for line in lines)
+
+
+def test_the_page_about_it() -> None:
+    """docs/inventory.md has every field of every section, and its examples are read."""
+    page = (Path(__file__).resolve().parent.parent / "docs/inventory.md").read_text()
+    for section, fields in SECTIONS.items():
+        table = page.partition(f"**{section}**")[2].partition("\n\n**")[0]
+        assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)[: len(fields)] == [field.name for field in fields]
+    assert all(f"`{name}`" in page for name in LISTS)
+
+
+@pytest.mark.parametrize(("kind", "rows"), [("yaml", 9), ("csv", 2)])
+def test_examples_of_the_page(tmp_path: Path, kind: str, rows: int) -> None:
+    page = (Path(__file__).resolve().parent.parent / "docs/inventory.md").read_text()
+    (example,) = re.findall(rf"^```{kind}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    inventory = read_inventory([written(tmp_path, example, f"example.{kind}")])
+    assert sum(map(len, inventory.rows.values())) == rows
+    assert len(inventory.internet) == 1

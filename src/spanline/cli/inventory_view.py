@@ -12,6 +12,7 @@ from spanline.enrich.checking import Remark, holdings
 from spanline.enrich.inventory import Inventory, Row
 
 _MOST = 40
+_TITLES = {"contradiction": "Contradictions: the first row counts", "open": "Left open"}
 _HEADINGS = ("Holds", "Rows", "Different", "At some times")
 
 
@@ -25,7 +26,7 @@ def print_check(inventory: Inventory, remarks: Sequence[Remark], target: Console
         if not found:
             draw_lines(target, [Line(nothing)])
             continue
-        draw_lines(target, [Line("Contradictions" if kind == "contradiction" else "Left open", "bold")])
+        draw_lines(target, [Line(_TITLES[kind], "bold")])
         made = table((("", "left"), ("", "left")))
         made.show_header = False
         for one in found[:_MOST]:

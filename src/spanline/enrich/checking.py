@@ -56,13 +56,13 @@ def holdings(inventory: Inventory) -> list[tuple[str, int, int, int]]:
 
 
 def _contradictions(inventory: Inventory) -> Iterator[Remark]:
-    def scoped(field: str) -> Callable[[Row], Iterable[tuple[Hashable, str]]]:
+    def scoped(field: str, of: str) -> Callable[[Row], Iterable[tuple[Hashable, str]]]:
         return lambda row: (
-            ((value, row.get("vlan"), row.get("vni")), f"{value} is in") for value in row.get(field) or ()
+            ((value, row.get("vlan"), row.get("vni")), f"{value} is {of}") for value in row.get(field) or ()
         )
 
     def macs(row: Row) -> Iterator[tuple[Hashable, str]]:
-        return ((mac, f"{mac.hex(':')} is of") for mac in row.get("macs") or ())
+        return (((mac, row.get("vni")), f"{mac.hex(':')} is of") for mac in row.get("macs") or ())
 
     def tag(field: str) -> Callable[[Row], Iterable[tuple[Hashable, str]]]:
         return lambda row: [(row.get(field), f"{field.upper()} {row.get(field)} is")] if _has(row, field) else []
@@ -70,18 +70,18 @@ def _contradictions(inventory: Inventory) -> Iterator[Remark]:
     def cidr(row: Row) -> list[tuple[Hashable, str]]:
         return [((row.get("cidr"), row.get("vlan"), row.get("vni")), f"{row.get('cidr')} is")]
 
-    def name(row: Row) -> list[tuple[Hashable, str]]:
-        return [(row.get("name"), f"{row.get('name')} is on")]
+    def name(of: str) -> Callable[[Row], Iterable[tuple[Hashable, str]]]:
+        return lambda row: [(row.get("name"), f"{row.get('name')} is {of}")]
 
     vms, networks = inventory.section("vms"), inventory.section("l2_networks")
-    yield from _rivals("vms", vms, scoped("addresses"), lambda row: row.get("name"))
+    yield from _rivals("vms", vms, scoped("addresses", "of"), lambda row: row.get("name"))
     yield from _rivals("vms", vms, macs, lambda row: row.get("name"))
-    yield from _rivals("vms", vms, name, lambda row: row.get("host"))
+    yield from _rivals("vms", vms, name("on"), lambda row: row.get("host"))
     yield from _rivals("subnets", inventory.section("subnets"), cidr, lambda row: row.get("name"))
-    yield from _rivals("l2_networks", networks, scoped("cidrs"), lambda row: row.get("name"))
+    yield from _rivals("l2_networks", networks, scoped("cidrs", "in"), lambda row: row.get("name"))
     yield from _rivals("l2_networks", networks, tag("vlan"), lambda row: row.get("name"))
     yield from _rivals("l2_networks", networks, tag("vni"), lambda row: row.get("name"))
-    yield from _rivals("hosts", inventory.section("hosts"), name, lambda row: row.get("cluster"))
+    yield from _rivals("hosts", inventory.section("hosts"), name("in"), lambda row: row.get("cluster"))
 
 
 def _has(row: Row, field: str) -> bool:
@@ -105,7 +105,7 @@ def _rivals(
             for other in others:
                 scope = other.scope
                 if says(other) != says(row) and own.begin < scope.end and scope.begin < own.end:
-                    what = f"{words} {says(other)} and {says(row)}: the first one counts"
+                    what = f"{words} {says(other)} and {says(row)}"
                     yield Remark(_CONTRADICTION, section, what, row, other)
                     break
             # One of each is enough to tell, however many rows there are.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -69,7 +70,7 @@ def proposal(rows: npt.NDArray[np.void]) -> Iterator[str]:
     routers = _routers(macs, texts, is_internal & is_unicast, is_unicast)
     machines, gateways = _machines(macs, texts, tags, routers, np.flatnonzero(is_internal & is_unicast))
     networks = _networks(machines)
-    yield "# Proposed by what was seen. Names are addresses until you write better ones."
+    yield "# Proposed by what was seen: write names instead of addresses."
     own = {network: _gateway(network, gateways) for network, _ in networks}
     yield from _vm_lines(machines, set(own.values()))
     yield from _subnet_lines(networks, own, gateways)
@@ -145,11 +146,13 @@ def _vm_lines(machines: Sequence[_Machine], gateways: set[str]) -> Iterator[str]
     others = [one for one in machines if not _is_virtual(one.mac)]
     if virtual:
         yield "vms:"
+    repeated = Counter(next(iter(machine.addresses)) for machine in virtual)
     for machine in virtual:
         first = next(iter(machine.addresses))
+        name = f"{first} (VNI {machine.vni})" if repeated[first] > 1 else first
         maker = _VIRTUAL.get(machine.mac[:8])
         said = "no MAC was seen: it is behind a router" if machine.mac == _NO_MAC else maker
-        yield f'  - name: "{first}"{f"  # {said}" if said else ""}'
+        yield f'  - name: "{name}"{f"  # {said}" if said else ""}'
         yield f"    addresses: [{', '.join(map(_quoted, machine.addresses))}]"
         if machine.mac != _NO_MAC:
             yield f'    macs: ["{machine.mac}"]'
@@ -177,8 +180,11 @@ def _subnet_lines(
 ) -> Iterator[str]:
     if networks:
         yield "subnets:"
+    repeated = Counter(network for network, _ in networks)
     for network, tag in networks:
         yield f"  - cidr: {_quoted(str(network))}"
+        if repeated[network] > 1:
+            yield f'    name: "{network} (VNI {tag[1]})"'
         gateway = own[network]
         if gateway:
             yield f"    gateway: {_quoted(gateway)}  # by its MAC {gateways[gateway]}, which others behind it have"
