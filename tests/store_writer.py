@@ -1,7 +1,11 @@
-"""Writes to a store until it is killed: python -m tests.store_writer FOLDER SEED. A line for what is in it for sure."""
+"""Writes to a store until it is killed: python -m tests.store_writer FOLDER SEED. A line for what is in it for sure.
+
+It does not wait for the disk: a kill loses nothing that the system has.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,7 +16,7 @@ ROWS = 200
 
 
 def main(folder: Path, seed: int) -> None:
-    # Of each hour, so that there is something to compact, and flows that are the same are told by nothing but number.
+    os.fsync = lambda descriptor: None
     hours = [some_flows(ROWS, hour, hour) for hour in range(4)]
     store = Store(folder, create=True)
     print("ready", flush=True)

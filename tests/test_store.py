@@ -25,10 +25,7 @@ SECOND = 10**9
 FLOW_COLUMNS = [one for one in STORED_FLOW if one.name != "flow_begin"]
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+pytestmark = pytest.mark.usefixtures("apart")
 
 
 def any_values(one: Column, count: int, rng: np.random.Generator) -> pa.Array:

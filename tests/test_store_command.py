@@ -15,11 +15,7 @@ from spanline.store import Store
 from tests.commands import run, spawn
 from tests.stored import a_store, in_order, plain, some_flows
 
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+pytestmark = pytest.mark.usefixtures("apart")
 
 
 def test_crunch_adds_flows_to_a_store(capture: Path, tmp_path: Path) -> None:

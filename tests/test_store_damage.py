@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -25,10 +26,7 @@ KILLS = int(os.environ.get("SPANLINE_KILLS", "10"))
 """How often a writer is killed; `make soak` asks for more."""
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+pytestmark = pytest.mark.usefixtures("apart")
 
 
 def flip(path: Path, bit: int) -> None:
@@ -57,7 +55,7 @@ def test_a_killed_writer_loses_at_most_what_it_had_not_committed(tmp_path: Path)
         assert rows - committed in (0, ROWS)
         committed = rows
         with store.segments() as chosen:
-            assert not [problem for problem in chosen.problems]
+            assert chosen.problems == ()
             assert sum(segment.rows for segment in chosen.segments) == rows
     assert committed
     repair(folder)
@@ -130,7 +128,7 @@ def test_a_missing_segment_is_told(tmp_path: Path) -> None:
 # --- the manifest
 
 
-@pytest.mark.parametrize("left", [1, 5, 100, 300])
+@pytest.mark.parametrize("left", [1, 5, 20, 60])
 def test_half_a_line_of_a_killed_writer_is_passed_over(tmp_path: Path, left: int) -> None:
     store = a_store(tmp_path / "store", 0, 1)
     manifest = store.path / NAME
@@ -256,20 +254,15 @@ def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
         pytest.skip("cannot mount")
     try:
         store = Store(disk / "store", create=True)
-        added = 0
-        with pytest.raises(OutputError, match="No space left on device"):
-            for n in range(100):
-                store.append(some_flows(1000, n % 5, n % 5))
-                added += 1
+        added = _append_until_full(store)
         assert 2 < added < 50
         assert verify(store) == []
         assert store.read().num_rows == added * 1000
         assert not list(disk.rglob("*.part"))
         # Full to the last byte, not even a line has room.
-        with pytest.raises(OSError, match="No space left"), (disk / "ballast").open("wb") as ballast:
+        with contextlib.suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
             while True:
                 ballast.write(bytes(4096))
-                ballast.flush()
         with pytest.raises(OutputError, match="No space left on device"):
             store.append(some_flows(1000))
         assert verify(store) == []
@@ -279,3 +272,13 @@ def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
         assert verify(store) == []
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def _append_until_full(store: Store) -> int:
+    """How often 1000 flows were appended before there was no more room for them."""
+    for n in range(100):
+        try:
+            store.append(some_flows(1000, n % 5, n % 5))
+        except OutputError:
+            return n
+    raise AssertionError("there was room for all")

@@ -109,10 +109,9 @@ def _content(stored: pa.Table, about: About) -> pa.Buffer:
     from pyarrow._parquet import ParquetWriter
 
     sink = pa.BufferOutputStream()
-    described = {_ABOUT: json.dumps(asdict(about)).encode()}
     writer = ParquetWriter(
         sink,
-        stored.schema.with_metadata(described),
+        stored.schema,
         writer_engine_version="V2",
         version="2.6",
         compression="zstd",
@@ -124,6 +123,7 @@ def _content(stored: pa.Table, about: About) -> pa.Buffer:
         write_page_checksum=True,
         store_schema=False,
     )
+    writer.add_key_value_metadata({_ABOUT: json.dumps(asdict(about)).encode()})
     writer.write_table(stored, row_group_size=ROW_GROUP)
     writer.close()
     return sink.getvalue()
