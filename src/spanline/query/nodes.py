@@ -176,5 +176,8 @@ def within_brackets(query: exp.Select, name: str) -> Node:
     return exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
 
 
-def join(table: str, on: Sequence[Node], side: str = "") -> Node:
-    return exp.Join(this=exp.to_table(f'"{table}"'), on=every(on), side=side or None)
+def join(table: str, on: Sequence[Node], *, name: str = "", kind: str = "", side: str = "") -> Node:
+    joined = exp.to_table(f'"{table}"')
+    if name:
+        joined.set("alias", exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
+    return exp.Join(this=joined, on=every(on), kind=kind or None, side=side or None)
