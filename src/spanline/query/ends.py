@@ -62,9 +62,9 @@ class Ends:
         return nodes.either(begun, self._epoch(middle + 1, high), self._epoch(low, middle))
 
     def look_up(self, keys: pa.Table) -> pa.Table:
-        """`keys` (address, and tags by their names) and the attributes of each."""
-        addresses = octets_of(keys["address"]) if len(keys) else np.empty((0, 16), np.uint8)
-        tags = {name: _values(keys[name]) for name in self.tags}
+        """`keys` (address, a UUID, and tags as tag_<name>) and the attributes of each."""
+        addresses = _octets(keys["address"])
+        tags = {name: _values(keys[f"tag_{name}"]) for name in self.tags}
         found = self._enrichment.look_up(
             addresses,
             self._columns,
@@ -92,8 +92,10 @@ class Ends:
         if name == "is_internet":
             others = _inside(addresses, _MULTICAST) | _inside(addresses, _NOBODY) | self._is_broadcast(addresses)
             return ~_bools(found["is_internal"]) & ~others
-        is_vm = _bools(found["vm"].is_valid())
-        return is_vm if name == "is_vm" else _bools(found["is_internal"]) & ~is_vm
+        is_vm = ~_bools(found["vm"].is_null())
+        if name == "is_vm":
+            return is_vm
+        return _bools(found["is_internal"]) & ~is_vm & ~self._is_broadcast(addresses)
 
     def _is_broadcast(self, addresses: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
         """To all, or to all of an IPv4 subnet of the inventory."""
@@ -117,6 +119,12 @@ def _inside(addresses: npt.NDArray[np.uint8], networks: Sequence[str]) -> npt.ND
         first = np.frombuffer(_mapped(network.network_address), np.uint8)
         inside |= ((addresses & mask) == first).all(axis=1)
     return inside
+
+
+def _octets(addresses: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
+    """UUIDs as uint8[n, 16]."""
+    storage = pa.chunked_array([chunk.storage for chunk in addresses.chunks], pa.binary(16))
+    return octets_of(storage) if len(storage) else np.empty((0, 16), np.uint8)
 
 
 def _values(numbers: pa.ChunkedArray) -> npt.NDArray[np.int64]:

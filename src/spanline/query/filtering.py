@@ -94,22 +94,17 @@ def _of_column(node: Node, operator: str, test: Test, names: Names) -> Node:
     if operator == "is set":
         return nodes.is_known(node)
     if test.query is not None:
-        return exp.In(this=_compared(node, kind), query=exp.Subquery(this=names.listed(test.query)))
+        return exp.In(this=nodes.compared(node, kind), query=exp.Subquery(this=names.listed(test.query)))
     if operator in ("like", "contains", "matches") and kind not in _WHOLE:
         return nodes.some(_TEXTUAL[operator](node, str(value)) for value in values)
     if kind is Kind.ADDRESS:
         return _address(node, operator, values)
     if operator == "between":
         low, high = (_value(value, kind) for value in values)
-        return exp.Between(this=_compared(node, kind), low=low, high=high)
+        return exp.Between(this=nodes.compared(node, kind), low=low, high=high)
     if operator in _COMPARISONS:
-        return _COMPARISONS[operator](this=_compared(node, kind), expression=_value(values[0], kind))
-    return nodes.one_of(_compared(node, kind), [_value(value, kind) for value in values])
-
-
-def _compared(node: Node, kind: Kind) -> Node:
-    """What of a column is compared: names are case-blind."""
-    return exp.Lower(this=node) if kind is Kind.TEXT else node
+        return _COMPARISONS[operator](this=nodes.compared(node, kind), expression=_value(values[0], kind))
+    return nodes.one_of(nodes.compared(node, kind), [_value(value, kind) for value in values])
 
 
 def _value(value: Value, kind: Kind) -> Node:

@@ -8,23 +8,13 @@ from sqlglot import exp
 
 from spanline.errors import UsageError
 from spanline.query import nodes
-from spanline.query.measures import Measure, again, measured, of_records, parts_of
+from spanline.query.measures import Measure, again, measured, of_records, parts_of, summed
 from spanline.query.nodes import Node
 from spanline.query.records import Grouping, Records, Setting
-from spanline.query.relations import FLOW_KEY, METRICS, Traffic, end_of, of_bucket, of_window
+from spanline.query.relations import FLOW_KEY, Traffic, end_of, of_bucket, of_window
 from spanline.query.spans import step_of
 from spanline.query.steps import Column, Make
-from spanline.query.tree import (
-    Aggregate,
-    Count,
-    Kind,
-    Listed,
-    OfSeries,
-    Projection,
-    Property,
-    Query,
-    Series,
-)
+from spanline.query.tree import Aggregate, Count, Listed, OfSeries, Projection, Property, Query, Series
 
 COUNT = "count"
 
@@ -109,7 +99,8 @@ class Groups:
         columns = [*group, *bucket, *flow]
         if step:
             needed = _needed(parts, [*keys, *(FLOW_KEY if is_per_flow else ())])
-            inner = records.in_buckets(needed, step, tags)
+            kept = [nodes.named(node, name) for name, node in tags.items()]
+            inner = records.in_buckets([*map(nodes.column, needed), *kept], step)
             group = [nodes.column(name) for name in (*keys, *tags)]
             columns = [*group, *bucket, *flow]
             scan = nodes.select([*columns, *parts], nodes.within_brackets(inner, "buckets"), group=len(columns))
@@ -126,7 +117,7 @@ class Groups:
     def _of_flows(self, measures: Sequence[Measure], traffic: Traffic, *, counted: bool) -> list[Node]:
         """What groups have, of rows that are flows."""
         sums = [nodes.named(exp.Count(this=exp.Star()), COUNT)] if counted and self._counted else []
-        seconds = _seconds(traffic)
+        seconds = traffic.seconds
         kept = {one.alias: one for one in again([one for one in measures if one.is_of_records])}
         for one in measures:
             if not one.is_of_records:
@@ -139,7 +130,7 @@ class Groups:
         traffic = of_bucket(self._span, step) if step else of_window(self._span)
         joins = self._records.later(base, grouping.shown)
         names = [f"g{n}" for n in range(len(grouping.group))]
-        groups = [nodes.named(_group_node(one), name) for one, name in zip(grouping.group, names, strict=True)]
+        groups = [nodes.named(group_node(one), name) for one, name in zip(grouping.group, names, strict=True)]
         bucket = [nodes.column("bucket")] if step else []
         counted = self._counted and step is None
         parts = list(dict.fromkeys(part for one in measures for part in self._kept(one, flows_left)))
@@ -148,11 +139,11 @@ class Groups:
         inner = nodes.select([*groups, *bucket, *flow, *left], base, joins=joins)
         keys = [nodes.column(name) for name in names] + bucket
         if flows_left:
-            columns = [*keys, *flow, *(nodes.named(_summed(part), part) for part in parts)]
+            columns = [*keys, *flow, *(nodes.named(summed(part), part) for part in parts)]
             inner = nodes.select(columns, nodes.within_brackets(inner, "parts"), group=len(keys) + len(flow))
             sums = self._of_flows(measures, traffic, counted=counted)
             inner = nodes.select([*keys, *sums], nodes.within_brackets(inner, "flows"), group=len(keys))
-        seconds = _seconds(traffic)
+        seconds = traffic.seconds
         values = [nodes.named(one.value(seconds), one.name) for one in measures]
         if counted:
             total = nodes.call("COALESCE", nodes.call("SUM", nodes.column(COUNT)), nodes.number(0))
@@ -261,17 +252,7 @@ def _of_window(by: Aggregate | Series | Property) -> object:
     return by.of if isinstance(by, Series) else by
 
 
-def _seconds(traffic: Traffic) -> Node:
-    return traffic.seconds
-
-
-def _summed(part: str) -> Node:
-    from spanline.query.measures import summed
-
-    return summed(part)
-
-
-def _group_node(of: Property) -> Node:
+def group_node(of: Property) -> Node:
     """The value of a group; of a meta property each of its different ones, and null where there is none."""
 
     def column(name: str) -> Node:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from sqlglot import exp
 
-from spanline.query.tree import Network
+from spanline.query.tree import Kind, Network
 
 Node = exp.Expression
 
@@ -92,6 +92,11 @@ def is_known(node: Node) -> Node:
 def is_not(node: Node) -> Node:
     """Not true, as what is missing is not: NULL counts as false."""
     return exp.Not(this=exp.Coalesce(this=exp.paren(node), expressions=[exp.false()]))
+
+
+def compared(node: Node, kind: Kind | None) -> Node:
+    """What of a column is compared: names are case-blind."""
+    return exp.Lower(this=node) if kind is Kind.TEXT else node
 
 
 def every(parts: Iterable[Node]) -> Node:

@@ -30,15 +30,15 @@ class Setting:
     """What queries are planned with.
 
     span_of  the window of a query
-    listed   plans a sub-query: a SELECT of its column
     taken    how many tables there are
+    listed   plans a query that is the list of an `in`: a SELECT of its column
     """
 
     enrichment: Enrichment
     span_of: Callable[[Query], Span]
-    listed: Callable[[Query], Node]
     plan: Plan
     taken: int = 0
+    listed: Callable[[Query], Node] = field(init=False)
 
     def table(self, what: str) -> str:
         """A name that no table has."""
@@ -148,12 +148,11 @@ class Records:
     def read(self, columns: Sequence[Node], group: int, *, where: Sequence[Node] = ()) -> exp.Select:
         return nodes.select(columns, self.view, where=[*self.where, *where], joins=self.joins, group=group)
 
-    def in_buckets(self, columns: Sequence[str], step: int) -> exp.Select:
+    def in_buckets(self, columns: Sequence[Node], step: int) -> exp.Select:
         """Records once for each bucket that they overlap, with the begin of it as "bucket"."""
         first, last = first_bucket(self.span, step), last_bucket(self.span, step)
         times = nodes.call("RANGE", first, nodes.plus(last, nodes.number(1)), nodes.number(step))
-        kept = [nodes.column(name) for name in columns]
-        return self.read([*kept, nodes.named(exp.Explode(this=times), "bucket")], 0)
+        return self.read([*columns, nodes.named(exp.Explode(this=times), "bucket")], 0)
 
     def _keep(self, having: Sequence[Node], parts: Sequence[str], whole: WholeFlows) -> None:
         """Leaves only the records of flows that meet conditions as a whole."""
