@@ -22,6 +22,7 @@ from spanline.query.reading import parse
 from spanline.query.running import MEMORY, Limits, Session, sql_of
 from spanline.query.spans import Held, Span, buckets_of, span_of
 from spanline.query.steps import Column, Plan, Read
+from spanline.query.switch_ports import COUNTERS
 from spanline.query.tree import Kind, Query
 from spanline.store import Store
 
@@ -58,7 +59,7 @@ def query(
     seconds     that it may take; None: as many as it does
 
     Columns are called as the query names them: "Source Country", "Count", "sum(Total Traffic)". Addresses are 16 bytes,
-    MACs 6, times ns, metrics float64, counts int64; `(not set)` is null. A series is a list of float64, a value for each
+    MACs 6, times ns, metrics float64, counts int64; `(not set)` is null. A series is a list of float64, one for each
     bucket; its field's metadata say where they begin and how long they are: `begin` and `step`, ns.
     Metadata of a field: `unit`, `kind` (query.tree.Kind, or "count"). Those of the Table: `window_begin`, `window_end`
     (ns since the epoch), `measured_from` ("now", "the newest record", or "" where the query says when), `is_default`
@@ -101,7 +102,14 @@ def explain(
 def planned(asked: Query, store: Store, enrichment: Enrichment, now: int) -> Plan:
     """The steps that answer a query about a store."""
     held = held_by(store)
-    return plan_of(asked, enrichment, lambda one: span_of(one.window, held, now))
+    return plan_of(asked, enrichment, lambda one: span_of(one.window, held, now), lambda span: _counters(store, span))
+
+
+def _counters(store: Store, span: Span) -> pa.Table:
+    read = getattr(store, "counters", None)
+    if read is None:
+        return COUNTERS.empty_table()
+    return read((None, span.end)).select(COUNTERS.names).cast(COUNTERS)
 
 
 def held_by(store: Store) -> Held | None:

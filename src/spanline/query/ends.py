@@ -134,9 +134,9 @@ def _values(numbers: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 def _bools(values: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     """Without nulls; numpy's own way would import pandas."""
     parts = [
-        np.unpackbits(
-            np.frombuffer(chunk.buffers()[1], np.uint8), count=chunk.offset + len(chunk), bitorder="little"
-        )[chunk.offset :]
+        np.unpackbits(np.frombuffer(chunk.buffers()[1], np.uint8), count=chunk.offset + len(chunk), bitorder="little")[
+            chunk.offset :
+        ]
         for chunk in values.chunks
         if len(chunk)
     ]

@@ -37,6 +37,9 @@ class Names(Protocol):
     def listed(self, query: Query) -> Node:
         """A SELECT of the one column of a sub-query."""
 
+    def over(self, of: Property, condition: Node) -> Node:
+        """What a condition of one of the values is for the whole row."""
+
     def is_never_missing(self, of: Property) -> bool: ...
 
 
@@ -82,6 +85,7 @@ def _test(test: Test, names: Names, *, is_negated: bool) -> Node:
         found = nodes.some(names.tag(str(value)) for value in test.values)
         return exp.Not(this=exp.paren(found)) if is_negated else found
     found = nodes.some(_of_column(node, operator, test, names) for node in names.columns(test.property))
+    found = names.over(test.property, found)
     if not is_negated:
         return found
     if names.is_never_missing(test.property):
@@ -138,9 +142,7 @@ def _like(node: Node, value: str) -> Node:
     if len(pieces) < 2:
         return _contains(node, pieces[0] if pieces else "")
     pattern = "%".join(_escaped(piece) for piece in pieces)
-    like = exp.Like(
-        this=exp.Lower(this=exp.cast(node, "text")), expression=exp.Lower(this=nodes.text(f"%{pattern}%"))
-    )
+    like = exp.Like(this=exp.Lower(this=exp.cast(node, "text")), expression=exp.Lower(this=nodes.text(f"%{pattern}%")))
     return exp.Escape(this=like, expression=nodes.text("\\"))
 
 

@@ -50,18 +50,11 @@ def plan_list(query: Query, setting: Setting) -> None:
     key = [nodes.column(name) for name in FLOW_KEY]
     flows = records.read([*key, *of_records(parts, traffic), *values, *tags], len(key))
     seconds = traffic.seconds
-    found = [
-        nodes.named(METRICS[one.column].of(nodes.column, seconds), one.column)
-        for one in metrics
-    ]
+    found = [nodes.named(METRICS[one.column].of(nodes.column, seconds), one.column) for one in metrics]
     kept = [nodes.column(name) for name in dict.fromkeys((*plain, *(one.alias for one in tags)))]
     kept += [nodes.column(name) for name in FLOW_KEY if name not in plain]
     rows = nodes.select([*kept, *found], nodes.within_brackets(flows, "flows"))
-    order = [
-        nodes.ordered(nodes.column(one.column), is_descending=down)
-        for by, down in keys
-        for one in _single([by])
-    ]
+    order = [nodes.ordered(nodes.column(one.column), is_descending=down) for by, down in keys for one in _single([by])]
     order += [nodes.ordered(nodes.column(name), is_descending=False) for name in FLOW_KEY]
     if all(end_of(one.column) is None for by, _ in keys for one in _single([by])):
         first = placed(setting, rows, order, query)

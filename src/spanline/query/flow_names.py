@@ -38,6 +38,9 @@ class FlowNames:
         self.used[side][attribute] = None
         return nodes.column(attribute, f"{side}_ends")
 
+    def over(self, of: Property, condition: Node) -> Node:
+        return condition
+
     def tag(self, value: str) -> Node:
         return flow_type(value, self.attribute)
 

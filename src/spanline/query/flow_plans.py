@@ -85,7 +85,7 @@ class Groups:
         """(table, whether its rows are flows): what has been added up by the columns that stand in records."""
         records, grouping = self._records, self._grouping
         measures = list(dict.fromkeys(measures))
-        is_per_flow = self._counted and step is None or not all(one.is_of_records for one in measures)
+        is_per_flow = (self._counted and step is None) or not all(one.is_of_records for one in measures)
         tags = records.tags(grouping.shown)
         keys = dict.fromkeys(column for column in grouping.columns if end_of(column) is None)
         for side, shown in grouping.shown.items():
@@ -148,6 +148,8 @@ class Groups:
         if counted:
             total = nodes.call("COALESCE", nodes.call("SUM", nodes.column(COUNT)), nodes.number(0))
             values.append(nodes.named(exp.cast(total, "bigint"), COUNT))
+        if not keys and not values:  # of all flows there is one row, even of none
+            values.append(nodes.named(exp.Count(this=exp.Star()), "records"))
         return nodes.select([*keys, *values], nodes.within_brackets(inner, "groups"), group=len(keys))
 
     def _kept(self, one: Measure, flows_left: bool) -> Sequence[str]:

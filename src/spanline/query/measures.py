@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-
 from spanline.errors import UsageError
 from spanline.query import nodes
 from spanline.query.nodes import Node
@@ -91,5 +90,3 @@ def again(measures: Sequence[Measure]) -> list[Node]:
             for function, name in one.sums():
                 kept[name] = nodes.named(nodes.call(_AGAIN[function], nodes.column(name)), name)
     return list(kept.values())
-
-

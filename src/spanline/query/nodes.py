@@ -1,4 +1,4 @@
-"""SQL as sqlglot's nodes: the few that queries are made of. No text of a query is ever put into SQL but as a literal."""
+"""SQL as sqlglot's nodes: the few that queries are made of. What a query says becomes literals, and never SQL."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def select(
 ) -> exp.Select:
     """group  so many of the first columns are what is grouped by; joins are exp.Join."""
     origin = exp.to_table(f'"{source}"') if isinstance(source, str) else source
-    query = exp.Select(expressions=list(columns))
+    query = exp.Select(expressions=list(columns) or [number(1)])
     query.set("from_" if "from_" in exp.Select.arg_types else "from", exp.From(this=origin))
     if joins:
         query.set("joins", list(joins))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pyarrow as pa
+
 from spanline.enrich import Enrichment
 from spanline.query import nodes
 from spanline.query.flow_lists import plan_list, plan_values
@@ -16,14 +18,17 @@ from spanline.query.things import plan_things
 from spanline.query.tree import Listed, Property, Query
 
 
-def plan_of(query: Query, enrichment: Enrichment, span_of: Callable[[Query], Span]) -> Plan:
+def plan_of(
+    query: Query, enrichment: Enrichment, span_of: Callable[[Query], Span], counters: Callable[[Span], pa.Table]
+) -> Plan:
     """The steps that answer a query.
 
-    span_of  the window of a query, or of one within it, as times
+    span_of   the window of a query, or of one within it, as times
+    counters  readings of switch ports until the end of a window: switch_ports.COUNTERS
 
     Raises what Query.unanswered says, and UsageError for what cannot be answered.
     """
-    setting = Setting(enrichment, span_of, Plan(span_of(query)))
+    setting = Setting(enrichment, span_of, Plan(span_of(query)), counters)
     _plan(query, setting)
     return setting.plan
 

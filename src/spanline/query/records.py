@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import pyarrow as pa
 from sqlglot import exp
 
 from spanline.enrich import Enrichment
@@ -30,6 +31,7 @@ class Setting:
     """What queries are planned with.
 
     span_of  the window of a query
+    counters readings of switch ports until the end of a window: switch_ports.COUNTERS
     taken    how many tables there are
     listed   plans a query that is the list of an `in`: a SELECT of its column
     """
@@ -37,6 +39,7 @@ class Setting:
     enrichment: Enrichment
     span_of: Callable[[Query], Span]
     plan: Plan
+    counters: Callable[[Span], pa.Table]
     taken: int = 0
     listed: Callable[[Query], Node] = field(init=False)
 
@@ -77,7 +80,9 @@ class Records:
         setting.plan.steps.append(Read(self.view, self.span))
         parts = conjuncts(query.where)
         of_metrics = [part for part in parts if any(test.property.is_metric for test in tests_of(part))]
-        whole = WholeFlows(self._listed, lambda column: METRICS[column].of(nodes.column, nodes.number(self.span.seconds)))
+        whole = WholeFlows(
+            self._listed, lambda column: METRICS[column].of(nodes.column, nodes.number(self.span.seconds))
+        )
         having = [condition_of(part, whole) for part in of_metrics]
         used = {side: dict(whole.used[side]) for side in SIDES}
         self.where, late = overlaps(self.span), []

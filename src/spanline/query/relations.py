@@ -145,9 +145,7 @@ METRICS = {
     "average_tcp_rtt": Metric(
         ("rtt_sum", "rtt_count"), lambda of, seconds: nodes.over(of("rtt_sum"), of("rtt_count")), is_additive=False
     ),
-    "maximum_tcp_rtt": Metric(
-        ("rtt_longest",), lambda of, seconds: nodes.double(of("rtt_longest")), is_additive=False
-    ),
+    "maximum_tcp_rtt": Metric(("rtt_longest",), lambda of, seconds: nodes.double(of("rtt_longest")), is_additive=False),
     "retransmitted_packet_ratio": Metric(
         ("resent", "packets"), lambda of, seconds: nodes.over(of("resent"), of("packets")), is_additive=False
     ),

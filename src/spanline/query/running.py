@@ -21,7 +21,7 @@ from sqlglot import exp
 from spanline.errors import UsageError
 from spanline.query import nodes
 from spanline.query.relations import STORED
-from spanline.query.steps import LookUp, Make, Plan, Read
+from spanline.query.steps import Give, LookUp, Make, Plan, Read
 from spanline.store.layout import EXPRESSIONS, SCHEMA
 
 MEMORY = 2 << 30
@@ -81,6 +81,8 @@ class Session:
                     self.connection.execute(view(step.table, self._files[step.table]))
                 elif isinstance(step, Make):
                     self.connection.execute(f'CREATE TEMP TABLE "{step.table}" AS {step.of.sql(DIALECT)}')
+                elif isinstance(step, Give):
+                    self.give(step.table, step.rows)
                 else:
                     self._look_up(step)
 
@@ -122,7 +124,9 @@ class Session:
         except duckdb.InvalidInputException as error:
             raise UsageError(f"the query cannot be run: {_first_line(error)}") from error
         except (duckdb.IOException, duckdb.OutOfRangeException, duckdb.ConversionException) as error:
-            raise UsageError(f"the store cannot be read: {_first_line(error)}", hint="try spanline store verify") from error
+            raise UsageError(
+                f"the store cannot be read: {_first_line(error)}", hint="try spanline store verify"
+            ) from error
         finally:
             if timer is not None:
                 timer.cancel()
@@ -162,6 +166,8 @@ def sql_of(plan: Plan, dialect: str = DIALECT) -> str:
             parts.append(f"-- {step.table}: the records that overlap {step.span.begin} to {step.span.end}")
         elif isinstance(step, Make):
             parts.append(f"-- {step.table}\n{step.of.sql(dialect, pretty=True)};")
+        elif isinstance(step, Give):
+            parts.append(f"-- {step.table}: {', '.join(step.rows.column_names)}")
         else:
             known = ", ".join(step.ends.attributes)
             parts.append(f"-- {step.table}: {known} of\n{step.keys.sql(dialect, pretty=True)};")

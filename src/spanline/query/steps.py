@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pyarrow as pa
 from sqlglot import exp
 
 from spanline.query.ends import Ends
@@ -25,6 +26,14 @@ class Make:
 
     table: str
     of: exp.Select
+
+
+@dataclass(frozen=True, slots=True)
+class Give:
+    """A table that holds `rows`."""
+
+    table: str
+    rows: pa.Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,6 @@ class Plan:
     """steps, and then the table `answer`, in order of `place`, of which `columns` are shown."""
 
     span: Span
-    steps: list[Read | Make | LookUp] = field(default_factory=list)
+    steps: list[Read | Make | LookUp | Give] = field(default_factory=list)
     answer: str = ""
     columns: list[Column] = field(default_factory=list)
