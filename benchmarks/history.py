@@ -28,8 +28,8 @@ from spanline import schema
 from spanline.arrow import chosen, column, fixed_binary, labels, table_of
 
 SECOND, HOUR, DAY = 1_000_000_000, 3_600_000_000_000, 86_400_000_000_000
-BEGIN = int(np.datetime64("2026-03-02T00:00:00", "ns").astype(np.int64))
-"""A Monday, midnight."""
+BEGIN = int(np.datetime64("2026-03-05T00:00:00", "ns").astype(np.int64))
+"""A Thursday, midnight: the last day is a Wednesday."""
 END = BEGIN + 14 * DAY
 EDGES = (DAY, 2 * DAY, 7 * DAY)
 """How long before the end the usual windows begin."""
@@ -39,7 +39,7 @@ RECORD = HOUR
 """The longest that one record covers."""
 _RENAMED = int(np.datetime64(RENAMED_AT.removesuffix("Z"), "ns").astype(np.int64))
 
-# Shares of the hours of a day, and of the days from Monday on.
+# Shares of the hours of a day, and of the days from Thursday on.
 _OFFICE = [1, 1, 1, 1, 1, 2, 6, 14, 30, 36, 34, 30, 24, 30, 34, 32, 28, 18, 9, 6, 4, 3, 2, 1]
 _NIGHT = [12, 20, 14, 6, 2] + [0] * 17 + [1, 6]
 _HOURS = {
@@ -48,7 +48,7 @@ _HOURS = {
     "always": [1] * 24,
     "people": [4, 3, 2, 2, 2, 3, *range(5, 14), *[14] * 9],
 }
-_DAYS = {"office": [10, 11, 11, 10, 8, 1, 1]}
+_DAYS = {"office": [10, 8, 1, 1, 10, 11, 11]}
 
 
 @dataclass(frozen=True)
