@@ -1,0 +1,9 @@
+"""What is known of addresses: countries, autonomous systems, and the inventory of virtual machines and networks.
+
+It is applied when history is read, so that a corrected inventory corrects it.
+"""
+
+from spanline.enrich.enrichment import COLUMNS, Enrichment
+from spanline.enrich.inventory import Inventory
+
+__all__ = ["COLUMNS", "Enrichment", "Inventory"]
