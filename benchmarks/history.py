@@ -6,8 +6,8 @@ writes a store, and beside it STORE.yaml, the inventory, and STORE.ports.csv, th
 same number of flows and seed make the same history, always. history_places.py says who talks, TRAFFIC what about.
 
 Some flows of every kind lie over the beginnings of the windows that people ask for, the longest last for days, and one
-ends with the history. A flow longer than an hour is several records, as crunch writes it with an active timeout: they
-have one flow_id, and all but the last end with "active".
+ends with the history. A flow longer than an hour is several records, as crunch writes it with an active timeout: those
+after the first say when the flow began, and all but the last end with "active".
 """
 
 from __future__ import annotations
@@ -124,12 +124,12 @@ class History:
     """Flow records in order of first_seen, as arrays of their length.
 
     source, destination  rows of `places.endpoints`
-    flow                 which flow a record is of; flow_id[flow] is its id in the Table
-    begins               whether it is the flow's first record
+    flow                 number of the flow that a record is of
+    began                first_seen of the flow's first record
+    goes_on              whether the flow has a record after this one
     """
 
     places: Places
-    flow_id: Array
     source: Array
     destination: Array
     first_seen: Array
@@ -140,7 +140,7 @@ class History:
     traffic: Array
     """Row of TRAFFIC."""
     flow: Array
-    begins: Array
+    began: Array
     goes_on: Array
     bytes: Array
     """int64[n, 2]: from the source, from the destination."""
@@ -148,6 +148,11 @@ class History:
 
     def __len__(self) -> int:
         return len(self.first_seen)
+
+    @property
+    def begins(self) -> Array:
+        """Whether a record is the first of its flow."""
+        return self.first_seen == self.began
 
     def vlan(self) -> Array:
         """Of the frames. They are mirrored at the source, but an uplink where the other end is in no VLAN."""
@@ -161,12 +166,12 @@ class History:
         return self.places.texts("vni")[self.source].astype(np.uint32)
 
     def table(self, begin: int = 0, end: int | None = None) -> pa.Table:
-        """Records `begin` to `end` as a Table of schema.FLOW."""
+        """Records `begin` to `end` as a Table of the store's flows."""
         at = slice(begin, len(self) if end is None else end)
-        flow, traffic, is_tcp = self.flow[at], self.traffic[at], self.protocol[at] == TCP
+        is_tcp = self.protocol[at] == TCP
         silent = self.packets[at, 1] == 0
         vlan, vni = self.vlan()[at], self.vni()[at]
-        rtt = (1 + self.flow_id[flow] % 97).astype(np.int64) * 310_000
+        rtt = (1 + self.flow[at] % 97) * 310_000
         no_rtt = ~is_tcp | silent | ~self.begins[at]
         states = np.select([~is_tcp, silent], [schema.CONN_STATES.index("OTH"), schema.CONN_STATES.index("S0")], 2)
         ends = np.where(is_tcp & ~silent, schema.END_REASONS.index("closed"), schema.END_REASONS.index("idle"))
@@ -186,11 +191,11 @@ class History:
             "synack_ack_rtt": column(rtt - rtt // 2, no_rtt),
             "handshake_rtt": column(rtt, no_rtt),
             "conn_state": labels(states, schema.CONN_STATES),
-            "application": chosen(names, np.where(silent, 0, spoken[traffic])),
+            "application": chosen(names, np.where(silent, 0, spoken[self.traffic[at]])),
             "end_reason": labels(
                 np.where(self.goes_on[at], schema.END_REASONS.index("active"), ends), schema.END_REASONS
             ),
-            "flow_id": column(self.flow_id[flow]),
+            "flow_begin": column(self.began[at], self.begins[at]),
         }
         for n, side in enumerate(("source", "destination")):
             columns[f"{side}_bytes"] = column(self.bytes[at, n].astype(np.uint64))
@@ -219,7 +224,6 @@ def history(flows: int, seed: int = 1) -> History:
     protocol = np.array([one.protocol for one in TRAFFIC], np.uint8)[traffic]
     source_port = np.where(protocol == ICMP, ECHO, rng.integers(*CLIENT_PORTS, len(traffic))).astype(np.uint16)
     kept = _different(who, source, destination, source_port, port, protocol)
-    flow_id = rng.integers(1 << 62, size=len(traffic), dtype=np.int64).astype(np.uint64)[kept]
     flow = np.arange(len(kept))
     first, last, sizes = first[kept], last[kept], sizes[kept]
     packets = np.where(sizes == 0, 0, 1 + sizes // MEAN_PACKET)
@@ -233,10 +237,12 @@ def history(flows: int, seed: int = 1) -> History:
     parts = [_divided(total[of], number * RECORD, ends, length) for total in (sizes, packets)]
     for part, fewest in zip(parts, (FRAME, 1), strict=True):  # a record has a packet
         part[:, 0] = np.maximum(part[:, 0], fewest)
+    record_first = first[of] + number * RECORD
+    record_last = np.where(number + 1 == pieces[of], last[of], first[of] + ends - 1)
+    record_last = np.where(parts[1].sum(axis=1) > 1, record_last, record_first)
     records = History(
-        who, flow_id, source[kept][of], destination[kept][of], first[of] + number * RECORD,
-        np.where(number + 1 == pieces[of], last[of], first[of] + ends - 1), source_port[kept][of], port[kept][of],
-        protocol[kept][of], traffic[kept][of], of, number == 0, number + 1 < pieces[of], *parts,
+        who, source[kept][of], destination[kept][of], record_first, record_last, source_port[kept][of], port[kept][of],
+        protocol[kept][of], traffic[kept][of], of, first[of], number + 1 < pieces[of], *parts,
     )  # fmt: skip
     return _ordered(records)
 
@@ -323,7 +329,7 @@ def _divided(total: Array, begin: Array, end: Array, length: Array) -> Array:
 
 def _ordered(records: History) -> History:
     order = np.argsort(records.first_seen, kind="stable")
-    whole: dict[str, Any] = {"places": records.places, "flow_id": records.flow_id}
+    whole: dict[str, Any] = {"places": records.places}
     for name, values in vars(records).items():
         whole.setdefault(name, values[order] if name not in whole else values)
     return History(**whole)

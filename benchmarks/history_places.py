@@ -173,9 +173,10 @@ def virtual_machines() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
 def inventory() -> dict[str, Any]:
     """What `spanline query --inventory` is told, section by section."""
     vms = [{"name": name, **row} for _, name, _, row in virtual_machines()]
-    renamed = {"addresses": [RENAMED], "host": "hv-02", "default_gateway": "10.20.1.1", "vcpus": 2, "memory": "4GB"}
-    vms.append({"name": "old-app", **renamed, "valid_to": RENAMED_AT})
-    vms.append({"name": "new-app", **renamed, "valid_from": RENAMED_AT})
+    for name, when in (("old-app", "valid_to"), ("new-app", "valid_from")):
+        renamed: dict[str, Any] = {"name": name, "addresses": [RENAMED], "host": "hv-02"}
+        renamed |= {"default_gateway": "10.20.1.1", "vcpus": 2, "memory": "4GB", "port_group": "pg-web"}
+        vms.append({**renamed, when: RENAMED_AT})
     subnets = []
     for name, net in NETS.items():
         row: dict[str, Any] = {"cidr": net.cidr, "name": name, "site": "Leeds"}

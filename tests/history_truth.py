@@ -5,7 +5,7 @@ here looks an address up, and nothing is taken from spanline. Definitions, where
 
     window     of an archive: it ends 1 ns behind the newest last_seen; a record is in it when they overlap
     inside     bytes and packets are spread evenly over first_seen to last_seen; what is inside the window counts
-    session    a flow id, counted when its first record's first_seen is in the window
+    session    a flow, counted when the first_seen of its first record is in the window
     flow       (source, destination, port, protocol), whatever the VLAN or VNI
     bucket     window/100 rounded up to 1, 2 or 5 times a power of ten seconds, from the epoch on; a rate is by the
                bucket's seconds that are in the window
@@ -206,13 +206,13 @@ def busiest_machines(truth: Truth) -> Answer:
     for vm in inventory()["vms"]:
         rate = traffic[(source == vm["name"]) | (destination == vm["name"])].sum() * 8 / truth.seconds
         memory = int(vm["memory"].removesuffix("GB")) << 30
-        known = (vm["default_gateway"], vm["host"], vm["vcpus"], memory, vm.get("port_group"))
+        known = (vm["default_gateway"], vm["host"], vm["vcpus"], memory, vm["port_group"])
         rows.append((float(rate), vm["name"], vm["addresses"], *known))
     return Answer(columns, sorted(rows, key=lambda row: (-row[0], row[1]))[:5], truth.begin, truth.end)
 
 
 def busiest_ports(truth: Truth, counters: dict[str, Array]) -> Answer:
-    """The twenty switch ports with the most bits a second in both directions; a counter that fell began from nothing."""
+    """The twenty switch ports with the most bits a second in both directions; a counter that fell began at 0."""
     names = np.char.add(np.char.add(counters["switch"], " "), counters["port"])
     rows = []
     for name in np.unique(names):
