@@ -4,6 +4,9 @@ It is applied when history is read, so that a corrected inventory corrects it.
 """
 
 from spanline.enrich.enrichment import COLUMNS, Enrichment
+from spanline.enrich.entries import InventoryError
 from spanline.enrich.inventory import Inventory
+from spanline.enrich.inventory_files import read_inventory
+from spanline.enrich.relations import relations
 
-__all__ = ["COLUMNS", "Enrichment", "Inventory"]
+__all__ = ["COLUMNS", "Enrichment", "Inventory", "InventoryError", "read_inventory", "relations"]

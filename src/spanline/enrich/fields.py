@@ -7,18 +7,33 @@ from enum import StrEnum
 
 
 class FieldKind(StrEnum):
-    """What a field's text has to be, as it is said to who wrote something else."""
+    """What a field's text has to be."""
 
     TEXT = "text"
-    ADDRESS = "an address"
-    NETWORK = "a network, as 10.0.0.0/24"
-    MAC = "a MAC address"
-    COUNT = "a whole number"
-    VLAN = "a VLAN, 0 to 4094"
-    VNI = "a VNI, 0 to 4294967294"
-    SIZE = "a size, as 8GB or 512 MB"
-    RATE = "a rate, as 10G or 100 Mbit/s"
-    TIME = "a time, as 2026-01-31 or 2026-01-31T08:00:00Z"
+    ADDRESS = "address"
+    NETWORK = "network"
+    MAC = "MAC address"
+    COUNT = "whole number"
+    VLAN = "VLAN"
+    VNI = "VNI"
+    SIZE = "size"
+    RATE = "rate"
+    TIME = "time"
+
+
+EXPECTED = {
+    FieldKind.TEXT: "one line of at most 200 characters",
+    FieldKind.ADDRESS: "10.0.0.1 or 2001:db8::1",
+    FieldKind.NETWORK: "10.0.0.0/24 or 2001:db8::/64",
+    FieldKind.MAC: "00:15:5d:01:02:03",
+    FieldKind.COUNT: "4",
+    FieldKind.VLAN: "0 to 4094",
+    FieldKind.VNI: "0 to 4294967294",
+    FieldKind.SIZE: "8GB or 512 MB",
+    FieldKind.RATE: "10G or 100 Mbit/s",
+    FieldKind.TIME: "2026-01-31 or 2026-01-31T08:00:00Z",
+}
+"""How to write each kind, as it is said to who wrote something else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class _Given(Lexer):
 
 def parsed(terminals: list[Token]) -> Tree[Token]:
     """The tree of a query's terminals. Raises lark.UnexpectedToken."""
-    return _parser().parse(terminals)  # type: ignore[arg-type]
+    return _parser().parse(terminals)
 
 
 @cache

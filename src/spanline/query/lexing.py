@@ -98,7 +98,7 @@ class _Lexer:
                 self._punctuation(piece)
             elif self._mode == "list":
                 self._value(stops=False)
-            elif self._mode in ("value", "end") and not self._stops(self._at):
+            elif self._mode in ("value", "end") and (self._is_moment(self._at) or not self._stops(self._at)):
                 self._end() if self._mode == "end" else self._value()
             else:
                 self._word()
@@ -205,14 +205,13 @@ class _Lexer:
         )
 
     def _value(self, *, stops: bool = True) -> None:
-        """Words up to the next keyword; in a time, `today` and `3 days ago` are values themselves."""
-        of_time = bool(self._tokens) and self._tokens[-1].type in ("AT", "UNTIL", "SPAN", "LAST")
-        of_time = of_time or (self._mode == "end" and self._tokens[-1].type == "AND")
+        """A moment, or words up to the next keyword."""
         count = 0
-        while self._word_at(self._at + count):
-            if stops and self._stops(self._at + count) and not (of_time and self._is_moment(self._at + count)):
-                break
-            count += 1
+        if stops and self._is_moment(self._at):
+            count = 3 if self._is_ago(self._at) else 1
+        else:
+            while self._word_at(self._at + count) and not (stops and self._stops(self._at + count)):
+                count += 1
         last = self._pieces[self._at + count - 1]
         text = self._text[self._pieces[self._at].start : last.end]
         self._emit("VALUE", text, count, self._after_value())
@@ -239,11 +238,7 @@ class _Lexer:
         )
 
     def _word(self) -> None:
-        if self._mode in ("value", "end") and self._tokens[-1].type in ("AT", "UNTIL", "SPAN", "AND"):
-            if self._is_moment(self._at):
-                self._value()
-                return
-        elif self._mode in ("start", "entity") and not self._begins_projection():
+        if self._mode in ("start", "entity") and not self._begins_projection():
             self._entity()
             return
         if self._longest(self._at) < 2 and self._keyword():
@@ -262,7 +257,7 @@ class _Lexer:
             (word in ("list", "series", *FUNCTIONS) and self._is_punctuation(self._at + 1, "("))
             or (word == "count" and following == "of")
             or (word == "top" and following.isdigit())
-            or (word == "show" and not self._tokens)
+            or (word == "show" and (not self._tokens or self._tokens[-1].type == "LPAR"))
             or bool(self._tokens and self._tokens[-1].type == "TOP")
         )
 
