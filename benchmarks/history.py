@@ -248,13 +248,13 @@ def history(flows: int, seed: int = 1) -> History:
 
 
 def counters(seed: int = 1) -> dict[str, Array]:
-    """What a collector reads of all switch ports each five minutes, in order of time, as arrays of one length.
+    """What a collector reads of all switch ports each quarter of an hour, in order of time, as arrays of one length.
 
     time in ns; the counters only grow, but for one switch that is restarted in the last night and begins again.
     """
     rng = np.random.default_rng(seed)
     ports = list(switch_ports())
-    times = np.arange(BEGIN, END + 1, 300 * SECOND)
+    times = np.arange(BEGIN, END + 1, 900 * SECOND)
     hours = (times - BEGIN) // HOUR
     busy = np.array(_OFFICE)[hours % 24] + 2
     speed = rng.lognormal(15, 2, len(ports))

@@ -30,15 +30,15 @@ QUERIES = (Path(__file__).parent / "queries/seed.txt").read_text(encoding="utf-8
 
 # The same question in other words: by the query's number.
 REWORDED = (
-    (14, "flows where Flow Type = 'Source is Internet' and Port in (22, 23, 3389) group by Source Country in last 1 day"),
-    (14, "flows flow type = 'source is internet' port = 22 or port = 23 or port = 3389 group by src country"),
-    (13, "series(sum(sessions)), series(sum(packets)), series(sum(byte rate)) of flows in last 7 days where destination "
-         "country == 'united kingdom' group by source vm"),
+    (14, "flows Flow Type = 'Source is Internet' and Port in (22, 23, '3389') group by Source Country in last 1 day"),
+    (14, "flows flow type = 'source is internet' and (port = 22 or port = 23 or port = 3389) group by src country"),
+    (13, "series(sum(sessions)), series(sum(packets)), series(sum(byte rate)) of flows in last 7 days where dst country"
+         " == 'united kingdom' group by source vm"),
     (18, "flows where source l2 network = vlan-1105 and destination l2 network != vlan-1105 order by bytes desc"),
     (18, "flows where source l2 network = vlan-1105 and not (destination l2 network = vlan-1105) order by bytes"),
-    (8, "series(sum(session count)), series(sum(packets)), series(sum(bytes rate)) of flows where flow type in "
-        "('Source is VM') and flow type != 'Destination is VM' and flow type != 'Destination is Physical' and flow type "
-        "!= 'Multicast' and flow type != 'Broadcast' group by source subnet order by sum(bytes)"),
+    (8, "series(sum(session count)), series(sum(packets)), series(sum(bytes rate)) of flows where flow type in"
+        " ('Source is VM') and flow type != 'Destination is VM' and flow type != 'Destination is Physical' and flow"
+        " type not in ('Multicast', 'Broadcast') group by source subnet order by sum(bytes)"),
 )  # fmt: skip
 
 
