@@ -26,6 +26,8 @@ from traffic_frames import ICMP, NONE, TCP, UDP, Array
 
 from spanline import schema
 from spanline.arrow import chosen, column, fixed_binary, labels, table_of
+from spanline.store import Store
+from spanline.store.layout import STORED_FLOW
 
 SECOND, HOUR, DAY = 1_000_000_000, 3_600_000_000_000, 86_400_000_000_000
 BEGIN = int(np.datetime64("2026-03-05T00:00:00", "ns").astype(np.int64))
@@ -200,7 +202,7 @@ class History:
         for n, side in enumerate(("source", "destination")):
             columns[f"{side}_bytes"] = column(self.bytes[at, n].astype(np.uint64))
             columns[f"{side}_packets"] = column(self.packets[at, n].astype(np.uint64))
-        return table_of(schema.FLOW, columns)
+        return table_of(STORED_FLOW, columns)
 
     def tables(self, rows: int = 1 << 20) -> Iterator[pa.Table]:
         """All of it, at most `rows` at once."""
@@ -346,12 +348,10 @@ def main() -> None:
 
 def write(folder: Path, flows: int, seed: int = 1) -> History:
     """A store in `folder`, and beside it the inventory as .yaml and the counters as .ports.csv."""
-    from spanline.store import Store
-
     records = history(flows, seed)
-    with Store(folder) as store:
+    with Store(folder, create=True).writing() as writer:
         for table in records.tables():
-            store.append(table)
+            writer.write(table)
     folder.with_suffix(".yaml").write_text(yaml.safe_dump(inventory(), sort_keys=False))
     write_counters(folder.with_suffix(".ports.csv"), seed)
     return records
