@@ -26,7 +26,7 @@ EXPECTED = {
     FieldKind.ADDRESS: "10.0.0.1 or 2001:db8::1",
     FieldKind.NETWORK: "10.0.0.0/24 or 2001:db8::/64",
     FieldKind.MAC: "00:15:5d:01:02:03",
-    FieldKind.COUNT: "4",
+    FieldKind.COUNT: "digits, as 4",
     FieldKind.VLAN: "0 to 4094",
     FieldKind.VNI: "0 to 4294967294",
     FieldKind.SIZE: "8GB or 512 MB",

@@ -55,11 +55,14 @@ class Values(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """The prediction of a column in SQL: what `plus` columns sum up to, minus `minus`, and `factor` times `times`."""
+    """The sum of columns, where null counts as 0, less the least headers of so many packets as a column says.
 
-    plus: tuple[str, ...]
-    minus: tuple[str, ...] = ()
-    times: str = ""
+    is_later  the column is at most its prediction, which is what the difference is less by
+    """
+
+    sum_of: tuple[str, ...]
+    headers_of: str = ""
+    is_later: bool = False
 
 
 def _predictions() -> dict[str, Prediction]:
@@ -68,8 +71,8 @@ def _predictions() -> dict[str, Prediction]:
         answer = ("syn_synack_rtt",) if side == "destination" else ()
         made |= {
             f"{side}_first_seen": Prediction(("first_seen", *answer)),
-            f"{side}_last_seen": Prediction(("last_seen",)),
-            f"{side}_payload_bytes": Prediction((f"{side}_bytes",), times=f"{side}_packets"),
+            f"{side}_last_seen": Prediction(("last_seen",), is_later=True),
+            f"{side}_payload_bytes": Prediction((f"{side}_bytes",), headers_of=f"{side}_packets"),
             f"{side}_ack_packets": Prediction((f"{side}_packets",)),
             f"{side}_ttl_max": Prediction((f"{side}_ttl_min",)),
         }
@@ -85,11 +88,12 @@ def _expression(name: str) -> str:
         return "syn_synack_rtt + synack_ack_rtt"
     if name not in PREDICTED:
         return name
-    plus, _, times = PREDICTED[name]
-    # Of a payload the numbers are unsigned, and the difference may be below 0.
-    terms = [f"coalesce({one}, 0)::BIGINT" for one in plus]
-    product = f" - {_HEADER_BYTES} * {times}::BIGINT" if times else ""
-    return f"{' + '.join(terms)}{product} + {name}_difference"
+    prediction = PREDICTED[name]
+    # Some of the numbers are unsigned, and the difference may be below 0.
+    made = " + ".join(f"coalesce({one}, 0)::BIGINT" for one in prediction.sum_of)
+    if prediction.headers_of:
+        made += f" - {_HEADER_BYTES} * {prediction.headers_of}::BIGINT"
+    return f"{made} {'-' if prediction.is_later else '+'} {name}_difference"
 
 
 EXPRESSIONS: Mapping[str, str] = {one.name: _expression(one.name) for one in FLOW if one.name != "community_id"}
@@ -124,22 +128,33 @@ _SPLIT = (
 )
 ENCODINGS: Mapping[str, str] = {"first_seen": "DELTA_BINARY_PACKED", **dict.fromkeys(_SPLIT, "BYTE_STREAM_SPLIT")}
 """Parquet encodings of the columns that have no dictionary."""
+WITH_STATISTICS = (
+    *("first_seen", "last_seen", "source", "destination", "source_port", "destination_port", "protocol", "vlan", "vni"),
+    *(f"{side}_{name}" for side in _SIDES for name in ("packets", "bytes")),
+)
+"""Columns by whose least and largest values engines leave out row groups."""
 
 
 def encoded(flows: pa.Table) -> pa.Table:
-    """`flows` (STORED_FLOW, or schema.FLOW) as they are stored. Raises KeyError for a column that is missing."""
+    """`flows` (STORED_FLOW, or schema.FLOW) as they are stored; labels are still dictionaries, which write faster.
+
+    Raises KeyError for a column that is missing.
+    """
     values = _Columns(flows)
     made = []
     for field in SCHEMA:
         name = field.name.removesuffix("_difference")
         if name in PREDICTED:
             numbers, known = values[name]
-            made.append(_array(numbers - _predicted(name, values), known, pa.int64()))
+            differences = numbers - _predicted(name, values)
+            made.append(_array(-differences if PREDICTED[name].is_later else differences, known, pa.int64()))
         elif name == FLOW_BEGIN.name and name not in flows.column_names:
             made.append(pa.nulls(len(flows), pa.int64()))
+        elif pa.types.is_dictionary(flows.column(name).type):
+            made.append(flows.column(name))
         else:
             made.append(_as_type(flows.column(name), field.type))
-    return pa.Table.from_arrays(made, schema=SCHEMA)
+    return pa.Table.from_arrays(made, names=SCHEMA.names)
 
 
 def decoded(stored: pa.Table) -> pa.Table:
@@ -152,21 +167,19 @@ def decoded(stored: pa.Table) -> pa.Table:
             (one, one_known), (other, other_known) = values["syn_synack_rtt"], values["synack_ack_rtt"]
             made.append(_array(one + other, _both(one_known, other_known), field.type))
         elif name in PREDICTED:
-            numbers, known = values[f"{name}_difference"]
-            made.append(_array(numbers + _predicted(name, values), known, field.type))
+            differences, known = values[f"{name}_difference"]
+            if PREDICTED[name].is_later:
+                differences = -differences
+            made.append(_array(_predicted(name, values) + differences, known, field.type))
         else:
             made.append(_as_type(stored.column(name), field.type))
     return pa.Table.from_arrays(made, schema=arrow_schema(STORED_FLOW))
 
 
 def _predicted(name: str, values: _Columns) -> Ints:
-    plus, _, times = PREDICTED[name]
-    sums = values[plus[0]].numbers.copy()
-    for one in plus[1:]:
-        sums += values[one].numbers
-    if times:
-        sums -= _HEADER_BYTES * values[times].numbers
-    return sums
+    sum_of, headers_of, _ = PREDICTED[name]
+    made = sum((values[one].numbers for one in sum_of[1:]), values[sum_of[0]].numbers)
+    return made - _HEADER_BYTES * values[headers_of].numbers if headers_of else made
 
 
 class _Columns:
@@ -223,8 +236,6 @@ def _as_type(parts: pa.ChunkedArray, kind: pa.DataType) -> Any:
         chunks = [one.storage for one in parts.chunks]
     elif pa.types.is_dictionary(kind):
         chunks = [one.dictionary_encode().cast(kind) for one in parts.chunks]
-    elif pa.types.is_dictionary(parts.type):
-        return parts.cast(kind)
     else:
         chunks = [one.view(kind) for one in parts.chunks]
     return pa.chunked_array(chunks, kind)

@@ -19,7 +19,7 @@ import pyarrow as pa
 from spanline.arrow import numbers_of
 from spanline.errors import CaptureError, OutputError
 from spanline.output import open_stream
-from spanline.store.layout import ENCODINGS, SCHEMA
+from spanline.store.layout import ENCODINGS, SCHEMA, WITH_STATISTICS
 from spanline.store.manifest import Run, Segment
 
 ROW_GROUP = 1 << 17
@@ -120,7 +120,9 @@ def _content(stored: pa.Table, about: About) -> pa.Buffer:
         use_dictionary=[name for name in stored.schema.names if name not in ENCODINGS],
         column_encoding=dict(ENCODINGS),
         dictionary_pagesize_limit=_DICTIONARY_BYTES,
+        write_statistics=list(WITH_STATISTICS),
         write_page_checksum=True,
+        store_schema=False,
     )
     writer.write_table(stored, row_group_size=ROW_GROUP)
     writer.close()
