@@ -154,7 +154,8 @@ class History:
     @property
     def begins(self) -> Array:
         """Whether a record is the first of its flow."""
-        return self.first_seen == self.began
+        found: Array = self.first_seen == self.began
+        return found
 
     def vlan(self) -> Array:
         """Of the frames. They are mirrored at the source, but an uplink where the other end is in no VLAN."""
