@@ -27,6 +27,7 @@ from traffic_frames import ICMP, NONE, TCP, UDP, Array
 from spanline import schema
 from spanline.arrow import chosen, column, fixed_binary, labels, table_of
 from spanline.store import Store
+from spanline.store import counters as store_counters
 from spanline.store.layout import STORED_FLOW
 
 SECOND, HOUR, DAY = 1_000_000_000, 3_600_000_000_000, 86_400_000_000_000
@@ -355,14 +356,18 @@ def write(folder: Path, flows: int, seed: int = 1) -> History:
             writer.write(table)
     folder.with_suffix(".yaml").write_text(yaml.safe_dump(inventory(), sort_keys=False))
     write_counters(folder.with_suffix(".ports.csv"), seed)
+    store_counters.add(folder, store_counters.read_csv(str(folder.with_suffix(".ports.csv"))))
     return records
 
 
 def write_counters(path: Path, seed: int = 1) -> None:
+    """The counters as a file of CSV, as a collector writes it."""
     found = counters(seed)
+    times = np.datetime_as_string(found["time"].view("M8[ns]"), unit="s")
+    columns = [np.char.add(times, "Z"), *(values for name, values in found.items() if name != "time")]
     with path.open("w") as file:
         print(*found, sep=",", file=file)
-        for row in zip(*(values.tolist() for values in found.values()), strict=True):
+        for row in zip(*(values.tolist() for values in columns), strict=True):
             print(*row, sep=",", file=file)
 
 

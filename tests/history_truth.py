@@ -212,20 +212,24 @@ def busiest_machines(truth: Truth) -> Answer:
 
 
 def busiest_ports(truth: Truth, counters: dict[str, Array]) -> Answer:
-    """The twenty switch ports with the most bits a second in both directions; a counter that fell began at 0."""
+    """The twenty switch ports with the most bits a second in both directions.
+
+    What a counter grew from one reading to the next is spread evenly between them; one that fell began from 0.
+    """
     names = np.char.add(np.char.add(counters["switch"], " "), counters["port"])
     rows = []
     for name in np.unique(names):
         of_port = names == name
         time = counters["time"][of_port]
-        within = (time[1:] > truth.begin) & (time[1:] < truth.end)
-        total = 0
+        inside = np.minimum(time[1:], truth.end) - np.maximum(time[:-1], truth.begin)
+        share = np.maximum(inside, 0) / np.diff(time)
+        total = 0.0
         for way in ("in_bytes", "out_bytes"):
             values = counters[way][of_port]
             grown = np.where(np.diff(values) < 0, values[1:], np.diff(values))
-            total += int(grown[within].sum())
+            total += (grown * share).sum()
         switch, port = str(name).split(" ")
-        rows.append((total * 8 / truth.seconds, switch, port))
+        rows.append((float(total) * 8 / truth.seconds, switch, port))
     ranked = sorted(rows, key=lambda row: (-row[0], row[1:]))[:20]
     return Answer(("Network Rate", "Switch", "Name"), ranked, truth.begin, truth.end)
 
