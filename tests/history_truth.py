@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from history import DAY, SECOND, History
-from history_places import BROADCAST, INTERNAL, INTERNET, inventory
+from history_places import INTERNAL, INTERNET, inventory
 from traffic_frames import Array
 
 SERIES = ("series(sum(Session Count))", "series(sum(Packets))", "series(sum(Bytes Rate))")
@@ -127,10 +127,8 @@ class Truth:
         return self.source("vm") != "", self.destination("vm") != ""
 
     def is_internal(self) -> tuple[Array, Array]:
-        """A subnet's broadcast address is internal, 255.255.255.255 is not."""
-        ends = (self.source("reach"), self.source("subnet")), (self.destination("reach"), self.destination("subnet"))
-        source, destination = ((reach == INTERNAL) | (reach == BROADCAST) & (subnet != "") for reach, subnet in ends)
-        return source, destination
+        """One machine: neither multicast nor a broadcast address, be it that of an internal network."""
+        return self.source("reach") == INTERNAL, self.destination("reach") == INTERNAL
 
     def is_physical(self) -> tuple[Array, Array]:
         internal, vm = self.is_internal(), self.is_vm()
@@ -138,7 +136,7 @@ class Truth:
 
     def is_east_west(self) -> Array:
         internal = self.is_internal()
-        return internal[0] & internal[1] & (self.destination("reach") == INTERNAL)
+        return internal[0] & internal[1]
 
     def has_port(self, ports: Iterable[int]) -> Array:
         return np.isin(self.port, list(ports))

@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 import yaml
 from history import DAY, END, HOUR, RECORD, SECOND, TRAFFIC, History, counters, history
-from history import write as history_of_store
 from history_places import NO_VLAN, inventory
 from traffic_frames import NONE
 
 from spanline.enrich import Enrichment
 from spanline.enrich.inventory_files import read_inventory
-from spanline.store import Store
 from tests import history_truth
 from tests.history_truth import ADMIN_PORTS, Truth, answer, grouped, listing
 
@@ -71,24 +69,6 @@ def test_no_two_flows_have_the_same_five_tuple(made: History) -> None:
     ends = [who[getattr(made, name)[begins]].tolist() for name in FIVE_TUPLE[:2]]
     rest = [getattr(made, name)[begins].tolist() for name in FIVE_TUPLE[2:]]
     assert len(set(zip(*ends, *rest, strict=True))) == begins.sum()
-
-
-def test_a_store_gives_back_what_was_made(tmp_path: Path) -> None:
-    made = history_of_store(tmp_path / "store", FLOWS)
-    stored = Store(tmp_path / "store").read()
-    assert stored.num_rows == len(made)
-    for name in (
-        "first_seen",
-        "last_seen",
-        "source",
-        "destination",
-        "destination_port",
-        "vni",
-        "source_bytes",
-        "flow_begin",
-    ):
-        assert stored[name].combine_chunks().equals(made.table()[name].combine_chunks()), name
-    assert (tmp_path / "store.ports.csv").read_text().startswith("time,switch,port,index,in_bytes,out_bytes,")
 
 
 @pytest.mark.parametrize("name", ["vm", "host", "subnet", "l2_network", "country"])

@@ -26,6 +26,7 @@ from tests.history_truth import ANSWERS, Answer, answer
 
 FLOWS = 10_000
 RELATIVE = 1e-9
+STORED = ("first_seen", "last_seen", "source", "destination", "destination_port", "vni", "source_bytes", "flow_begin")
 QUERIES = (Path(__file__).parent / "queries/seed.txt").read_text(encoding="utf-8").splitlines()
 
 # The same question in other words: by the query's number.
@@ -90,6 +91,13 @@ def assert_same(table: pa.Table, expected: Answer) -> None:
                 assert value == pytest.approx(known, rel=RELATIVE, abs=1e-9), (name, row[0])
             else:
                 assert value == known, (name, row)
+
+
+def test_the_store_holds_what_was_made(asked: Asked) -> None:
+    stored, made = asked.store.read(), asked.history.table()
+    assert stored.num_rows == len(asked.history)
+    for name in STORED:
+        assert stored[name].combine_chunks().equals(made[name].combine_chunks()), name
 
 
 @pytest.mark.parametrize("number", ANSWERS)
