@@ -8,8 +8,10 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import tzinfo
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from sqlglot import exp
 
@@ -74,7 +76,7 @@ def query(
     problems: list[Problem] = []
     plan = planned(asked, own, enrichment or Enrichment(), moment, problems)
     with ExitStack() as opened:
-        files = {}
+        files: dict[str, Sequence[Path]] = {}
         for step in plan.steps:
             if isinstance(step, Read):
                 chosen = opened.enter_context(own.segments((step.span.begin, step.span.end)))
@@ -177,13 +179,13 @@ def _series(one: Column, span: Span, session: Session, rows: int) -> tuple[pa.Ar
     return made, {"begin": str(begin), "step": str(one.step)}
 
 
-def _number(one: Column, begin: int) -> exp.Expression:
+def _number(one: Column, begin: int) -> exp.Expr:
     """Of a bucket, from 0."""
     number = exp.IntDiv(this=nodes.less(nodes.column("bucket"), nodes.number(begin)), expression=nodes.number(one.step))
     return exp.cast(number, "bigint")
 
 
-def _reduced(dense: np.ndarray, function: str) -> tuple[np.ndarray, np.ndarray]:
+def _reduced(dense: npt.NDArray[np.float64], function: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """One number of each row, and where there is none."""
     known = ~np.isnan(dense)
     count = known.sum(axis=1)

@@ -71,8 +71,8 @@ class Groups:
         else:
             base, flows_left = self._base(plain, None)
         answer = self._answer(base, flows_left, plain, keys)
-        series = {step: self._series(*tables[step], by_series[step], step, answer) for step in by_series}
-        self._show(asked, keys, answer, series)
+        found = {step: self._series(*tables[step], by_series[step], step, answer) for step in by_series}
+        self._show(asked, keys, answer, found)
 
     def _measure(self, of: Aggregate) -> Measure:
         return self._measures.setdefault(of, measured(len(self._measures), of))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 from sqlglot import exp
 
-from spanline.arrow import ADDRESS
+from spanline.arrow import ADDRESS, octet_strings, strings
 from spanline.enrich import relations
 from spanline.errors import UsageError
 from spanline.query import nodes
@@ -147,10 +147,10 @@ def _rows(query: Query, things: str, where: Sequence[Node], setting: Setting) ->
 
 def _groups(query: Query, things: str, where: Sequence[Node], setting: Setting) -> None:
     asked = list(dict.fromkeys([*query.group, *(query.projections or (Count(),))]))
-    keys = [(key.by, key.is_descending) for key in query.order]
+    keys: list[tuple[object, bool]] = [(key.by, key.is_descending) for key in query.order]
     if query.group and not keys:
-        keys = [(one, True) for one in asked if isinstance(one, Aggregate)][:1] or [(Count(), True)]
-    everything = list(dict.fromkeys([*asked, *(by for by, _ in keys)]))
+        keys += [(one, True) for one in asked if isinstance(one, Aggregate)][:1] or [(Count(), True)]
+    everything: list[object] = list(dict.fromkeys([*asked, *(by for by, _ in keys)]))
     names = {one: f"v{n}" for n, one in enumerate(everything)}
     values = []
     for one in everything:
@@ -214,13 +214,14 @@ def _with_uuids(table: pa.Table) -> pa.Table:
 
 def _one_by_one(table: pa.Table, name: str) -> pa.Table:
     """A row for each value of a list: `name` of its thing, and `value`."""
-    found, owners = [], []
+    found: list[bytes] = []
+    owners: list[str] = []
     for owner, values in zip(table["name"].to_pylist(), table[name].to_pylist(), strict=True):
         found += values or ()
         owners += [owner] * len(values or ())
     kind = table.schema.field(name).type.value_type
-    values = pa.chunked_array([pa.array(found, kind)])
-    return pa.table({"name": pa.array(owners, pa.string()), "value": _uuids(values) if kind == ADDRESS else values})
+    values = pa.chunked_array([octet_strings(found, kind.byte_width)])
+    return pa.table({"name": strings(owners), "value": _uuids(values) if kind == ADDRESS else values})
 
 
 def _uuids(values: pa.ChunkedArray) -> pa.ChunkedArray:
