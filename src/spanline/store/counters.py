@@ -1,6 +1,6 @@
 """Counters of switch ports in a store: what a collector read of interfaces, from files of CSV.
 
-They stand in counters/, in a file for each import that is named by the checksum of what it holds: the same file imported
+They stand in counters/, in a file for each import, named by the checksum of what it holds: the same file imported
 twice is one.
 """
 
