@@ -71,7 +71,7 @@ class TextError(UsageError):
         """
         text = "".join(c if " " <= c <= "~" else " " if c in "\t\n\r" else "?" for c in self.text)
         first = 0
-        if len(text) > _WIDTH:
+        if max(len(text), self.end) > _WIDTH:
             first = max(0, min(self.start - _WIDTH // 3, len(text) + 1 - _WIDTH))
         cut = text[first : first + _WIDTH]
         if first:
@@ -92,6 +92,8 @@ def nearest(word: str, names: Iterable[str] | Mapping[str, str]) -> str:
 
     names  as they are written, and in a mapping as they are shown, where several may be shown as one
     """
+    if len(word) > _LONGEST:
+        return ""
     import difflib  # takes long to import, and is only needed when something is wrong
 
     found = difflib.get_close_matches(word, names, 3, 0.7)

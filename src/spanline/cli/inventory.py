@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from spanline.cli.group import complain
 from spanline.cli.options import Inputs, Output, reads_captures, writes
+
+if TYPE_CHECKING:
+    from spanline.enrich.learning import Sightings
 
 
 @click.group("inventory")
@@ -44,22 +50,32 @@ def check(paths: tuple[str, ...], output: Output) -> None:
 @command.command("learn")
 @reads_captures
 def learn(inputs: Inputs) -> None:
-    """Propose an inventory, in YAML, from what captures show.
+    """Propose an inventory, in YAML, from what captures or a store show.
 
     Internal addresses by their MAC, the VLANs and VNIs they are in, gateways that many addresses are behind, and
     subnets around what was seen. Read it, write names instead of addresses, and give it to `spanline query`.
     """
     from spanline.cli.reading import account_for, conclude, follow, open_capture
-    from spanline.enrich.learning import MOST_SIGHTINGS, Sightings
-    from spanline.enrich.proposing import proposal
+    from spanline.enrich.learning import Sightings
 
     sightings = Sightings()
+    if len(inputs.paths) == 1 and Path(inputs.paths[0], "spanline-store.json").is_file():
+        sightings.add_store(inputs.paths[0])
+        _propose(sightings)
+        return
     capture = open_capture(inputs)
     for _ in follow(capture, sightings, quiet=inputs.quiet):
         pass
+    _propose(sightings)
+    account_for(capture, inputs)
+    conclude(capture.problems)
+
+
+def _propose(sightings: Sightings) -> None:
+    from spanline.enrich.learning import MOST_SIGHTINGS
+    from spanline.enrich.proposing import proposal
+
     for line in proposal(sightings.rows):
         click.echo(line)
     if sightings.left_out:
         complain(f"more than {MOST_SIGHTINGS:,} addresses: {sightings.left_out:,} are left out")
-    account_for(capture, inputs)
-    conclude(capture.problems)

@@ -7,8 +7,10 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from spanline.arrow import integers, strings
 from spanline.enrich.inventory import Inventory, Row
 
 _CONTRADICTION, _OPEN = "contradiction", "open"
@@ -34,16 +36,11 @@ def check(inventory: Inventory) -> list[Remark]:
 
 def remark_table(remarks: Sequence[Remark]) -> pa.Table:
     """A row for each: where the row stands that it is about, and the one that it contradicts; null without."""
-    columns: list[list[Any]] = [
-        [one.kind for one in remarks],
-        [one.section for one in remarks],
-        [one.what for one in remarks],
-    ]
+    columns = [strings([getattr(one, name) for one in remarks]) for name in _COLUMNS[:3]]
     for rows in ([one.row for one in remarks], [one.other for one in remarks]):
-        columns.append([row.path if row else None for row in rows])
-        columns.append([row.line if row else None for row in rows])
-    kinds = [pa.string(), pa.string(), pa.string(), pa.string(), pa.uint32(), pa.string(), pa.uint32()]
-    return pa.table([pa.array(values, kind) for values, kind in zip(columns, kinds, strict=True)], names=_COLUMNS)
+        columns.append(strings([row.path if row else None for row in rows]))
+        columns.append(integers([row.line if row else None for row in rows], np.uint32))
+    return pa.table(columns, names=_COLUMNS)
 
 
 def holdings(inventory: Inventory) -> list[tuple[str, int, int, int]]:

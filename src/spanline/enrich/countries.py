@@ -143,8 +143,16 @@ _NOWHERE = (
 
 
 def bundle(path: str) -> bytes:
-    """What data/countries.bin holds, from the MMDB file `path`: addresses of no country have none, whatever it says."""
+    """What data/countries.bin holds, from the MMDB file `path`.
+
+    Addresses of no country have none, whatever the file says, and countries that are no more are left out.
+    """
+
+    def today(record: Any) -> Row | None:
+        row = country_row(record)
+        return row if row is not None and row[0] in NAMES else None
+
     octets = read_octets(path, "a country database")
-    ranges, rows, _ = flatten(path, octets, "a country database", country_row)
+    ranges, rows, _ = flatten(path, octets, "a country database", today)
     ranges = ranges.without(map(ipaddress.ip_network, _NOWHERE))
     return ranges.pack({"rows": rows}, level=19)

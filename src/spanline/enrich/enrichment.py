@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spanline.arrow import chosen, column
+from spanline.arrow import chosen, column, octet_strings
 from spanline.enrich.countries import Places, bundled_countries, read_countries, read_systems
 from spanline.enrich.inventory import INTERNAL, Inventory, Row
 from spanline.enrich.layer2 import Layer2
@@ -178,11 +178,8 @@ class _Looked:
 
     def _macs(self) -> pa.Array:
         macs = [row.get("macs") for row in self._inventory.section("vms")]
-        values = np.frombuffer(b"".join([bytes(6), *(some[0] if some else bytes(6) for some in macs)]), np.uint8)
-        known = np.array([False, *map(bool, macs)])[self._vms]
-        octets = values.reshape(-1, 6)[self._vms]
-        valid = pa.py_buffer(np.packbits(known, bitorder="little"))
-        return pa.Array.from_buffers(pa.binary(6), len(octets), [valid, pa.py_buffer(octets)])
+        first = [None, *(some[0] if some else None for some in macs)]
+        return octet_strings([first[number] for number in self._vms.tolist()], 6)
 
     def _subnet_names(self) -> pa.Array:
         return _texts([subnet_name(row) for row in self._inventory.section("subnets")], self._subnets)

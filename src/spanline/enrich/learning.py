@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spanline.arrow import column, fixed_binary, numbers_of, octets_of
+from spanline.arrow import column, fixed_binary, numbers_of, octet_strings, octets_of
 from spanline.batch import Batch
 from spanline.schema import NO_TUNNEL_ID, NO_VLAN
 
@@ -17,6 +17,7 @@ MOST_SIGHTINGS = 1 << 20
 
 SIGHTING_DTYPE = np.dtype([("address", "u1", (16,)), ("mac", "u1", (6,)), ("vlan", ">u2"), ("vni", ">u4")])
 """Zeros are no MAC, NO_VLAN no VLAN, NO_TUNNEL_ID no VNI; big-endian, so that rows are ordered as their bytes are."""
+_OF_FLOWS = ("source", "destination", "vlan", "vni")
 _SORTABLE = f"S{SIGHTING_DTYPE.itemsize}"
 
 
@@ -36,13 +37,25 @@ class Sightings:
         for side in ("source", "destination"):
             self.add(packets[side], packets[f"eth_{side}"], packets["vlan"], packets["tunnel_id"])
 
-    def add_flows(self, flows: pa.Table) -> None:
-        """Of schema.FLOW the columns source, destination, vlan and vni: without MACs. A destination's VLAN is not
-        known, as routers may stand between."""
+    def add_store(self, path: str) -> None:
+        """The flows of a store: without MACs. A destination's VLAN is not known, as routers may stand between.
+
+        Raises UsageError and CaptureError as Store() and its segments do.
+        """
+        from pyarrow import parquet
+
+        from spanline.store import Store
+
+        with Store(path).segments() as chosen:
+            for segment in chosen.paths:
+                for batch in parquet.ParquetFile(segment).iter_batches(columns=list(_OF_FLOWS)):
+                    self._add_flows(batch)
+
+    def _add_flows(self, flows: pa.RecordBatch) -> None:
         vlans, vnis = _or(flows["vlan"], NO_VLAN), _or(flows["vni"], NO_TUNNEL_ID)
         no_macs = np.zeros((len(vlans), 6), np.uint8)
-        self.add(octets_of(flows["source"]), no_macs, vlans, vnis)
-        self.add(octets_of(flows["destination"]), no_macs, np.full(len(vlans), NO_VLAN, np.uint16), vnis)
+        self.add(_octets(flows["source"]), no_macs, vlans, vnis)
+        self.add(_octets(flows["destination"]), no_macs, np.full(len(vlans), NO_VLAN, np.uint16), vnis)
 
     def add(
         self,
@@ -87,12 +100,16 @@ class Sightings:
         macs = rows["mac"]
         columns = {
             "address": fixed_binary(rows["address"]),
-            "mac": pa.array([mac.tobytes() if mac.any() else None for mac in macs], pa.binary(6)),
+            "mac": octet_strings([mac.tobytes() if mac.any() else None for mac in macs], 6),
             "vlan": column(rows["vlan"].astype(np.uint16), rows["vlan"] == NO_VLAN),
             "vni": column(rows["vni"].astype(np.uint32), rows["vni"] == NO_TUNNEL_ID),
         }
         return {"sightings": pa.table(columns)}
 
 
-def _or(values: pa.ChunkedArray, none: int) -> npt.NDArray[Any]:
-    return numbers_of(values.fill_null(none))
+def _or(values: pa.Array, none: int) -> npt.NDArray[Any]:
+    return numbers_of(pa.chunked_array([values.fill_null(none)]))
+
+
+def _octets(addresses: pa.Array) -> npt.NDArray[np.uint8]:
+    return octets_of(pa.chunked_array([addresses.storage]))

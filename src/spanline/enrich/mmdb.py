@@ -19,7 +19,6 @@ from spanline.enrich.ranges import Ranges, Steps
 from spanline.errors import UsageError
 
 MOST_BYTES = 1 << 30
-MOST_NETWORKS = 1 << 24
 
 Row = tuple[Any, ...]
 Walked = tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]
@@ -126,9 +125,10 @@ def _walk(tree: npt.NDArray[np.uint32], root: int, bits: int, ipv4: int | None) 
         if ipv4 is not None:
             children[children == ipv4] = count
         is_node = children < count
-        # Such a file is damaged, or none of any use: a tree that leads back into itself doubles with each level.
+        # A tree comes to each node once, but for parts that writers share; one that leads back into itself doubles
+        # with each level.
         found += len(children)
-        if found > 4 * MOST_NETWORKS:
+        if found > 8 * count + 4096:
             raise _DamagedError
         firsts.append(below[~is_node])
         pointers.append(np.where(children[~is_node] == count, 0, children[~is_node]))

@@ -62,11 +62,12 @@ class Candidates:
     @property
     def depends(self) -> set[str]:
         """What of frames decides which row holds: some of "vlan", "vni" and "time"."""
-        has_rivals = bool((np.diff(self._starts) > 1).any())
+        counts = np.diff(self._starts)
+        has_rivals = np.repeat(counts > 1, counts)
         return {
             name
             for name, decides in (
-                ("vlan", has_rivals and bool((self._vlans != NO_VLAN).any())),
+                ("vlan", bool((has_rivals & (self._vlans != NO_VLAN)).any())),
                 ("vni", bool((self._vnis != NO_TUNNEL_ID).any())),
                 ("time", bool((self._begins != ALWAYS[0]).any() or (self._ends != ALWAYS[1]).any())),
             )

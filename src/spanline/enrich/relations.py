@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from spanline.arrow import ADDRESS
+from spanline.arrow import ADDRESS, column, integers, octet_strings, strings
 from spanline.enrich.enrichment import Enrichment, subnet_name
 from spanline.enrich.inventory import Row
 from spanline.enrich.names import CONTINENTS, NAMES
@@ -177,10 +177,19 @@ def _octets(address: Any) -> bytes:
 
 
 def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    columns = {}
-    for column, kind in _SCHEMAS[name]:
-        values = [row.get(column) for row in rows]
-        if kind == ADDRESS:
-            values = [value if value is None or isinstance(value, bytes) else _octets(value) for value in values]
-        columns[column] = pa.array(values, kind)
-    return pa.table(columns)
+    return pa.table({field: _column([row.get(field) for row in rows], kind) for field, kind in _SCHEMAS[name]})
+
+
+def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """pa.array() would do, but it imports pandas wherever that is installed."""
+    if kind == pa.string():
+        return strings(values)
+    if pa.types.is_integer(kind):
+        return integers(values, kind.to_pandas_dtype())
+    if pa.types.is_list(kind):
+        lists = [value or () for value in values]
+        offsets = column(np.cumsum([0, *map(len, lists)], dtype=np.int32))
+        inside = octet_strings([one for some in lists for one in some], kind.value_type.byte_width)
+        return pa.ListArray.from_arrays(offsets, inside)
+    octets = [value if value is None or isinstance(value, bytes) else _octets(value) for value in values]
+    return octet_strings(octets, kind.byte_width)

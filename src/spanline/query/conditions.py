@@ -76,7 +76,7 @@ def _at_end(reading: Reading, entity: Entity, side: str, end: Syntax) -> tree.Te
     named, value = children(end)
     name = named and token_of(named)
     if entity.name != "flows":
-        reading.fail(f"{entity.label} go from nowhere to nowhere", value, "flows do", name and value)
+        reading.fail(f"{entity.label} go from nowhere to nowhere", name or value, "flows do", value)
     if name is None:
         address = entity.properties[key(f"{side} IP Address")]
         try:

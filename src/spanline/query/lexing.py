@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from lark import Token
 
 from spanline.query.errors import QueryError
-from spanline.query.properties import entity_words, key, property_words
+from spanline.query.properties import LONGEST_NAME, entity_words, key, property_words
 
 DEEPEST = 30
 """How many parentheses may stand inside one another."""
@@ -31,7 +31,6 @@ _JOINING = {"&&": "and", "||": "or", "&": "and", "|": "or"}
 _INSTEAD = {"=>": ">=", "=<": "<=", "===": "=", "!==": "!=", "!": "not or !="}
 _LIKE = ("like", "contains", "matches")
 _NAMES = ("ENTITY", "EITHER", "PROPERTY", "NAME")
-_LONGEST_NAME = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +63,10 @@ def _pieces(text: str) -> list[_Raw]:
         found.append(_Raw(match.lastgroup or "", match[0], at, match.end()))
         at = match.end()
     return found
+
+
+def _is_number(word: str) -> bool:
+    return word.isascii() and word.isdigit()
 
 
 class _Lexer:
@@ -143,7 +146,9 @@ class _Lexer:
         word, following = self._word_at(at), self._word_at(at + 1)
         if word in ("show", "list", "series", *FUNCTIONS) and (word == "show" or self._is_punctuation(at + 1, "(")):
             return True
-        if (word == "count" and following == "of") or (word == "top" and following.isdigit()):
+        if (word == "count" and following == "of") or (word == "top" and _is_number(following)):
+            return True
+        if following == "where":
             return True
         names = self._longest(at)
         behind = at + names
@@ -163,7 +168,7 @@ class _Lexer:
         known = entity_words()
         properties: frozenset[str] = frozenset() if entities else property_words()
         most = 0
-        while most < _LONGEST_NAME and self._word_at(at + most):
+        while most < LONGEST_NAME and self._word_at(at + most):
             most += 1
         for count in range(most, 0, -1):
             name = key(" ".join(self._words[at : at + count]))
@@ -173,13 +178,13 @@ class _Lexer:
 
     def _is_ago(self, at: int) -> bool:
         """3 days ago"""
-        return self._word_at(at).isdigit() and self._word_at(at + 2) == "ago"
+        return _is_number(self._word_at(at)) and self._word_at(at + 2) == "ago"
 
     def _is_last(self, at: int) -> int:
         """How many words `last`, `in last` or `in the last` has here, when a length of time is behind it; else 0."""
         words = self._words[at : at + 3]
         for form in (["last"], ["in", "last"], ["in", "the", "last"]):
-            if words[: len(form)] == form and (len(form) > 1 or self._word_at(at + 1).isdigit()):
+            if words[: len(form)] == form and (len(form) > 1 or _is_number(self._word_at(at + 1))):
                 return len(form)
         return 0
 
@@ -189,7 +194,7 @@ class _Lexer:
         return (
             word in ("and", "or", "where", "by", "between", "from", "until", "at", "today", "yesterday")
             or (word in ("group", "order") and following == "by")
-            or (word == "limit" and following.isdigit())
+            or (word == "limit" and _is_number(following))
             or (word == "to" and self._of_and == "end")
             or bool(self._is_last(at))
             or self._is_ago(at)
@@ -243,7 +248,7 @@ class _Lexer:
             return
         if self._longest(self._at) < 2 and self._keyword():
             return
-        if self._tokens and self._tokens[-1].type in ("LIMIT", "TOP", "COMMA") and self._word_at(self._at).isdigit():
+        if self._tokens and self._tokens[-1].type in ("LIMIT", "TOP", "COMMA") and _is_number(self._word_at(self._at)):
             self._emit("INT", self._pieces[self._at].text, 1, "entity" if self._tokens[-1].type == "TOP" else "name")
             return
         count = 1
@@ -256,7 +261,7 @@ class _Lexer:
         return (
             (word in ("list", "series", *FUNCTIONS) and self._is_punctuation(self._at + 1, "("))
             or (word == "count" and following == "of")
-            or (word == "top" and following.isdigit())
+            or (word == "top" and _is_number(following))
             or (word == "show" and (not self._tokens or self._tokens[-1].type == "LPAR"))
             or bool(self._tokens and self._tokens[-1].type == "TOP")
         )
@@ -326,7 +331,7 @@ class _Lexer:
             self._emit("DIRECTION", word, 1)
         elif word in ("of", "show"):
             self._emit(word.upper(), word, 1, "entity" if word == "of" else "start")
-        elif word == "top" and following.isdigit():
+        elif word == "top" and _is_number(following):
             self._emit("TOP", word, 1)
         elif word == "count" and following == "of":
             self._emit("COUNT", word, 1)

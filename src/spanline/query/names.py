@@ -9,7 +9,7 @@ from lark import Token
 
 from spanline.errors import nearest, quoted
 from spanline.query.errors import QueryError
-from spanline.query.properties import Entity, entities, entity_labels, entity_words, key
+from spanline.query.properties import LONGEST_NAME, Entity, entities, entity_labels, entity_words, key
 from spanline.query.times import Clock
 from spanline.query.tree import Property
 
@@ -43,7 +43,7 @@ class Reading:
     def entity(self, token: Token) -> Entity:
         found = entity_words().get(token)
         if found is None:
-            hint = INSTEAD.get(token.split()[0]) or nearest(token, entity_labels())
+            hint = INSTEAD.get(token.partition(" ")[0]) or nearest(token, entity_labels())
             hint = hint or f"there are {', '.join(dict.fromkeys(entity_labels().values()))}"
             self.fail(f"{quoted(self.written(token))} is nothing that can be asked for", token, hint)
         if not found.is_held:
@@ -68,10 +68,10 @@ class Reading:
 
     def _refuse(self, entity: Entity, token: Token) -> NoReturn:
         """Raises QueryError for what is no property of the entity."""
-        words = str(token).split()
+        words = self.written(token).split()
         likely = nearest(token, {word: one.name for word, one in entity.properties.items() if one.is_held})
-        for count in range(len(words) - 1, 0, -1):
-            rest = self.written(token).split(maxsplit=count)[-1]
+        for count in range(min(len(words) - 1, LONGEST_NAME), 0, -1):
+            rest = self.written(token).split(maxsplit=count)[count]
             if key(" ".join(words[:count])) in entity.properties and (rest[0].isdigit() or not likely):
                 at = (token.end_pos or 0) - len(rest)
                 what = f"{quoted(rest)} was not expected here"

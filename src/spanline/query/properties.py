@@ -66,6 +66,9 @@ PROTOCOL_NUMBERS = {
 }  # fmt: skip
 """IP protocols by name, in lower case. Source: IANA, Protocol Numbers."""
 
+LONGEST_NAME = 5
+"""Words that an entity or property is called by at most."""
+
 _ABBREVIATIONS = {"src": "source", "dst": "destination", "dest": "destination", "avg": "average", "max": "maximum"}
 
 # (name, kind, is_metric, other names, description)
@@ -101,6 +104,7 @@ _NAME: _Row = ("Name", Kind.TEXT, False, (), "name")
 _VLAN: _Row = ("VLAN", Kind.NUMBER, False, ("VLAN ID",), "VLAN")
 _VNI: _Row = ("VNI", Kind.NUMBER, False, ("VXLAN", "VXLAN ID", "Segment ID"), "VXLAN's network identifier or GRE's key")
 _CLUSTER: _Row = ("Cluster", Kind.TEXT, False, ("Cluster Name",), "cluster")
+_L2_NETWORK: _Row = ("L2 Network", Kind.TEXT, False, ("Layer 2 Network", "L2Network"), "L2 network")
 _CIDR: _Row = ("CIDR", Kind.TEXT, False, ("Network", "Network Address"), "network and its prefix")
 _CONTINENT: _Row = ("Continent", Kind.TEXT, False, (), "continent")
 
@@ -158,7 +162,7 @@ _ENTITIES: dict[str, tuple[str, tuple[str, ...], tuple[_Row, ...], tuple[_Row, .
             ("Port Group", Kind.TEXT, False, ("DVPG", "Portgroup"), "port group"),
             ("Application", Kind.TEXT, False, ("App",), "application that it is part of"),
             ("Subnet", Kind.TEXT, False, ("Subnet Network",), "subnet of its address"),
-            ("L2 Network", Kind.TEXT, False, ("Layer 2 Network", "L2Network"), "L2 network"),
+            _L2_NETWORK,
             _VLAN,
             *_RATED,
         ),
@@ -173,6 +177,9 @@ _ENTITIES: dict[str, tuple[str, tuple[str, ...], tuple[_Row, ...], tuple[_Row, .
             _CIDR,
             ("Site", Kind.TEXT, False, (), "site"),
             ("Gateway", Kind.ADDRESS, False, ("Default Gateway",), "gateway"),
+            _L2_NETWORK,
+            _VLAN,
+            _VNI,
             *_RATED,
         ),
         (),
@@ -186,16 +193,24 @@ _ENTITIES: dict[str, tuple[str, tuple[str, ...], tuple[_Row, ...], tuple[_Row, .
     "port groups": (
         "Port Groups",
         ("Port Group", "DVPG", "DVPGs", "Portgroup", "Portgroups", "Distributed Virtual Port Groups"),
-        (_NAME, _VLAN, *_RATED),
+        (_NAME, _L2_NETWORK, _VLAN, _VNI, *_RATED),
         (),
     ),
-    "applications": ("Applications", ("Application", "Apps", "App"), (_NAME, *_RATED), ()),
+    "applications": (
+        "Applications",
+        ("Application", "Apps", "App"),
+        (_NAME, ("VMs", Kind.NUMBER, True, ("VM Count",), "how many VMs are part of it"), *_RATED),
+        (),
+    ),
     "switch ports": (
         "Switch Ports",
         ("Switch Port", "Interfaces"),
         (
             _NAME,
             ("Switch", Kind.TEXT, False, ("Device",), "switch that it is of"),
+            ("Index", Kind.NUMBER, False, ("ifIndex",), "its number on the switch"),
+            ("Host", Kind.TEXT, False, ("Host Name",), "host that is plugged in"),
+            ("Speed", Kind.RATE, False, (), "bits per second that it can carry"),
             (
                 "Network Rate",
                 Kind.RATE,

@@ -22,7 +22,7 @@ _UNITS = {
     "min": 60 * SECOND, "minute": 60 * SECOND, "h": HOUR, "hr": HOUR, "hour": HOUR, "d": DAY, "day": DAY,
     "w": 7 * DAY, "week": 7 * DAY, "month": 30 * DAY, "year": 365 * DAY,
 }  # fmt: skip
-_LENGTH = re.compile(r"(?:(\d+)\s*)?([a-z]+)", re.IGNORECASE)
+_LENGTH = re.compile(r"(?:(\d+)\s*)?([a-z]+)", re.IGNORECASE | re.ASCII)
 _DATE = re.compile(
     r"(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})"
     r"(?:[T ]\s*(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.(?P<fraction>\d{1,9}))?)?"

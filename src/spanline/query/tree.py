@@ -20,6 +20,7 @@ class Kind(StrEnum):
     ADDRESS = "address"
     """Equal to each address in a network that is named."""
     MAC = "mac"
+    """In a tree as text, 00:1a:2b:3c:4d:5e."""
     PROTOCOL = "protocol"
     """An IP protocol by its number; it is shown by its name."""
     BYTES = "bytes"

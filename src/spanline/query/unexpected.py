@@ -24,23 +24,20 @@ _MOST = 4
 
 def refuse(token: Token, expected: Collection[str], text: str, terminals: list[Token]) -> NoReturn:
     """Raises QueryError for a terminal that is not among the expected ones."""
-    at_end = token.type == "$END"
-    start, end = (len(text), len(text)) if at_end else (token.start_pos or 0, token.end_pos or 0)
-    place = next((n for n, one in enumerate(terminals) if one is token), len(terminals))
-    before = terminals[max(0, place - 2) : place]
-    word = text[start:end]
     if not terminals:
         raise QueryError("the query is empty", text, 0, 0, hint="write for instance flows group by Source Country")
-    if at_end:
-        opened = sum(one.type == "LPAR" for one in terminals) - sum(one.type == "RPAR" for one in terminals)
-        what = "a ) is missing at the end" if opened > 0 and "RPAR" in expected else "the query ends too early"
-    else:
-        what = f"{quoted(word)} was not expected here"
-    if terminals[0].type == "NAME" and terminals[0].split()[0] in INSTEAD:
-        hint = INSTEAD[terminals[0].split()[0]]
-    else:
-        hint = "" if what.startswith("a )") else _hint(token, before, expected)
-    raise QueryError(what, text, start, end, hint=hint)
+    first = terminals[0]
+    hint = INSTEAD.get(first.partition(" ")[0], "") if first.type == "NAME" else ""
+    if token.type == "$END":
+        opened = sum(one.type == "LPAR" for one in terminals) > sum(one.type == "RPAR" for one in terminals)
+        if opened and "RPAR" in expected:
+            raise QueryError("a ) is missing at the end", text, len(text), len(text), hint=hint)
+        hint = hint or _hint(token, terminals[-2:], expected)
+        raise QueryError("the query ends too early", text, len(text), len(text), hint=hint)
+    place = next(n for n, one in enumerate(terminals) if one is token)
+    start, end = token.start_pos or 0, token.end_pos or 0
+    hint = hint or _hint(token, terminals[max(0, place - 2) : place], expected)
+    raise QueryError(f"{quoted(text[start:end])} was not expected here", text, start, end, hint=hint)
 
 
 def _hint(token: Token, before: list[Token], expected: Collection[str]) -> str:
@@ -53,7 +50,7 @@ def _hint(token: Token, before: list[Token], expected: Collection[str]) -> str:
         return "a list has values between its commas: in (22, 23)"
     if token.type == "COMPARISON" and kinds[-1:] == ["VALUE"]:
         return "join conditions by and or or"
-    if token.type == "RPAR" and "$END" in expected:
+    if token.type == "RPAR" and ("$END" in expected or not expected):
         return "there is no ( for it"
     if "OF" in expected and token.type not in _NAMES and "COMMA" in expected:
         likely = nearest(before[-1], entity_labels()) if before and before[-1].type == "NAME" else ""
