@@ -9,7 +9,8 @@ here looks an address up, and nothing is taken from spanline. Definitions, where
     flow       (source, destination, port, protocol), whatever the VLAN or VNI
     bucket     window/100 rounded up to 1, 2 or 5 times a power of ten seconds, from the epoch on; a rate is by the
                bucket's seconds that are in the window
-    order      by the order key, else by the count of flows, descending; ties by name; what has no name is last
+    order      by the order key, else by the first series' total, else by the count of flows: descending, ties by name,
+               what has no name last
 """
 
 from __future__ import annotations
@@ -196,7 +197,7 @@ def in_one(truth: Truth, mask: Array) -> Answer:
 
 
 def busiest_machines(truth: Truth) -> Answer:
-    """The five VMs with the most bits a second, and what the inventory says of them."""
+    """The five VMs with the most bits a second, and what the inventory says of them: the first of their addresses."""
     columns = ("Network Rate", "Name", "IP Address", "Default Gateway", "Host", "vCPUs", "Memory", "Port Group")
     source, destination = truth.source("vm"), truth.destination("vm")
     traffic = truth.inside(truth.bytes)
@@ -205,7 +206,7 @@ def busiest_machines(truth: Truth) -> Answer:
         rate = traffic[(source == vm["name"]) | (destination == vm["name"])].sum() * 8 / truth.seconds
         memory = int(vm["memory"].removesuffix("GB")) << 30
         known = (vm["default_gateway"], vm["host"], vm["vcpus"], memory, vm["port_group"])
-        rows.append((float(rate), vm["name"], vm["addresses"], *known))
+        rows.append((float(rate), vm["name"], vm["addresses"][0], *known))
     return Answer(columns, sorted(rows, key=lambda row: (-row[0], row[1]))[:5], truth.begin, truth.end)
 
 
@@ -266,7 +267,9 @@ ANSWERS: dict[int, tuple[int, _Way]] = {
     12: (7, lambda t, _: grouped(t, "Port", t.port.astype(int), None, SERIES, _SESSIONS)),
     13: (
         7,
-        lambda t, _: grouped(t, "Source VM", t.source("vm"), t.destination("country") == "United Kingdom", SERIES),
+        lambda t, _: grouped(
+            t, "Source VM", t.source("vm"), t.destination("country") == "United Kingdom", SERIES, _SESSIONS
+        ),
     ),
     14: (
         1,
@@ -276,7 +279,7 @@ ANSWERS: dict[int, tuple[int, _Way]] = {
     ),
     15: (1, lambda t, _: in_one(t, _administration(t))),
     16: (1, lambda t, _: listing(t, _administration(t))),
-    17: (1, lambda t, _: grouped(t, "Source VM", t.source("vm"), _administration(t), SERIES)),
+    17: (1, lambda t, _: grouped(t, "Source VM", t.source("vm"), _administration(t), SERIES, _SESSIONS)),
     18: (1, lambda t, _: listing(t, _vlan_1105_to_others(t))),
     19: (1, lambda t, _: in_one(t, _vlan_1105_to_others(t))),
 }  # fmt: skip

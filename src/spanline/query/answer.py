@@ -24,7 +24,7 @@ from spanline.query.spans import Held, Span, buckets_of, span_of
 from spanline.query.steps import Column, Plan, Read
 from spanline.query.switch_ports import COUNTERS
 from spanline.query.tree import Kind, Query
-from spanline.store import Store
+from spanline.store import Store, counters
 
 UNITS = {
     Kind.BYTES: "byte",
@@ -102,14 +102,11 @@ def explain(
 def planned(asked: Query, store: Store, enrichment: Enrichment, now: int) -> Plan:
     """The steps that answer a query about a store."""
     held = held_by(store)
-    return plan_of(asked, enrichment, lambda one: span_of(one.window, held, now), lambda span: _counters(store, span))
+    return plan_of(asked, enrichment, lambda one: span_of(one.window, held, now), lambda span: _counters(store))
 
 
-def _counters(store: Store, span: Span) -> pa.Table:
-    read = getattr(store, "counters", None)
-    if read is None:
-        return COUNTERS.empty_table()
-    return read((None, span.end)).select(COUNTERS.names).cast(COUNTERS)
+def _counters(store: Store) -> pa.Table:
+    return counters.read(store.path).select(COUNTERS.names).cast(COUNTERS)
 
 
 def held_by(store: Store) -> Held | None:
