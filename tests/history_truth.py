@@ -9,8 +9,7 @@ here looks an address up, and nothing is taken from spanline. Definitions, where
     flow       (source, destination, port, protocol), whatever the VLAN or VNI
     bucket     window/100 rounded up to 1, 2 or 5 times a power of ten seconds, from the epoch on; a rate is by the
                bucket's seconds that are in the window
-    order      by the order key, else by the first series' total, else by the count of flows: descending, ties by name,
-               what has no name last
+    order      by the order key, else by the count of flows: descending, ties by name, what has no name last
 """
 
 from __future__ import annotations
@@ -268,7 +267,7 @@ ANSWERS: dict[int, tuple[int, _Way]] = {
     13: (
         7,
         lambda t, _: grouped(
-            t, "Source VM", t.source("vm"), t.destination("country") == "United Kingdom", SERIES, _SESSIONS
+            t, "Source VM", t.source("vm"), t.destination("country") == "United Kingdom", SERIES
         ),
     ),
     14: (
@@ -279,7 +278,7 @@ ANSWERS: dict[int, tuple[int, _Way]] = {
     ),
     15: (1, lambda t, _: in_one(t, _administration(t))),
     16: (1, lambda t, _: listing(t, _administration(t))),
-    17: (1, lambda t, _: grouped(t, "Source VM", t.source("vm"), _administration(t), SERIES, _SESSIONS)),
+    17: (1, lambda t, _: grouped(t, "Source VM", t.source("vm"), _administration(t), SERIES)),
     18: (1, lambda t, _: listing(t, _vlan_1105_to_others(t))),
     19: (1, lambda t, _: in_one(t, _vlan_1105_to_others(t))),
 }  # fmt: skip

@@ -1,17 +1,19 @@
-"""Counters of switch ports in a store. tests/test_seed_queries.py asks for their rates.
+"""Counters of switch ports in a store.
 
-Oracle: the counters that benchmarks/history.py makes, and readings written by hand.
+Oracle: the counters that benchmarks/history.py makes, and rates computed of them in tests/history_truth.py; for files
+that are wrong, readings written by hand.
 """
 
 from pathlib import Path
 
-import pyarrow as pa
+import numpy as np
 import pytest
-from history import BEGIN, counters, write_counters
+from history import BEGIN, DAY, END, SECOND, counters, history, write_counters
 
-from spanline.errors import CaptureError, UsageError
+from spanline.errors import UsageError
 from spanline.store import Store
 from spanline.store import counters as store_counters
+from tests.history_truth import answer
 
 HEAD = "time,switch,port,in_bytes,out_bytes\n"
 
@@ -22,53 +24,62 @@ def written(folder: Path, text: str) -> str:
     return str(path)
 
 
-def plain_times(schema: pa.Schema) -> pa.Schema:
-    return schema.set(0, pa.field("time", pa.int64()))
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     Store(tmp_path / "store", create=True)
     return tmp_path / "store"
 
 
-def test_a_store_gives_back_what_was_imported(folder: Path, tmp_path: Path) -> None:
+def test_rates_are_those_of_the_collector(folder: Path, tmp_path: Path) -> None:
     write_counters(tmp_path / "ports.csv")
     assert store_counters.add(folder, store_counters.read_csv(str(tmp_path / "ports.csv")))
-    found = store_counters.read(folder)
-    for name, values in counters().items():
-        kind = pa.int64() if name == "time" else found[name].type
-        assert found[name].cast(kind).to_pylist() == values.tolist(), name
+    begin, end = END + 1 - 2 * DAY, END + 1
+    table, problems = store_counters.growth(folder, (begin, end))
+    assert not problems
+    rows = table.to_pydict()
+    first, last = np.array(rows["first_seen"]), np.array(rows["last_seen"])
+    share = (np.minimum(last, end) - np.maximum(first, begin)) / (last - first)
+    rates: dict[tuple[str, str], float] = {}
+    for switch, port, value in zip(rows["switch"], rows["name"], np.array(rows["total_traffic"]) * share, strict=True):
+        rates[switch, port] = rates.get((switch, port), 0) + value * 8 * SECOND / (end - begin)
+    expected = answer(2, history(2000), counters()).rows
+    found = sorted(((rate, *port) for port, rate in rates.items()), reverse=True)[: len(expected)]
+    assert [row[1:] for row in found] == [row[1:] for row in expected]
+    assert [row[0] for row in found] == pytest.approx([row[0] for row in expected], rel=1e-12)
 
 
-def test_columns_stand_in_any_order_and_some_are_missing(folder: Path, tmp_path: Path) -> None:
-    text = "Out_Bytes, port ,note,switch,in_bytes,time\r\n7,e1,ours,sw,9,2026-03-05T01:00:00+01:00\r\n"
-    assert store_counters.add(folder, store_counters.read_csv(written(tmp_path, text)))
-    (row,) = store_counters.read(folder).cast(plain_times(store_counters.read(folder).schema)).to_pylist()
-    rest = dict.fromkeys(("index", "in_packets", "out_packets", "errors", "drops"), 0)
-    assert row == {"time": BEGIN, "switch": "sw", "port": "e1", "in_bytes": 9, "out_bytes": 7, **rest}
+def test_all_is_there_and_a_restart_counts_from_nothing(folder: Path, tmp_path: Path) -> None:
+    text = "2026-03-05T00:00:00Z,sw,e1,100,10\n2026-03-05T00:05:00+00:00,sw,e1,150,20\n2026-03-05 00:10:00,sw,e1,7,0\n"
+    assert store_counters.add(folder, store_counters.read_csv(written(tmp_path, HEAD + text)))
+    table, _ = store_counters.growth(folder)
+    assert table["total_traffic"].to_pylist() == [60, 7]
+    assert table["first_seen"].to_pylist() == [BEGIN, BEGIN + 300 * SECOND]
+    assert table["packets"].to_pylist() == [0, 0]
 
 
-def test_the_same_file_imported_twice_is_one(folder: Path, tmp_path: Path) -> None:
-    readings = store_counters.read_csv(written(tmp_path, HEAD + "2026-03-05,sw,e1,1,1\n"))
-    assert store_counters.add(folder, readings)
-    assert not store_counters.add(folder, readings)
-    assert store_counters.read(folder).num_rows == 1
+def test_what_is_imported_twice_counts_once(folder: Path, tmp_path: Path) -> None:
+    lines = [f"2026-03-05T0{n}:00:00Z,sw,e1,{n * 100},0\n" for n in range(4)]
+    first = store_counters.read_csv(written(tmp_path, HEAD + "".join(lines[:3])))
+    assert store_counters.add(folder, first)
+    assert not store_counters.add(folder, first)
+    assert store_counters.add(folder, store_counters.read_csv(written(tmp_path, HEAD + "".join(lines[1:]))))
+    assert sum(store_counters.growth(folder)[0]["total_traffic"].to_pylist()) == 300
 
 
-def test_a_damaged_file_is_named(folder: Path, tmp_path: Path) -> None:
+def test_a_damaged_file_is_named_and_left_out(folder: Path, tmp_path: Path) -> None:
     store_counters.add(folder, store_counters.read_csv(written(tmp_path, HEAD + "2026-03-05,sw,e1,1,1\n")))
     (path,) = (folder / "counters").iterdir()
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(CaptureError, match="damaged") as told:
-        store_counters.read(folder)
-    assert str(path) in str(told.value)
+    table, problems = store_counters.growth(folder)
+    assert table.num_rows == 0
+    assert [problem.path for problem in problems] == [str(path)]
 
 
 def test_a_store_without_counters_has_none(folder: Path) -> None:
-    assert store_counters.read(folder).num_rows == 0
+    table, problems = store_counters.growth(folder)
+    assert (table.num_rows, problems) == (0, [])
 
 
 @pytest.mark.parametrize(

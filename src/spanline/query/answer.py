@@ -22,9 +22,9 @@ from spanline.query.reading import parse
 from spanline.query.running import MEMORY, Limits, Session, sql_of
 from spanline.query.spans import Held, Span, buckets_of, span_of
 from spanline.query.steps import Column, Plan, Read
-from spanline.query.switch_ports import COUNTERS
 from spanline.query.tree import Kind, Query
-from spanline.store import Store, counters
+from spanline.store import Store
+from spanline.store.counters import growth
 
 UNITS = {
     Kind.BYTES: "byte",
@@ -70,17 +70,18 @@ def query(
     moment = time.time_ns() if now is None else now
     asked = parse(text, now=moment, timezone=timezone) if isinstance(text, str) else text
     own = store if isinstance(store, Store) else Store(store)
-    plan = planned(asked, own, enrichment or Enrichment(), moment)
+    problems: list[Problem] = []
+    plan = planned(asked, own, enrichment or Enrichment(), moment, problems)
     with ExitStack() as opened:
-        files, problems = {}, {}
+        files = {}
         for step in plan.steps:
             if isinstance(step, Read):
                 chosen = opened.enter_context(own.segments((step.span.begin, step.span.end)))
                 files[step.table] = chosen.paths
-                problems |= {str(problem): problem for problem in chosen.problems}
+                problems += [one for one in chosen.problems if one not in problems]
         session = opened.enter_context(Session(files, Limits(memory, threads, seconds)))
         session.run(plan)
-        return _answer(plan, session, asked, list(problems.values()))
+        return _answer(plan, session, asked, problems)
 
 
 def explain(
@@ -96,17 +97,19 @@ def explain(
     moment = time.time_ns() if now is None else now
     asked = parse(text, now=moment, timezone=timezone) if isinstance(text, str) else text
     own = store if isinstance(store, Store) else Store(store)
-    return sql_of(planned(asked, own, enrichment or Enrichment(), moment), dialect)
+    return sql_of(planned(asked, own, enrichment or Enrichment(), moment, []), dialect)
 
 
-def planned(asked: Query, store: Store, enrichment: Enrichment, now: int) -> Plan:
-    """The steps that answer a query about a store."""
+def planned(asked: Query, store: Store, enrichment: Enrichment, now: int, problems: list[Problem]) -> Plan:
+    """The steps that answer a query about a store; what is damaged in it is added to `problems`."""
     held = held_by(store)
-    return plan_of(asked, enrichment, lambda one: span_of(one.window, held, now), lambda span: _counters(store))
 
+    def counters(span: Span) -> pa.Table:
+        grown, damaged = growth(store.path, (span.begin, span.end))
+        problems.extend(damaged)
+        return grown
 
-def _counters(store: Store) -> pa.Table:
-    return counters.read(store.path).select(COUNTERS.names).cast(COUNTERS)
+    return plan_of(asked, enrichment, lambda one: span_of(one.window, held, now), counters)
 
 
 def held_by(store: Store) -> Held | None:

@@ -57,12 +57,8 @@ class Groups:
                 plain.append(self._measure(by))
             elif isinstance(by, Count):
                 self._counted = True
-        if not keys:
-            keys = [(Count(), True)] if self._counted else [(one.of, True) for one in plain[:1]]
-        if not keys and query.group and by_series:
-            first = next(iter(by_series.values()))[0]
-            plain.append(first)
-            keys = [(first.of, True)]
+        if not keys and query.group:
+            keys, self._counted = [(Count(), True)], True
         plain = list(dict.fromkeys(plain))
         tables = {step: self._base(measures, step) for step, measures in by_series.items()}
         if by_series and not self._counted and all(one.is_of_records for one in plain):

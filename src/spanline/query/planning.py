@@ -24,7 +24,7 @@ def plan_of(
     """The steps that answer a query.
 
     span_of   the window of a query, or of one within it, as times
-    counters  readings of switch ports until the end of a window: switch_ports.COUNTERS
+    counters  what the counters of switch ports grew by in a window: store.counters.growth()
 
     Raises what Query.unanswered says, and UsageError for what cannot be answered.
     """

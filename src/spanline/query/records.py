@@ -31,7 +31,7 @@ class Setting:
     """What queries are planned with.
 
     span_of  the window of a query
-    counters readings of switch ports until the end of a window: switch_ports.COUNTERS
+    counters what the counters of switch ports grew by in a window: store.counters.growth()
     taken    how many tables there are
     listed   plans a query that is the list of an `in`: a SELECT of its column
     """

@@ -20,8 +20,8 @@ from spanline.query.nodes import Node
 from spanline.query.properties import entities
 from spanline.query.records import Setting
 from spanline.query.steps import Column, Give, Make
-from spanline.query.switch_ports import plan_counters
-from spanline.query.tree import Aggregate, Count, Listed, Property, Query
+from spanline.query.switch_ports import with_counters
+from spanline.query.tree import Aggregate, Count, Listed, OrderKey, Property, Query
 
 Plan = Callable[[Query, Setting], None]
 
@@ -79,7 +79,7 @@ def plan_things(query: Query, setting: Setting, plan: Plan) -> None:
             lists[column] = setting.table(several)
             setting.plan.steps.append(Give(lists[column], _one_by_one(held, several)))
     if query.entity == "switch ports":
-        things = plan_counters(things, span, setting)
+        things = with_counters(things, span, setting)
     elif any(name in _TRAFFIC for name in _columns_of(query)):
         things = _with_traffic(query, things, setting, plan)
     where = [] if query.where is None else [condition_of(query.where, _Names(setting, lists))]
@@ -101,7 +101,8 @@ def _with_traffic(query: Query, things: str, setting: Setting, plan: Plan) -> st
     """The things, and what else has traffic by such a name, with it."""
     named = entities()["flows"].properties
     sums = tuple(Aggregate("sum", named[name]) for name in _TRAFFIC.values())
-    flows = Query(query.text, "flows", sums, group=(named[_ENDS[query.entity]],), window=query.window)
+    group, order = (named[_ENDS[query.entity]],), (OrderKey(sums[0]),)
+    flows = Query(query.text, "flows", sums, group=group, order=order, window=query.window)
     outer = setting.plan
     setting.plan = type(outer)(outer.span, outer.steps)
     plan(flows, setting)

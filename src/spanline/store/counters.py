@@ -1,7 +1,7 @@
 """Counters of switch ports in a store: what a collector read of interfaces, from files of CSV.
 
-They stand in counters/, in a file for each import, named by the checksum of what it holds: the same file imported
-twice is one.
+They stand in counters/, in a file for each import, named by the checksum of what it holds: the same file imported twice
+is one, and a file with another checksum is damaged and left out.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from spanline.arrow import arrow_schema, column, strings
-from spanline.errors import CaptureError, UsageError, quoted
+from spanline.arrow import arrow_schema, column, numbers_of, strings
+from spanline.errors import CaptureError, Problem, UsageError, quoted
 from spanline.output import open_stream
 from spanline.schema import Column
 from spanline.store.segments import checksum_of, checksum_of_file, make_folders, read_segment
@@ -26,12 +27,10 @@ FOLDER = "counters"
 MOST_BYTES = 256 << 20
 
 COUNTED = ("in_bytes", "out_bytes", "in_packets", "out_packets", "errors", "drops")
-_NUMBERS = ("index", *COUNTED)
 READING = (
     Column("time", "", "time", "Time", "ns", "when it was read, UTC"),
     Column("switch", "", "string", "Switch"),
     Column("port", "", "string", "Port", "", "its name, as Ethernet1/1"),
-    Column("index", "", "int64", "Index", "", "ifIndex; 0 where it was not told"),
     *(Column(name, "", "int64", name.replace("_", " "), "", "since the switch began to count") for name in COUNTED),
 )
 """What was read of one port at one time: counters that grow. One that fell began again from 0."""
@@ -43,8 +42,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def read_csv(path: str) -> pa.Table:
     """The readings (READING) of a file of CSV whose first line names columns: time (RFC 3339), switch, port, in_bytes,
-    out_bytes, and perhaps index, in_packets, out_packets, errors and drops, 0 where they are missing. Others are not
-    read.
+    out_bytes, and perhaps in_packets, out_packets, errors and drops, 0 where they are missing. Others are not read.
 
     Raises UsageError, with line and column.
     """
@@ -87,17 +85,22 @@ def add(folder: Path, readings: pa.Table) -> bool:
     return True
 
 
-def read(folder: Path) -> pa.Table:
-    """All readings (READING) of the store in `folder`, in no order; one that was imported twice may be there twice.
+def growth(folder: Path, window: tuple[int | None, int | None] = (None, None)) -> tuple[pa.Table, list[Problem]]:
+    """How much each port's counters grew from one reading to the next, and which files are damaged and left out.
 
-    Raises CaptureError for a file that is damaged, and names it.
+    A row has first_seen and last_seen, the times of two readings that follow one another (int64, ns), and overlaps
+    `window` (from, to without that one); switch and name, those of the port; total_traffic, in bytes in and out, and
+    packets, errors and drops (int64).
     """
-    tables = [arrow_schema(READING).empty_table()]
+    tables, problems = [], []
     for path in sorted((folder / FOLDER).glob("*.parquet")):
-        if checksum_of_file(path) != path.stem:
-            raise CaptureError(f"{path}: damaged", hint="remove it, and import its counters again")
-        tables.append(read_segment(path))
-    return pa.concat_tables(tables)
+        try:
+            if checksum_of_file(path) != path.stem:
+                raise CaptureError(f"{path}: other content than its name says")
+            tables.append(read_segment(path))
+        except OSError as error:
+            problems.append(Problem(str(path), "damaged", str(error), "", "import its counters again"))
+    return _growth(tables, window), problems
 
 
 def _add(row: Sequence[str], at: dict[str, int], values: dict[str, list[int | str]], where: str) -> None:
@@ -107,7 +110,7 @@ def _add(row: Sequence[str], at: dict[str, int], values: dict[str, list[int | st
         text = row[at[name]].strip() if name in at else "0"
         if name == "time":
             texts.append(_time(text, where))
-        elif name not in _NUMBERS:
+        elif name not in COUNTED:
             texts.append(text)
         elif text.isascii() and text.isdigit() and int(text) <= _MOST:
             texts.append(int(text))
@@ -136,3 +139,46 @@ def _table(values: dict[str, list[int | str]]) -> pa.Table:
         else:
             arrays.append(column(np.array(values[field.name], np.int64)).view(field.type))
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _growth(tables: Sequence[pa.Table], window: tuple[int | None, int | None]) -> pa.Table:
+    texts = [[text for one in tables for text in one[name].to_pylist()] for name in ("switch", "port")]
+    ports = {port: n for n, port in enumerate(dict.fromkeys(zip(*texts, strict=True)))}
+    of = np.array([ports[port] for port in zip(*texts, strict=True)], np.int64)
+    time = _numbers(tables, "time")
+    # What was read twice at one time is read once.
+    order = np.lexsort((time, of))
+    order = order[np.r_[True, (np.diff(time[order]) != 0) | (np.diff(of[order]) != 0)][: len(order)]]
+    of, time = of[order], time[order]
+    begin, end = window
+    follows = of[1:] == of[:-1]
+    if begin is not None:
+        follows &= time[1:] >= begin
+    if end is not None:
+        follows &= time[:-1] < end
+    later = np.flatnonzero(follows) + 1
+    grown = {}
+    for name in COUNTED:
+        values = _numbers(tables, name)[order]
+        difference = values[later] - values[later - 1]
+        grown[name] = np.where(difference < 0, values[later], difference)
+    names = list(ports)
+    return pa.table(
+        {
+            "first_seen": column(time[later - 1]),
+            "last_seen": column(time[later]),
+            "switch": strings([names[n][0] for n in of[later].tolist()]),
+            "name": strings([names[n][1] for n in of[later].tolist()]),
+            "total_traffic": column(grown["in_bytes"] + grown["out_bytes"]),
+            "packets": column(grown["in_packets"] + grown["out_packets"]),
+            "errors": column(grown["errors"]),
+            "drops": column(grown["drops"]),
+        }
+    )
+
+
+def _numbers(tables: Sequence[pa.Table], name: str) -> npt.NDArray[np.int64]:
+    found = [
+        numbers_of(pa.chunked_array([part.view(pa.int64()) for part in one[name].chunks], pa.int64())) for one in tables
+    ]
+    return np.concatenate(found) if found else np.empty(0, np.int64)
