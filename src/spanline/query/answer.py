@@ -58,12 +58,13 @@ def query(
     threads     None: as many as there are cores
     seconds     that it may take; None: as many as it does
 
-    Columns are called as the query names them: "Source Country", "Count", "sum(Total Traffic)". Addresses are 16 bytes,
-    MACs 6, times ns, metrics float64, counts int64; `(not set)` is null. A series is a list of float64, one for each
-    bucket; its field's metadata say where they begin and how long they are: `begin` and `step`, ns.
-    Metadata of a field: `unit`, `kind` (query.tree.Kind, or "count"). Those of the Table: `window_begin`, `window_end`
-    (ns since the epoch), `measured_from` ("now", "the newest record", or "" where the query says when), `is_default`
-    ("1": the query says nothing of time) and `left_out`, a JSON list of what is wrong with segments that were not read.
+    Columns are called as the query names them: "Source Country", "Count", "sum(Total Traffic)". Addresses are 16 bytes
+    and MACs 6, of VMs lists of them; times ns, metrics float64, counts int64; `(not set)` is null. A series is a list
+    of float64, one for each bucket; the metadata of its field say where the first begins and how long they are: `begin`
+    and `step`, ns. Metadata of all fields: `unit` and `kind` (query.tree.Kind, or "count"). Those of the Table:
+    `window_begin`, `window_end` (ns since the epoch), `measured_from` ("now", "the newest record", or "" where the
+    query says when), `is_default` ("1": the query says nothing of time) and `left_out`, a JSON list of what is wrong
+    with segments that were not read.
 
     Raises QueryError for a fault in the text, UsageError for what cannot be answered, or not within the limits.
     """
@@ -148,8 +149,11 @@ def _answer(plan: Plan, session: Session, asked: Query, problems: Sequence[Probl
 def _shown(values: pa.ChunkedArray, kind: Kind | None) -> pa.ChunkedArray:
     if isinstance(values.type, pa.UuidType):
         return pa.chunked_array([chunk.storage for chunk in values.chunks], pa.binary(16))
+    if pa.types.is_list(values.type) and isinstance(values.type.value_type, pa.UuidType):
+        chunks = [pa.ListArray.from_arrays(chunk.offsets, chunk.values.storage) for chunk in values.chunks]
+        return pa.chunked_array(chunks, pa.list_(pa.binary(16)))
     if kind is Kind.MAC:
-        return values.cast(pa.binary(6))
+        return values.cast(pa.list_(pa.binary(6)) if pa.types.is_list(values.type) else pa.binary(6))
     if kind is Kind.TIME:
         return values.cast(pa.timestamp("ns", "UTC"))
     return values

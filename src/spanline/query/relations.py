@@ -98,7 +98,7 @@ def _has_rtt() -> Node:
 def _session(traffic: Traffic) -> Node:
     """A record that goes on with a flow says when that began."""
     is_new = nodes.every((nodes.is_null(nodes.column("flow_begin")), traffic.is_begun))
-    return nodes.either(is_new, nodes.number(1), nodes.number(0))
+    return nodes.double(nodes.either(is_new, nodes.number(1), nodes.number(0)))
 
 
 PARTS = {

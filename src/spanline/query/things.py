@@ -111,7 +111,7 @@ def _with_traffic(query: Query, things: str, setting: Setting, plan: Plan) -> st
     held = relations(setting.enrichment)[query.entity].column_names
     both = nodes.call("COALESCE", nodes.column("name", things), nodes.column(name.source, traffic))
     columns = [nodes.named(both, "name")]
-    columns += [nodes.named(nodes.column(one, things), one) for one in held if one not in ("name", *_SEVERAL.values())]
+    columns += [nodes.named(nodes.column(one, things), one) for one in held if one != "name"]
     for column, metric in zip(_TRAFFIC, metrics, strict=True):
         value = nodes.call("COALESCE", nodes.column(metric.source, traffic), nodes.number(0))
         columns.append(nodes.named(value, column))
@@ -134,7 +134,11 @@ def _rows(query: Query, things: str, where: Sequence[Node], setting: Setting) ->
         asked = [by for by, _ in keys if by not in shown] + shown
     asked = list(dict.fromkeys([*asked, *(by for by, _ in keys)]))
     name = own.properties["name"]
-    columns = [nodes.column(one.column) for one in dict.fromkeys([*asked, name])]
+    several = _SEVERAL if query.entity == "vms" else {}
+    columns = [
+        nodes.named(nodes.column(several.get(one.column, one.column)), one.column)
+        for one in dict.fromkeys([*asked, name])
+    ]
     order = [nodes.ordered(nodes.column(by.column), is_descending=down) for by, down in keys]
     order.append(nodes.ordered(nodes.column(name.column), is_descending=False))
     setting.plan.answer = placed(setting, nodes.select(columns, things, where=where), order, query)
@@ -194,14 +198,16 @@ def _shown(one: object, source: str) -> Column:
 
 
 def _with_uuids(table: pa.Table) -> pa.Table:
-    """Addresses as flows have them, and without lists."""
+    """Addresses as flows have them."""
     columns = {}
     for name in table.column_names:
         values = table[name]
-        if name in _SEVERAL.values():
-            continue
         if values.type == ADDRESS:
             values = _uuids(values)
+        elif values.type == pa.list_(ADDRESS):
+            lists = values.combine_chunks()
+            inside = pa.ExtensionArray.from_storage(pa.uuid(), lists.values)
+            values = pa.ListArray.from_arrays(lists.offsets, inside)
         columns[name] = values
     return pa.table(columns)
 
