@@ -196,7 +196,7 @@ def in_one(truth: Truth, mask: Array) -> Answer:
 
 
 def busiest_machines(truth: Truth) -> Answer:
-    """The five VMs with the most bits a second, and what the inventory says of them: the first of their addresses."""
+    """The five VMs with the most bits a second, and what the inventory says of them."""
     columns = ("Network Rate", "Name", "IP Address", "Default Gateway", "Host", "vCPUs", "Memory", "Port Group")
     source, destination = truth.source("vm"), truth.destination("vm")
     traffic = truth.inside(truth.bytes)
@@ -205,7 +205,7 @@ def busiest_machines(truth: Truth) -> Answer:
         rate = traffic[(source == vm["name"]) | (destination == vm["name"])].sum() * 8 / truth.seconds
         memory = int(vm["memory"].removesuffix("GB")) << 30
         known = (vm["default_gateway"], vm["host"], vm["vcpus"], memory, vm["port_group"])
-        rows.append((float(rate), vm["name"], vm["addresses"][0], *known))
+        rows.append((float(rate), vm["name"], vm["addresses"], *known))
     return Answer(columns, sorted(rows, key=lambda row: (-row[0], row[1]))[:5], truth.begin, truth.end)
 
 
