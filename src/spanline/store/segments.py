@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ ROW_GROUP = 1 << 17
 """Rows that an engine passes over together, by their least and largest values."""
 
 PATTERN = "????-??-??/??/segment-*.parquet"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR = 3600 * 10**9
 # A dictionary of the addresses of a row group.
 _DICTIONARY_BYTES = 4 << 20
@@ -37,14 +38,13 @@ _PIECE = 1 << 20
 class About:
     """What a segment says of itself, by which a lost manifest is made again.
 
+    runs      those that its flows are from; one that is complete is so by what is in this segment
     replaces  names of segments whose flows are in this one
-    is_last   of its runs: what captures they are of is complete with it
     """
 
     arrived: int
     runs: tuple[Run, ...]
     replaces: tuple[str, ...] = ()
-    is_last: bool = False
 
 
 def by_hour(stored: pa.Table) -> Iterator[pa.Table]:
@@ -68,8 +68,8 @@ def write_segment(folder: Path, stored: pa.Table, about: About) -> Segment:
     """
     begins, ends = (numbers_of(stored.column(name)) for name in ("first_seen", "last_seen"))
     content = _content(stored, about)
-    hour = datetime.fromtimestamp(int(begins[0]) // 10**9, UTC)
-    arrived = datetime.fromtimestamp(about.arrived // 10**9, UTC)
+    # Not by fromtimestamp(), which on Windows knows nothing before 1970.
+    hour, arrived = (_EPOCH + timedelta(seconds=time // 10**9) for time in (int(begins[0]), about.arrived))
     name = f"{hour:%Y-%m-%d/%H}/segment-{arrived:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}.parquet"
     path = folder / name
     make_folders(path.parent, folder)
@@ -166,7 +166,7 @@ def read_about(path: Path) -> tuple[About, Segment]:
             raise ValueError("other columns")
         said = json.loads(stored.schema.metadata[_ABOUT])
         runs = tuple(Run(**{**run, "captures": tuple(map(tuple, run["captures"]))}) for run in said["runs"])
-        about = About(said["arrived"], runs, tuple(said["replaces"]), said["is_last"])
+        about = About(said["arrived"], runs, tuple(said["replaces"]))
     except (KeyError, TypeError, ValueError) as error:
         raise CaptureError(f"{path}: not a segment: {error}") from error
     begins, ends = (numbers_of(stored.column(name)) for name in ("first_seen", "last_seen"))
