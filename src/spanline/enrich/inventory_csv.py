@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from spanline.enrich.entries import MOST_ROWS, Cell, Entry, Faults
 from spanline.enrich.exports import EXPORTS, Export, normal
 from spanline.enrich.fields import LISTS, SECTIONS
-from spanline.filters.errors import nearest, quoted
+from spanline.errors import nearest, quoted
 
 MOST_BYTES = 128 << 20
 _LONGEST_FIELD = 1 << 16

@@ -13,8 +13,7 @@ from spanline.enrich.inventory_csv import read_csv
 from spanline.enrich.inventory_yaml import MOST_BYTES as MOST_YAML_BYTES
 from spanline.enrich.inventory_yaml import read_yaml
 from spanline.enrich.values import RefusedError, value_of
-from spanline.errors import UsageError
-from spanline.filters.errors import nearest, quoted
+from spanline.errors import UsageError, nearest, quoted
 from spanline.yaml_files import read_bounded
 
 _LIST = (Field("cidr", FieldKind.NETWORK, is_needed=True),)

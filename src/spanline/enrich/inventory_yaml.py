@@ -9,7 +9,7 @@ import yaml
 
 from spanline.enrich.entries import MOST_ROWS, Cell, Entry, Faults
 from spanline.enrich.fields import LISTS, SECTIONS
-from spanline.filters.errors import nearest, quoted
+from spanline.errors import nearest, quoted
 from spanline.yaml_files import YamlMistake, events, text_of
 
 MOST_BYTES = 32 << 20
