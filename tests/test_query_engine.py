@@ -202,6 +202,12 @@ def test_a_faulty_regular_expression_is_one_line(store: Store, enrichment: Enric
         answer("count of flows where Source VM matches '('", store, enrichment)
 
 
+@pytest.mark.parametrize("text", ["flows where Community ID = '1:x'", "flows group by Community ID"])
+def test_what_a_store_does_not_keep_is_said(text: str, store: Store) -> None:
+    with pytest.raises(UsageError, match="Community ID is not kept"):
+        spanline.query(text, store)
+
+
 def test_what_overlaps_the_window_counts_in_part(tmp_path: Path) -> None:
     """By hand: of 1000 s, 900 s are in the last 900 s; the second begins and ends there."""
     store = stored(
