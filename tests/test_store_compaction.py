@@ -149,11 +149,10 @@ def test_readers_see_every_flow_once_while_segments_are_compacted(tmp_path: Path
 
 def test_a_second_writer_is_told_who_writes(tmp_path: Path) -> None:
     store = a_store(tmp_path / "store", 0)
+    told = f"process {os.getpid()} writes to this store; a store has one writer"
     with store.writing() as writer:
         for attempt in (lambda: Store(store.path).append(some_flows(10)), Store(store.path).compact):
-            with pytest.raises(
-                OutputError, match=f"process {os.getpid()} writes to this store; a store has one writer"
-            ):
+            with pytest.raises(OutputError, match=told):
                 attempt()
         writer.write(some_flows(10, 1))
     store.append(some_flows(10, 2))
