@@ -1,5 +1,6 @@
-"""Makes a store of many flows over two weeks, as a company's mirror would fill one: PYTHONPATH=src python
-benchmarks/store_flows.py FOLDER --flows 100000000
+"""Makes a store of many flows over two weeks, as a company's mirror would fill one, and says how fast and how large.
+
+    python benchmarks/store_flows.py FOLDER --flows 100000000
 
 There are offices and servers in subnets of 10.0.0.0/8, 2 % of IPv6, thousands of servers in the internet that are
 visited in Zipf's manner, scanners, name queries, few logins by ssh, telnet and rdp, and days and nights. Times are of
@@ -8,6 +9,9 @@ whole ns, sizes and round trips are lognormal: what does not compress in real fl
 
 from __future__ import annotations
 
+import argparse
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +20,7 @@ import pyarrow as pa
 
 from spanline.arrow import chosen, column, fixed_binary, labels, strings, table_of
 from spanline.schema import CONN_STATES, END_REASONS, FLOW, TCP_FLAGS
+from spanline.store import Store
 
 Array = npt.NDArray[Any]
 
@@ -176,3 +181,31 @@ def per_hour(total: int) -> Array:
     day = np.exp(-(((hour % 24) - 13.5) ** 2) / 18)
     share = 0.25 + day * np.where(hour // 24 % 7 < 5, 1.0, 0.25)
     return np.diff(np.round(np.concatenate([[0], np.cumsum(share)]) / share.sum() * total).astype(np.int64))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--flows", type=int, default=2_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    store = Store(options.folder, create=True)
+    company = Company(options.seed)
+    wall = cpu = 0.0
+    with store.writing() as writer:
+        for hour, count in enumerate(per_hour(options.flows).tolist()):
+            made = flows(company, options.seed * HOURS + hour, BEGIN + hour * HOUR, count)
+            began = time.perf_counter(), time.process_time()
+            writer.write(made)
+            writer.commit()
+            wall, cpu = wall + time.perf_counter() - began[0], cpu + time.process_time() - began[1]
+    segments = store.state().segments.values()
+    octets = sum(segment.size for segment in segments)
+    print(
+        f"{writer.rows:,} flows in {len(segments):,} segments, {octets / writer.rows:.1f} bytes a flow; written, on "
+        f"the disk, at {writer.rows / cpu:,.0f} flows per second of one core, {writer.rows / wall:,.0f} by the clock"
+    )
+
+
+if __name__ == "__main__":
+    main()

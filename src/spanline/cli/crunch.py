@@ -16,9 +16,9 @@ from spanline.cli.options import (
     makes_flows,
     reads_captures,
     shares_work,
-    stores_flows,
     writes,
 )
+from spanline.cli.store_option import stores_flows
 
 if TYPE_CHECKING:
     from spanline.cli.storing import Storing

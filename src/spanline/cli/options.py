@@ -333,17 +333,6 @@ def makes_flows(function: Decorated) -> Decorated:
     )(command)
 
 
-def stores_flows(function: Decorated) -> Decorated:
-    """Gives the command `store`: the folder of a store, with a slash at its end, or None."""
-    return click.option(
-        "--store",
-        metavar="DIR",
-        type=WrittenPath(file_okay=False),
-        callback=lambda _, __, value: None if value is None else f"{value.rstrip('/') or '/'}/",
-        help="Add the flows to the store DIR, which is made if there is none; spanline query asks it.",
-    )(function)
-
-
 def is_folder(path: str | None) -> bool:
     """Whether -o names a folder, which there may not be yet."""
     return path is not None and (path.endswith("/") or Path(path).is_dir())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spanline.chunk import Interfaces
-from spanline.cli.crunch_segments import StoredSegments
+from spanline.cli.crunch_segments import SEGMENT_TIME, StoredSegments
 from spanline.cli.group import complain
 from spanline.cli.options import Inputs
 from spanline.errors import Problem
@@ -16,6 +16,7 @@ from spanline.sources.capture_file import CaptureFile
 from spanline.sources.live import PREFIXES
 from spanline.sources.paths import expand
 from spanline.sources.streams import is_regular_file
+from spanline.stages.flows import ROWS_AT_ONCE, Flows
 from spanline.store import Store
 from spanline.store.identity import identity_of
 
@@ -76,3 +77,28 @@ def _is_capture(path: str) -> bool:
     next(peek.chunks(), None)
     peek.close()
     return all(problem.kind != "not-a-capture" for problem in problems)
+
+
+class StoredFlows:
+    """The flows of what a command reads for something else."""
+
+    def __init__(self, segments: StoredSegments) -> None:
+        self.stage = Flows()
+        self._segments = segments
+
+    def take(self) -> None:
+        """Flows that have ended go to the store, when that is due or there are many."""
+        if self.stage.pending >= ROWS_AT_ONCE or self._segments.is_due:
+            self._segments.write(self.stage.drain()["flows"])
+
+    def finish(self) -> None:
+        """All others end."""
+        for ended in self.stage.rest():
+            self._segments.write(ended)
+
+
+@contextlib.contextmanager
+def stored_flows(folder: str, inputs: Inputs) -> Iterator[StoredFlows]:
+    """All of them are in the store in `folder` when the block ends without an exception."""
+    with Storing(folder, inputs).open(SEGMENT_TIME) as segments:
+        yield StoredFlows(segments)

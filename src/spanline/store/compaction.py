@@ -40,7 +40,7 @@ def compact(folder: Path, id: str, least: int = 2) -> Compacted:
     """
     manifest = Manifest(folder)
     state = manifest.read()
-    verified = Verified(folder, id)
+    verified = Verified(folder, id, state.segments)
     before = after = 0
     problems: list[Problem] = []
     for group in _groups(state, least):

@@ -22,7 +22,7 @@ def verify(store: Store) -> list[Problem]:
     strays = []
     with locks.reader(store.path):
         state = store.state()
-        faults = Verified(store.path, store.id).faults(list(state.segments.values()), every=True)
+        faults = Verified(store.path, store.id, state.segments).faults(list(state.segments.values()), every=True)
     # While somebody writes, what is not in the manifest may be there the next moment.
     with contextlib.suppress(OutputError), locks.sole_writer(store.path):
         strays = _strays(store.path, store.state())
@@ -60,7 +60,7 @@ def repair(folder: Path) -> Repaired:
         (folder / locks.READERS).touch()
         manifest = Manifest(folder)
         state, is_lost = _read(manifest)
-        faults = Verified(folder, id).faults(list(state.segments.values()), every=True)
+        faults = Verified(folder, id, state.segments).faults(list(state.segments.values()), every=True)
         rows = sum(state.segments[name].rows for name in faults)
         again = _reopen(state, set(faults))
         for name in faults:

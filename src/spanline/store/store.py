@@ -91,7 +91,7 @@ class Store:
                 for segment in state.segments.values()
                 if (begin is None or segment.end >= begin) and (end is None or segment.begin < end)
             ]
-            faults = Verified(self.path, self.id).faults(wanted)
+            faults = Verified(self.path, self.id, state.segments).faults(wanted)
             left = sorted((one for one in wanted if one.name not in faults), key=lambda one: (one.begin, one.name))
             problems = (*state.problems, *faults.values())
             return Selection(self.path, tuple(left), problems, held.pop_all())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,10 +18,12 @@ _Seen = tuple[str, str, int, int, int]
 
 
 class Verified:
-    """What this user has verified of the store `id` in `folder`; kept in the user's cache folder."""
+    """What this user has verified of the store `id` in `folder`; kept in the user's cache folder, and forgotten of all
+    that are none of `segments`."""
 
-    def __init__(self, folder: Path, id: str) -> None:
+    def __init__(self, folder: Path, id: str, segments: Collection[str]) -> None:
         self._folder = folder
+        self._segments = segments
         self._name = f"store-{id}"
         kept = keeping.remembered(self._name)
         self._seen: set[_Seen] = {tuple(one) for one in json.loads(kept)} if kept else set()
@@ -47,16 +49,11 @@ class Verified:
             if fault is not None:
                 found[segment.name] = fault
         if unknown:
+            self._seen = {seen for seen in self._seen if seen[0] in self._segments}
             self._seen -= {seen for segment, seen in unknown if segment.name in found}
             self._seen |= {seen for segment, seen in unknown if segment.name not in found}
             keeping.remember(self._name, json.dumps(sorted(self._seen)).encode())
         return found
-
-    def forget(self, gone: Iterable[str]) -> None:
-        """Segments of these names are no more."""
-        names = set(gone)
-        self._seen = {seen for seen in self._seen if seen[0] not in names}
-        keeping.remember(self._name, json.dumps(sorted(self._seen)).encode())
 
     def _identity(self, segment: Segment) -> _Seen:
         found = (self._folder / segment.name).stat()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from spanline.store import locks
 from spanline.store.compaction import MANY, compact, tidy
 from spanline.store.continuing import Continued
 from spanline.store.layout import encoded
-from spanline.store.manifest import Run, Segment, transaction
+from spanline.store.manifest import Run, Segment, State, transaction
 from spanline.store.segments import About, by_hour, now, write_segment
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class Writer:
     rows  flows that are in the store so far
     """
 
-    def __init__(self, store: Store, run: Run) -> None:
+    def __init__(self, store: Store, run: Run, state: State) -> None:
+        self._per_hour = Counter(segment.hour for segment in state.segments.values())
         self._store = store
         self._run = run
         self._waiting: list[pa.Table] = []
@@ -80,8 +82,10 @@ class Writer:
         self._run = run
         self._waiting.clear()
         self.rows += sum(segment.rows for segment in added)
-        if run.is_complete and added:
+        self._per_hour.update(segment.hour for segment in added)
+        if run.is_complete and any(self._per_hour[segment.hour] >= MANY for segment in added):
             compact(self._store.path, self._store.id, MANY)
+            self._per_hour = Counter(segment.hour for segment in self._store.state().segments.values())
 
 
 @contextlib.contextmanager
@@ -107,6 +111,6 @@ def writing(store: Store, captures: Sequence[tuple[str, str]], is_live: bool) ->
             store.manifest.add(transaction(remove=removed))
         tidy(store.path)
         store.manifest.add(transaction(runs=[run]))
-        writer = Writer(store, run)
+        writer = Writer(store, run, state)
         yield writer
         writer.finish()
