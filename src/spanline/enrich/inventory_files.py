@@ -73,7 +73,7 @@ class _Reader:
         for name, cells in self._entry.cells.items():
             field = self._fields.get(name)
             if field is None:
-                hint = nearest(name.lower(), self._fields) or f"there are {', '.join(self._fields)}"
+                hint = nearest(name.lower(), tuple(self._fields)) or f"there are {', '.join(self._fields)}"
                 self._complain(cells[0] if cells else None, f"no field is called {quoted(name)}", hint)
                 continue
             made = [self._value(field, cell) for cell in cells]
