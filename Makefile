@@ -11,7 +11,7 @@
 # make matching  how fast beginnings of conversations are searched for all patterns, and which patterns cost most
 # make compare-plaintext  findings beside everything else and beside tshark's credentials: writes benchmarks/PLAINTEXT.md
 # make compare-live  live capture beside tcpdump and dumpcap: writes benchmarks/LIVE.md; LIVE_ARGS=--quick is a small look. Root, Linux
-# make soak      what live capture holds out, each part many times: some 90 minutes; SOAK_RUNS=, SOAK_MINUTES= and SOAK_ARGS="identity memory" change that
+# make soak      what live capture and the store hold out, each part many times: some 90 minutes; SOAK_RUNS=, SOAK_MINUTES=, SOAK_KILLS= and SOAK_ARGS="identity memory" change that
 # make clean     away with everything that make made
 
 PYTHON ?= python3
@@ -203,8 +203,15 @@ compare-live: $(VENV)/dev.stamp
 
 SOAK_RUNS ?= 100
 SOAK_MINUTES ?= 30
+SOAK_KILLS ?= 200
 soak: $(VENV)/dev.stamp
 	PYTHONPATH=. $(BIN)/python benchmarks/soak.py --runs $(SOAK_RUNS) --minutes $(SOAK_MINUTES) $(SOAK_ARGS)
+	SPANLINE_KILLS=$(SOAK_KILLS) $(BIN)/python -m pytest -p no:benchmark tests/test_store_damage.py -k killed
+
+# A store of 100 million flows over two weeks, 3.5 GB: how fast it is written, and what queries are measured on.
+STORE_FLOWS ?= 100000000
+build/store-$(STORE_FLOWS): | $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/store_flows.py $@ --flows $(STORE_FLOWS)
 
 clean:
 	rm -rf $(VENV) build dist ext/*.c src/*.egg-info src/spanline/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

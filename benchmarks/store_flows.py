@@ -75,8 +75,8 @@ class Company:
 
 def _zipf(rng: np.random.Generator, among: int, count: int) -> Array:
     """Indices below `among`, the first ones often."""
-    places: Array = np.minimum(np.exp(rng.random(count) * np.log(among + 1)).astype(np.int64) - 1, among - 1)
-    return places
+    found: Array = np.minimum(np.exp(rng.random(count) * np.log(among + 1)).astype(np.int64) - 1, among - 1)
+    return found
 
 
 def flows(company: Company, seed: int, begin: int, count: int) -> pa.Table:
