@@ -88,6 +88,20 @@ def numbers_of(numbers: pa.ChunkedArray) -> npt.NDArray[Any]:
     return _values_of(numbers, dtype.itemsize).view(dtype)
 
 
+def octet_strings(values: Sequence[bytes | None], width: int) -> pa.Array:
+    """Octets, `width` of each, as fixed-size binary, null for None."""
+    octets = b"".join(bytes(width) if value is None else value for value in values)
+    known = np.array([value is not None for value in values], np.bool_)
+    valid = None if known.all() else pa.py_buffer(np.packbits(known, bitorder="little"))
+    return pa.Array.from_buffers(pa.binary(width), len(values), [valid, pa.py_buffer(octets)])
+
+
+def integers(values: Sequence[int | None], dtype: npt.DTypeLike) -> pa.Array:
+    """Integers as an Arrow array, null for None."""
+    missing = np.array([value is None for value in values], np.bool_)
+    return column(np.array([0 if value is None else value for value in values], dtype), missing)
+
+
 def octets_of(octets: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
     """A column of fixed-size binary without nulls as uint8[n, width]."""
     width = octets.type.byte_width

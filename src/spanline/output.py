@@ -309,7 +309,7 @@ def open_stream(path: str | None, *, private: bool = False, durable: bool = Fals
                     unfinished.chmod(stat.S_IMODE(place.stat().st_mode))
                 unfinished.replace(place)
                 if durable:
-                    _sync_folder(place.parent)
+                    sync_folder(place.parent)
     finally:
         with contextlib.suppress(OSError):
             raw.close()
@@ -318,7 +318,7 @@ def open_stream(path: str | None, *, private: bool = False, durable: bool = Fals
             _unfinished.discard(unfinished)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """So that the names in it are on the disk."""
     if os.name != "posix":  # Windows opens no folders
         return

@@ -1,0 +1,117 @@
+"""Flows into a store."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import secrets
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from spanline.store import locks
+from spanline.store.continuing import Continued
+from spanline.store.layout import encoded
+from spanline.store.manifest import Run, Segment, transaction
+from spanline.store.segments import About, by_hour, now, write_segment
+
+if TYPE_CHECKING:
+    from spanline.store.store import Store
+
+ROWS = 1 << 18
+"""Flows that wait to be written together: their segments are worth a file each, and they take some 70 MB."""
+
+
+class Writer:
+    """One run that brings flows into a store, of which it is the only writer.
+
+    rows  flows that are in the store so far
+    """
+
+    def __init__(self, store: Store, run: Run) -> None:
+        self._store = store
+        self._run = run
+        self._waiting: list[pa.Table] = []
+        self._continued = Continued()
+        self.rows = 0
+
+    @property
+    def pending(self) -> int:
+        """Flows that wait to be written."""
+        return sum(len(flows) for flows in self._waiting)
+
+    def write(self, flows: pa.Table) -> None:
+        """Takes `flows` (schema.FLOW), of one analysis in the order in which it ends them; many are written at once.
+
+        Raises OutputError; of what waited, nothing is lost.
+        """
+        # Some are always left for finish(), which marks them as the last ones.
+        if self.pending >= ROWS:
+            self.commit()
+        if len(flows):
+            self._waiting.append(self._continued.add_begin(flows))
+
+    def commit(self) -> None:
+        """What waits is in the store when this returns. Raises OutputError; then it still waits."""
+        self._commit(is_last=False)
+
+    def finish(self) -> None:
+        """The same, and the captures of this run are in the store as a whole."""
+        self._commit(is_last=True)
+        self._waiting.clear()
+
+    def _commit(self, is_last: bool) -> None:
+        run = dataclasses.replace(self._run, is_complete=is_last or self._run.is_complete)
+        added: list[Segment] = []
+        try:
+            if self._waiting:
+                parts = list(by_hour(encoded(pa.concat_tables(self._waiting))))
+                for n, part in enumerate(parts, 1):
+                    about = About(now(), (run,), is_last=is_last and n == len(parts))
+                    added.append(write_segment(self._store.path, part, about))
+            if added or run != self._run:
+                self._store.manifest.add(transaction(runs=[run] if run != self._run else (), add=added))
+        except BaseException:
+            for segment in added:
+                (self._store.path / segment.name).unlink(missing_ok=True)
+            raise
+        self._run = run
+        self._waiting.clear()
+        self.rows += sum(segment.rows for segment in added)
+
+
+@contextlib.contextmanager
+def writing(store: Store, captures: Sequence[tuple[str, str]], is_live: bool) -> Iterator[Writer]:
+    """A Writer of one run, of (identity, name) of captures; none where they are no files.
+
+    When the block ends without an exception, all is in the store. When it does not, what was committed stays; of
+    `captures` the next run that has one of them takes its place.
+
+    Raises OutputError when another process writes to the store, or when it cannot be written.
+    """
+    with locks.sole_writer(store.path):
+        state = store.state()
+        names = {identity for identity, _ in captures}
+        replaced = {
+            run.id
+            for run in state.runs.values()
+            if not run.is_complete and names & {identity for identity, _ in run.captures}
+        }
+        removed = [one.name for one in state.segments.values() if replaced & set(one.runs)]
+        run = Run(secrets.token_hex(8), tuple(captures), is_live, is_complete=not captures)
+        store.manifest.add(transaction(runs=[run], remove=removed))
+        tidy(store)
+        writer = Writer(store, run)
+        yield writer
+        writer.finish()
+
+
+def tidy(store: Store) -> None:
+    """Removes files that a writer left unfinished, and those of removed segments unless somebody reads."""
+    for path in store.path.glob("*/*/.segment-*.part"):
+        path.unlink(missing_ok=True)
+    with locks.no_readers(store.path) as alone:
+        if alone:
+            for name in store.state().removed:
+                (store.path / name).unlink(missing_ok=True)
