@@ -22,7 +22,10 @@ READERS = "readers.lock"
 @contextlib.contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
     """Nobody else writes to the store in `folder` inside. Raises OutputError, with the process that does."""
-    descriptor = os.open(folder / WRITER, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
+    try:
+        descriptor = os.open(folder / WRITER, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
+    except OSError as error:
+        raise OutputError(f"cannot write to the store {folder}: {error.strerror or error}") from error
     try:
         if fcntl is not None:
             try:
@@ -33,8 +36,9 @@ def sole_writer(folder: Path) -> Iterator[None]:
                     f"{folder}: process {process} writes to this store",
                     hint="a store has one writer; wait until it has ended, or write to another store",
                 ) from error
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            with contextlib.suppress(OSError):  # a full disk does not keep anybody from making room
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -45,6 +45,11 @@ class Segment:
     arrived: int
     runs: tuple[str, ...]
 
+    @property
+    def hour(self) -> str:
+        """The folder that it is in: day and hour, UTC, of first_seen."""
+        return self.name.rpartition("/")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -88,7 +93,8 @@ class State:
         """All of it as one transaction, without the runs of which nothing is left."""
         left = {run for segment in self.segments.values() for run in segment.runs}
         runs = [asdict(run) for run in self.runs.values() if run.id in left]
-        return {"runs": runs, "add": [asdict(segment) for segment in self.segments.values()]}
+        add = [asdict(segment) for segment in self.segments.values()]
+        return {"runs": runs, "remove": sorted(self.removed), "add": add}
 
 
 class Manifest:

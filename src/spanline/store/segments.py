@@ -37,14 +37,13 @@ _PIECE = 1 << 20
 class About:
     """What a segment says of itself, by which a lost manifest is made again.
 
+    runs      those that its flows are from; one that is complete is so by what is in this segment
     replaces  names of segments whose flows are in this one
-    is_last   of its runs: what captures they are of is complete with it
     """
 
     arrived: int
     runs: tuple[Run, ...]
     replaces: tuple[str, ...] = ()
-    is_last: bool = False
 
 
 def by_hour(stored: pa.Table) -> Iterator[pa.Table]:
@@ -166,7 +165,7 @@ def read_about(path: Path) -> tuple[About, Segment]:
             raise ValueError("other columns")
         said = json.loads(stored.schema.metadata[_ABOUT])
         runs = tuple(Run(**{**run, "captures": tuple(map(tuple, run["captures"]))}) for run in said["runs"])
-        about = About(said["arrived"], runs, tuple(said["replaces"]), said["is_last"])
+        about = About(said["arrived"], runs, tuple(said["replaces"]))
     except (KeyError, TypeError, ValueError) as error:
         raise CaptureError(f"{path}: not a segment: {error}") from error
     begins, ends = (numbers_of(stored.column(name)) for name in ("first_seen", "last_seen"))

@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -27,6 +27,9 @@ from spanline.store.layout import SCHEMA, VERSION, decoded
 from spanline.store.manifest import NAME, Manifest, Segment, State
 from spanline.store.segments import read_segment
 from spanline.store.verified import Verified
+
+if TYPE_CHECKING:
+    from spanline.store.writer import Writer
 
 FILE = "spanline-store.json"
 QUARANTINE = "quarantine"
@@ -71,6 +74,11 @@ class Store:
         """The latest last_seen, ns; None in an empty store."""
         return max((segment.end for segment in self.state().segments.values()), default=None)
 
+    def captures(self) -> dict[str, str]:
+        """By identity (store.identity), the names of the captures that are in it as a whole."""
+        runs = self.state().runs.values()
+        return {identity: name for run in runs if run.is_complete for identity, name in run.captures}
+
     def segments(self, window: Window = (None, None)) -> Selection:
         """The segments with flows that overlap `window`; as long as it is open, none of them is removed."""
         with contextlib.ExitStack() as held:
@@ -100,8 +108,10 @@ class Store:
         with self.writing() as writer:
             writer.write(flows)
 
-    def writing(self, captures: Sequence[tuple[str, str]] = (), *, is_live: bool = False) -> Any:
-        """A context with a store.writer.Writer of one run; see there."""
+    def writing(
+        self, captures: Sequence[tuple[str, str]] = (), *, is_live: bool = False
+    ) -> contextlib.AbstractContextManager[Writer]:
+        """store.writer.writing(): the only way in."""
         from spanline.store.writer import writing
 
         return writing(self, captures, is_live)

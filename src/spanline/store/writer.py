@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from spanline.errors import OutputError
 from spanline.store import locks
+from spanline.store.compaction import MANY, compact, tidy
 from spanline.store.continuing import Continued
 from spanline.store.layout import encoded
 from spanline.store.manifest import Run, Segment, transaction
@@ -19,8 +21,8 @@ from spanline.store.segments import About, by_hour, now, write_segment
 if TYPE_CHECKING:
     from spanline.store.store import Store
 
-ROWS = 1 << 18
-"""Flows that wait to be written together: their segments are worth a file each, and they take some 70 MB."""
+ROWS = 1 << 17
+"""Flows that wait to be written together: they take some 40 MB, and as much again while they are."""
 
 
 class Writer:
@@ -59,7 +61,6 @@ class Writer:
     def finish(self) -> None:
         """The same, and the captures of this run are in the store as a whole."""
         self._commit(is_last=True)
-        self._waiting.clear()
 
     def _commit(self, is_last: bool) -> None:
         run = dataclasses.replace(self._run, is_complete=is_last or self._run.is_complete)
@@ -67,18 +68,20 @@ class Writer:
         try:
             if self._waiting:
                 parts = list(by_hour(encoded(pa.concat_tables(self._waiting))))
-                for n, part in enumerate(parts, 1):
-                    about = About(now(), (run,), is_last=is_last and n == len(parts))
+                for part in parts:
+                    about = About(now(), (run if part is parts[-1] else self._run,))
                     added.append(write_segment(self._store.path, part, about))
             if added or run != self._run:
                 self._store.manifest.add(transaction(runs=[run] if run != self._run else (), add=added))
-        except BaseException:
+        except OutputError:
             for segment in added:
                 (self._store.path / segment.name).unlink(missing_ok=True)
             raise
         self._run = run
         self._waiting.clear()
         self.rows += sum(segment.rows for segment in added)
+        if run.is_complete and added:
+            compact(self._store.path, self._store.id, MANY)
 
 
 @contextlib.contextmanager
@@ -100,18 +103,10 @@ def writing(store: Store, captures: Sequence[tuple[str, str]], is_live: bool) ->
         }
         removed = [one.name for one in state.segments.values() if replaced & set(one.runs)]
         run = Run(secrets.token_hex(8), tuple(captures), is_live, is_complete=not captures)
-        store.manifest.add(transaction(runs=[run], remove=removed))
-        tidy(store)
+        if removed:
+            store.manifest.add(transaction(remove=removed))
+        tidy(store.path)
+        store.manifest.add(transaction(runs=[run]))
         writer = Writer(store, run)
         yield writer
         writer.finish()
-
-
-def tidy(store: Store) -> None:
-    """Removes files that a writer left unfinished, and those of removed segments unless somebody reads."""
-    for path in store.path.glob("*/*/.segment-*.part"):
-        path.unlink(missing_ok=True)
-    with locks.no_readers(store.path) as alone:
-        if alone:
-            for name in store.state().removed:
-                (store.path / name).unlink(missing_ok=True)

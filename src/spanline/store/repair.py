@@ -1,0 +1,134 @@
+"""Whether a store is whole, and what can be done when it is not."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from spanline.errors import OutputError, Problem, UsageError
+from spanline.store import locks
+from spanline.store.compaction import tidy
+from spanline.store.manifest import NAME, Manifest, Segment, State
+from spanline.store.segments import PATTERN, About, make_folders, read_about
+from spanline.store.store import FILE, QUARANTINE, Store, describe
+from spanline.store.verified import Verified
+
+
+def verify(store: Store) -> list[Problem]:
+    """All that is wrong with it; every byte is read. Raises UsageError when its manifest is missing."""
+    with locks.reader(store.path):
+        state = store.state()
+        faults = Verified(store.path, store.id).faults(list(state.segments.values()), every=True)
+    hint = f"spanline store repair {store.path} sets it aside"
+    strays = [
+        Problem(str(store.path / name), "stray", "not in the manifest; nobody reads it", hint=hint)
+        for name in _strays(store.path, state)
+    ]
+    return [*state.problems, *faults.values(), *strays]
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """found      segments that a damaged or lost manifest did not name, and this one does
+    set_aside  files that are in the folder quarantine now, and segments that are missing, and why
+    rows       how many flows that were in the store are not any more
+    """
+
+    found: tuple[Segment, ...]
+    set_aside: tuple[Problem, ...]
+    rows: int
+
+
+def repair(folder: Path) -> Repaired:
+    """Makes a store whole: what is damaged goes to the folder quarantine, and what a damaged or lost manifest does not
+    name is read from the segments themselves.
+
+    Raises UsageError where there is no store, OutputError when somebody else writes to it, or it cannot be written.
+    """
+    if not (folder / FILE).exists() and not (folder / NAME).exists() and not any(folder.glob(PATTERN)):
+        raise UsageError(f"{folder}: no store")
+    with locks.sole_writer(folder):
+        id = _described(folder)
+        (folder / locks.READERS).touch()
+        manifest = Manifest(folder)
+        state, is_lost = _read(manifest)
+        faults = Verified(folder, id).faults(list(state.segments.values()), every=True)
+        rows = sum(state.segments[name].rows for name in faults)
+        for name in faults:
+            del state.segments[name]
+            _set_aside(folder, name)
+        set_aside = [dataclasses.replace(problem, hint="") for problem in faults.values()]
+        found: list[Segment] = []
+        for name in _strays(folder, state):
+            try:
+                about, segment = read_about(folder / name)
+            except OSError as error:
+                set_aside.append(Problem(str(folder / name), "damaged", error.strerror or str(error)))
+                _set_aside(folder, name)
+                continue
+            if is_lost:
+                _adopt(state, about, segment)
+                found.append(segment)
+            else:
+                set_aside.append(Problem(str(folder / name), "stray", "what a writer did not end"))
+                _set_aside(folder, name)
+        # Of segments that others replaced, the flows are there twice.
+        found = [segment for segment in found if segment.name in state.segments]
+        state.problems.clear()
+        manifest.rewrite(state)
+        tidy(folder)
+        return Repaired(tuple(found), tuple(set_aside), rows)
+
+
+def _described(folder: Path) -> str:
+    """The store's id; another one where it is lost."""
+    try:
+        return Store(folder).id
+    except UsageError as error:
+        if "version" in error.message:
+            raise
+        id = secrets.token_hex(8)
+        describe(folder, id)
+        return id
+
+
+def _read(manifest: Manifest) -> tuple[State, bool]:
+    """What the manifest says, and whether some of it is lost."""
+    try:
+        state = manifest.read()
+    except FileNotFoundError:
+        return State(), True
+    return state, bool(state.problems)
+
+
+def _strays(folder: Path, state: State) -> list[str]:
+    """Segments that the manifest does not name."""
+    there = {path.relative_to(folder).as_posix() for path in folder.glob(PATTERN)}
+    return sorted(there - set(state.segments) - state.removed)
+
+
+def _adopt(state: State, about: About, segment: Segment) -> None:
+    if segment.name in state.removed:
+        return
+    state.segments[segment.name] = segment
+    for run in about.runs:
+        known = state.runs.get(run.id)
+        if known is None or not known.is_complete:
+            state.runs[run.id] = run
+    for name in about.replaces:
+        state.segments.pop(name, None)
+        state.removed.add(name)
+
+
+def _set_aside(folder: Path, name: str) -> None:
+    """Moves the file to the quarantine; one that is missing is no more."""
+    target = folder / QUARANTINE / name.replace("/", "-")
+    make_folders(target.parent, folder)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            (folder / name).replace(target)
+    except OSError as error:
+        raise OutputError(f"cannot move {folder / name} to {target}: {error.strerror}") from error
