@@ -17,7 +17,8 @@ from spanline.cli.text import printable
 from spanline.errors import SpanlineError
 
 COMMANDS = (
-    *("crunch", "flows", "rtt", "stats", "plaintext", "follow", "packets", "info", "capture", "inventory", "lab"),
+    *("crunch", "flows", "rtt", "stats", "plaintext", "follow", "packets", "info", "capture"),
+    *("query", "store", "inventory", "lab"),
     "completion",
 )
 """Each is the variable `command` of the module of its name, which is imported when it is needed."""

@@ -48,7 +48,8 @@ class Storing:
                 continue
             identity = identity_of(path)
             if identity in known:
-                left_out.append(f"{path}: already in the store {self._folder}, as {known[identity]}")
+                name = "" if Path(path).name == known[identity] else f", as {known[identity]}"
+                left_out.append(f"{path}: already in the store {self._folder}{name}")
             elif not listed or _is_capture(path):
                 known[identity] = path
                 self._captures.append((identity, Path(path).name))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spanline.arrow import column, numbers_of, octets_of
+from spanline.arrow import column, numbers_of, octets_of, plain
 from spanline.store.layout import FLOW_BEGIN
 
 _KEY = ("source", "destination", "source_port", "destination_port", "protocol", "vlan", "vni")
@@ -43,7 +43,7 @@ class Continued:
         hashes = _hashes(keys)
         of_cut = [hashes[is_cut], _hashes(np.frombuffer(b"".join(self._begins), np.uint8).reshape(-1, keys.shape[1]))]
         rows = np.flatnonzero(np.isin(hashes, np.concatenate(of_cut)))
-        first_seen = numbers_of(flows.column("first_seen"))
+        first_seen = numbers_of(plain(flows.select(["first_seen"])).column(0))
         found = {}
         for row in rows[np.argsort(first_seen[rows], kind="stable")].tolist():
             key = keys[row].tobytes()

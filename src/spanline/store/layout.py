@@ -7,7 +7,7 @@ What is as in schema.FLOW, and what is not:
   in the order of the addresses, so that a network is a BETWEEN.
 - Labels are texts.
 - community_id and handshake_rtt are not there: the one is computed of the addresses, ports and the protocol, the other
-  is the sum of syn_synack_rtt and synack_ack_rtt.
+  is the sum of syn_synack_rtt and synack_ack_rtt, where that has a place in 64 bits.
 - PREDICTED columns are there as what they differ by from a prediction, named …_difference: mostly zeros, which take no
   room. EXPRESSIONS says in SQL what they are.
 - flow_begin is new. Of a flow that an active timeout cut, the records after the first have here when the first began
@@ -41,6 +41,8 @@ STORED_FLOW = (*(one for one in FLOW if one.name != "community_id"), FLOW_BEGIN)
 
 # The least header of a TCP segment in an Ethernet frame, by which most bytes that are no payload are explained.
 _HEADER_BYTES = 54
+# Two times of centuries have no sum in 64 bits; only a false clock makes them.
+_LATEST = np.iinfo(np.int64).max
 _NOT_STORED = ("handshake_rtt", "community_id")
 _SIDES = ("source", "destination")
 
@@ -85,7 +87,7 @@ PREDICTED: Mapping[str, Prediction] = _predictions()
 
 def _expression(name: str) -> str:
     if name == "handshake_rtt":
-        return "syn_synack_rtt + synack_ack_rtt"
+        return f"CASE WHEN syn_synack_rtt <= {_LATEST} - synack_ack_rtt THEN syn_synack_rtt + synack_ack_rtt END"
     if name not in PREDICTED:
         return name
     prediction = PREDICTED[name]
@@ -165,7 +167,9 @@ def decoded(stored: pa.Table) -> pa.Table:
         name = field.name
         if name == "handshake_rtt":
             (one, one_known), (other, other_known) = values["syn_synack_rtt"], values["synack_ack_rtt"]
-            made.append(_array(one + other, _both(one_known, other_known), field.type))
+            sums = one + other
+            known = _both(_both(one_known, other_known), None if sums.min(initial=0) >= 0 else sums >= 0)
+            made.append(_array(sums, known, field.type))
         elif name in PREDICTED:
             differences, known = values[f"{name}_difference"]
             if PREDICTED[name].is_later:

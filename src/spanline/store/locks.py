@@ -47,7 +47,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def reader(folder: Path) -> Iterator[None]:
     """No segment that the manifest names is removed inside."""
-    descriptor = os.open(folder / READERS, os.O_RDONLY | BINARY)
+    descriptor = os.open(folder / READERS, os.O_RDONLY | os.O_CREAT | BINARY, 0o666)
     try:
         if fcntl is not None:
             fcntl.flock(descriptor, fcntl.LOCK_SH)

@@ -19,27 +19,32 @@ from spanline.store.verified import Verified
 
 def verify(store: Store) -> list[Problem]:
     """All that is wrong with it; every byte is read. Raises UsageError when its manifest is missing."""
+    strays = []
     with locks.reader(store.path):
         state = store.state()
         faults = Verified(store.path, store.id).faults(list(state.segments.values()), every=True)
+    # While somebody writes, what is not in the manifest may be there the next moment.
+    with contextlib.suppress(OutputError), locks.sole_writer(store.path):
+        strays = _strays(store.path, store.state())
     hint = f"spanline store repair {store.path} sets it aside"
-    strays = [
-        Problem(str(store.path / name), "stray", "not in the manifest; nobody reads it", hint=hint)
-        for name in _strays(store.path, state)
+    return [
+        *(*state.problems, *faults.values()),
+        *(Problem(str(store.path / one), "stray", "not in the manifest; nobody reads it", hint=hint) for one in strays),
     ]
-    return [*state.problems, *faults.values(), *strays]
 
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
     """found      segments that a damaged or lost manifest did not name, and this one does
     set_aside  files that are in the folder quarantine now, and segments that are missing, and why
-    rows       how many flows that were in the store are not any more
+    rows       how many records that were in the store are not any more
+    again      names of captures that lost some, and may be crunched into the store again
     """
 
     found: tuple[Segment, ...]
     set_aside: tuple[Problem, ...]
     rows: int
+    again: tuple[str, ...]
 
 
 def repair(folder: Path) -> Repaired:
@@ -57,6 +62,7 @@ def repair(folder: Path) -> Repaired:
         state, is_lost = _read(manifest)
         faults = Verified(folder, id).faults(list(state.segments.values()), every=True)
         rows = sum(state.segments[name].rows for name in faults)
+        again = _reopen(state, set(faults))
         for name in faults:
             del state.segments[name]
             _set_aside(folder, name)
@@ -80,7 +86,7 @@ def repair(folder: Path) -> Repaired:
         state.problems.clear()
         manifest.rewrite(state)
         tidy(folder)
-        return Repaired(tuple(found), tuple(set_aside), rows)
+        return Repaired(tuple(found), tuple(set_aside), rows, again)
 
 
 def _described(folder: Path) -> str:
@@ -121,6 +127,20 @@ def _adopt(state: State, about: About, segment: Segment) -> None:
     for name in about.replaces:
         state.segments.pop(name, None)
         state.removed.add(name)
+
+
+def _reopen(state: State, damaged: set[str]) -> tuple[str, ...]:
+    """Lets the captures that lost flows in `damaged` segments come again, in the place of what is left of them; where
+    that stands in one segment with flows of others, it cannot. Gives their names."""
+    lost = {run for name in damaged for run in state.segments[name].runs}
+    mixed = {run for segment in state.segments.values() if len(segment.runs) > 1 for run in segment.runs}
+    names = []
+    for id in lost - mixed:
+        run = state.runs.get(id)
+        if run is not None and run.captures:
+            state.runs[id] = dataclasses.replace(run, is_complete=False)
+            names += [name for _, name in run.captures]
+    return tuple(sorted(names))
 
 
 def _set_aside(folder: Path, name: str) -> None:

@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ ROW_GROUP = 1 << 17
 """Rows that an engine passes over together, by their least and largest values."""
 
 PATTERN = "????-??-??/??/segment-*.parquet"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR = 3600 * 10**9
 # A dictionary of the addresses of a row group.
 _DICTIONARY_BYTES = 4 << 20
@@ -67,8 +68,8 @@ def write_segment(folder: Path, stored: pa.Table, about: About) -> Segment:
     """
     begins, ends = (numbers_of(stored.column(name)) for name in ("first_seen", "last_seen"))
     content = _content(stored, about)
-    hour = datetime.fromtimestamp(int(begins[0]) // 10**9, UTC)
-    arrived = datetime.fromtimestamp(about.arrived // 10**9, UTC)
+    # Not by fromtimestamp(), which on Windows knows nothing before 1970.
+    hour, arrived = (_EPOCH + timedelta(seconds=time // 10**9) for time in (int(begins[0]), about.arrived))
     name = f"{hour:%Y-%m-%d/%H}/segment-{arrived:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}.parquet"
     path = folder / name
     make_folders(path.parent, folder)

@@ -29,6 +29,7 @@ from spanline.store.segments import read_segment
 from spanline.store.verified import Verified
 
 if TYPE_CHECKING:
+    from spanline.store.compaction import Compacted
     from spanline.store.writer import Writer
 
 FILE = "spanline-store.json"
@@ -107,6 +108,22 @@ class Store:
         """
         with self.writing() as writer:
             writer.write(flows)
+
+    def compact(self) -> Compacted:
+        """compaction.compact(), as the only writer. Raises OutputError."""
+        from spanline.store import compaction
+
+        with locks.sole_writer(self.path):
+            self.state()
+            return compaction.compact(self.path, self.id)
+
+    def expire(self, age: int | None = None, size: int | None = None) -> list[Segment]:
+        """compaction.expire(), as the only writer. Raises OutputError."""
+        from spanline.store import compaction
+
+        with locks.sole_writer(self.path):
+            self.state()
+            return compaction.expire(self.path, age, size)
 
     def writing(
         self, captures: Sequence[tuple[str, str]] = (), *, is_live: bool = False

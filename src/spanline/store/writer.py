@@ -101,7 +101,7 @@ def writing(store: Store, captures: Sequence[tuple[str, str]], is_live: bool) ->
             for run in state.runs.values()
             if not run.is_complete and names & {identity for identity, _ in run.captures}
         }
-        removed = [one.name for one in state.segments.values() if replaced & set(one.runs)]
+        removed = [one.name for one in state.segments.values() if replaced.issuperset(one.runs)]
         run = Run(secrets.token_hex(8), tuple(captures), is_live, is_complete=not captures)
         if removed:
             store.manifest.add(transaction(remove=removed))
