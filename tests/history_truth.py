@@ -9,7 +9,7 @@ here looks an address up, and nothing is taken from spanline. Definitions, where
     flow       (source, destination, port, protocol), whatever the VLAN or VNI
     bucket     window/100 rounded up to 1, 2 or 5 times a power of ten seconds, from the epoch on; a rate is by the
                bucket's seconds that are in the window
-    order      by the order key, else by the count of flows, descending; ties by name; what has no name is last
+    order      by the order key, else by the count of flows: descending, ties by name, what has no name last
 """
 
 from __future__ import annotations
@@ -266,7 +266,9 @@ ANSWERS: dict[int, tuple[int, _Way]] = {
     12: (7, lambda t, _: grouped(t, "Port", t.port.astype(int), None, SERIES, _SESSIONS)),
     13: (
         7,
-        lambda t, _: grouped(t, "Source VM", t.source("vm"), t.destination("country") == "United Kingdom", SERIES),
+        lambda t, _: grouped(
+            t, "Source VM", t.source("vm"), t.destination("country") == "United Kingdom", SERIES
+        ),
     ),
     14: (
         1,

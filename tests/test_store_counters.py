@@ -13,6 +13,7 @@ from history import BEGIN, DAY, END, SECOND, counters, history, write_counters
 from spanline.errors import UsageError
 from spanline.store import Store
 from spanline.store import counters as store_counters
+from tests.commands import run
 from tests.history_truth import answer
 
 HEAD = "time,switch,port,in_bytes,out_bytes\n"
@@ -101,3 +102,11 @@ def test_a_wrong_file_is_told(text: str, said: str, tmp_path: Path) -> None:
     assert said in str(told.value)
     assert "\x1b" not in str(told.value)
     assert told.value.hint
+
+
+def test_the_command_adds_what_is_not_there(folder: Path, tmp_path: Path) -> None:
+    path = written(tmp_path, HEAD + "2026-03-05,sw,e1,1,1\n2026-03-06,sw,e1,2,1\n")
+    assert run("store", "import", folder, path).stdout == f"{path}: 2 readings added\n"
+    assert run("store", "import", folder, path).stdout == f"{path}: already there: nothing added\n"
+    assert store_counters.growth(folder)[0].num_rows == 1
+    assert "no column time" in run("store", "import", folder, written(tmp_path, "x\n"), code=2).stderr

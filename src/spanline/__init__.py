@@ -7,9 +7,9 @@ TYPE_CHECKING = False  # typing's own would have to be imported
 if TYPE_CHECKING:
     from typing import Any
 
+    from spanline import query
     from spanline.analyses import flows
     from spanline.batch import Batch
-    from spanline import query
     from spanline.errors import CaptureError, OutputError, Problem, SpanlineError, UsageError
     from spanline.pipeline import Capture, open
 

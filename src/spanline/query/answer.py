@@ -8,8 +8,10 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import tzinfo
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from sqlglot import exp
 
@@ -58,12 +60,13 @@ def query(
     threads     None: as many as there are cores
     seconds     that it may take; None: as many as it does
 
-    Columns are called as the query names them: "Source Country", "Count", "sum(Total Traffic)". Addresses are 16 bytes,
-    MACs 6, times ns, metrics float64, counts int64; `(not set)` is null. A series is a list of float64, one for each
-    bucket; its field's metadata say where they begin and how long they are: `begin` and `step`, ns.
-    Metadata of a field: `unit`, `kind` (query.tree.Kind, or "count"). Those of the Table: `window_begin`, `window_end`
-    (ns since the epoch), `measured_from` ("now", "the newest record", or "" where the query says when), `is_default`
-    ("1": the query says nothing of time) and `left_out`, a JSON list of what is wrong with segments that were not read.
+    Columns are called as the query names them: "Source Country", "Count", "sum(Total Traffic)". Addresses are 16 bytes
+    and MACs 6, of VMs lists of them; times ns, metrics float64, counts int64; `(not set)` is null. A series is a list
+    of float64, one for each bucket; the metadata of its field say where the first begins and how long they are: `begin`
+    and `step`, ns. Metadata of all fields: `unit` and `kind` (query.tree.Kind, or "count"). Those of the Table:
+    `window_begin`, `window_end` (ns since the epoch), `measured_from` ("now", "the newest record", or "" where the
+    query says when), `is_default` ("1": the query says nothing of time) and `left_out`, a JSON list of what is wrong
+    with segments that were not read.
 
     Raises QueryError for a fault in the text, UsageError for what cannot be answered, or not within the limits.
     """
@@ -73,7 +76,7 @@ def query(
     problems: list[Problem] = []
     plan = planned(asked, own, enrichment or Enrichment(), moment, problems)
     with ExitStack() as opened:
-        files = {}
+        files: dict[str, Sequence[Path]] = {}
         for step in plan.steps:
             if isinstance(step, Read):
                 chosen = opened.enter_context(own.segments((step.span.begin, step.span.end)))
@@ -148,8 +151,11 @@ def _answer(plan: Plan, session: Session, asked: Query, problems: Sequence[Probl
 def _shown(values: pa.ChunkedArray, kind: Kind | None) -> pa.ChunkedArray:
     if isinstance(values.type, pa.UuidType):
         return pa.chunked_array([chunk.storage for chunk in values.chunks], pa.binary(16))
+    if pa.types.is_list(values.type) and isinstance(values.type.value_type, pa.UuidType):
+        chunks = [pa.ListArray.from_arrays(chunk.offsets, chunk.values.storage) for chunk in values.chunks]
+        return pa.chunked_array(chunks, pa.list_(pa.binary(16)))
     if kind is Kind.MAC:
-        return values.cast(pa.binary(6))
+        return values.cast(pa.list_(pa.binary(6)) if pa.types.is_list(values.type) else pa.binary(6))
     if kind is Kind.TIME:
         return values.cast(pa.timestamp("ns", "UTC"))
     return values
@@ -173,13 +179,13 @@ def _series(one: Column, span: Span, session: Session, rows: int) -> tuple[pa.Ar
     return made, {"begin": str(begin), "step": str(one.step)}
 
 
-def _number(one: Column, begin: int) -> exp.Expression:
+def _number(one: Column, begin: int) -> exp.Expr:
     """Of a bucket, from 0."""
     number = exp.IntDiv(this=nodes.less(nodes.column("bucket"), nodes.number(begin)), expression=nodes.number(one.step))
     return exp.cast(number, "bigint")
 
 
-def _reduced(dense: np.ndarray, function: str) -> tuple[np.ndarray, np.ndarray]:
+def _reduced(dense: npt.NDArray[np.float64], function: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """One number of each row, and where there is none."""
     known = ~np.isnan(dense)
     count = known.sum(axis=1)

@@ -57,12 +57,8 @@ class Groups:
                 plain.append(self._measure(by))
             elif isinstance(by, Count):
                 self._counted = True
-        if not keys:
-            keys = [(Count(), True)] if self._counted else [(one.of, True) for one in plain[:1]]
-        if not keys and query.group and by_series:
-            first = next(iter(by_series.values()))[0]
-            plain.append(first)
-            keys = [(first.of, True)]
+        if not keys and query.group:
+            keys, self._counted = [(Count(), True)], True
         plain = list(dict.fromkeys(plain))
         tables = {step: self._base(measures, step) for step, measures in by_series.items()}
         if by_series and not self._counted and all(one.is_of_records for one in plain):
@@ -75,8 +71,8 @@ class Groups:
         else:
             base, flows_left = self._base(plain, None)
         answer = self._answer(base, flows_left, plain, keys)
-        series = {step: self._series(*tables[step], by_series[step], step, answer) for step in by_series}
-        self._show(asked, keys, answer, series)
+        found = {step: self._series(*tables[step], by_series[step], step, answer) for step in by_series}
+        self._show(asked, keys, answer, found)
 
     def _measure(self, of: Aggregate) -> Measure:
         return self._measures.setdefault(of, measured(len(self._measures), of))

@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from spanline.query.tree import Kind, Network
 
-Node = exp.Expression
+Node = exp.Expr
 
 _WIDTH = 16
 

@@ -85,7 +85,8 @@ class Records:
         )
         having = [condition_of(part, whole) for part in of_metrics]
         used = {side: dict(whole.used[side]) for side in SIDES}
-        self.where, late = overlaps(self.span), []
+        self.where = overlaps(self.span)
+        late: list[Node] = []
         for part in parts:
             if part in of_metrics:
                 continue
@@ -143,7 +144,7 @@ class Records:
 
     def tags(self, shown: dict[str, list[str]]) -> dict[str, Node]:
         """What has to be kept of records beside addresses to look up what is shown, by its column."""
-        kept = {}
+        kept: dict[str, Node] = {}
         for side in SIDES:
             if shown[side]:
                 ends = self.ends.get(side) or Ends(side, tuple(dict.fromkeys(shown[side])), self.setting.enrichment)

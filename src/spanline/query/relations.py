@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from spanline.errors import UsageError
 from spanline.query import nodes
 from spanline.query.ends import SIDES
 from spanline.query.nodes import Node
@@ -98,7 +99,7 @@ def _has_rtt() -> Node:
 def _session(traffic: Traffic) -> Node:
     """A record that goes on with a flow says when that began."""
     is_new = nodes.every((nodes.is_null(nodes.column("flow_begin")), traffic.is_begun))
-    return nodes.either(is_new, nodes.number(1), nodes.number(0))
+    return nodes.double(nodes.either(is_new, nodes.number(1), nodes.number(0)))
 
 
 PARTS = {
@@ -157,11 +158,17 @@ METRICS = {
 
 
 def end_of(column: str) -> tuple[str, str] | None:
-    """(side, attribute) of a column that is known of an end by its address: None for what stands in the record."""
-    if column in STORED:
+    """(side, attribute) of a column that is known of an end by its address: None for what stands in the record.
+
+    Raises UsageError for a column that is neither.
+    """
+    if column in STORED or column in METRICS:
         return None
     side, _, attribute = column.partition("_")
-    return (side, attribute) if side in SIDES else None
+    if side not in SIDES:
+        name = column.replace("_", " ").title().replace(" Id", " ID")
+        raise UsageError(f"{name} is not kept of flows in a store", hint="ask for addresses, Port and Protocol")
+    return side, attribute
 
 
 def of_window(span: Span) -> Traffic:

@@ -115,7 +115,10 @@ class Session:
                 f"the query needs more than the {self._limits.memory >> 20} MiB of memory that it may take",
                 hint="take a shorter window, group by less, or allow it more",
             ) from error
-        except duckdb.InterruptException as error:
+        except (duckdb.InterruptException, RuntimeError) as error:
+            # DuckDB tells Ctrl-C as a RuntimeError.
+            if not isinstance(error, duckdb.InterruptException) and "interrupted" not in str(error):
+                raise
             if not self._is_late:
                 raise KeyboardInterrupt from error
             raise UsageError(
@@ -142,14 +145,17 @@ def view(name: str, files: Sequence[str | os.PathLike[str]]) -> str:
         paths = ", ".join(nodes.text(str(path)).sql(DIALECT) for path in files)
         source = f"read_parquet([{paths}], hive_partitioning = false)"
     else:
-        kinds = {"extension<arrow.uuid>": "UUID", "string": "VARCHAR", "bool": "BOOLEAN"}
-        columns = ", ".join(f"NULL::{kinds.get(str(one.type), _number_type(one.type))} AS {one.name}" for one in SCHEMA)
+        columns = ", ".join(f"NULL::{_type(one.type)} AS {one.name}" for one in SCHEMA)
         source = f"(SELECT {columns} WHERE false)"
     columns = ", ".join(f'{EXPRESSIONS.get(stored, stored)} AS "{name}"' for name, stored in STORED.items())
     return f'CREATE TEMP VIEW "{name}" AS SELECT {columns} FROM {source}'
 
 
-def _number_type(kind: pa.DataType) -> str:
+def _type(kind: pa.DataType) -> str:
+    if isinstance(kind, pa.UuidType):
+        return "UUID"
+    if kind in (pa.string(), pa.bool_()):
+        return "VARCHAR" if kind == pa.string() else "BOOLEAN"
     sizes = {8: "TINYINT", 16: "SMALLINT", 32: "INTEGER", 64: "BIGINT"}
     return ("" if pa.types.is_signed_integer(kind) else "U") + sizes[kind.bit_width]
 

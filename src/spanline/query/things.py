@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 from sqlglot import exp
 
-from spanline.arrow import ADDRESS
+from spanline.arrow import ADDRESS, octet_strings, strings
 from spanline.enrich import relations
 from spanline.errors import UsageError
 from spanline.query import nodes
@@ -21,7 +21,7 @@ from spanline.query.properties import entities
 from spanline.query.records import Setting
 from spanline.query.steps import Column, Give, Make
 from spanline.query.switch_ports import with_counters
-from spanline.query.tree import Aggregate, Count, Listed, Property, Query
+from spanline.query.tree import Aggregate, Count, Listed, OrderKey, Property, Query
 
 Plan = Callable[[Query, Setting], None]
 
@@ -101,7 +101,8 @@ def _with_traffic(query: Query, things: str, setting: Setting, plan: Plan) -> st
     """The things, and what else has traffic by such a name, with it."""
     named = entities()["flows"].properties
     sums = tuple(Aggregate("sum", named[name]) for name in _TRAFFIC.values())
-    flows = Query(query.text, "flows", sums, group=(named[_ENDS[query.entity]],), window=query.window)
+    group, order = (named[_ENDS[query.entity]],), (OrderKey(sums[0]),)
+    flows = Query(query.text, "flows", sums, group=group, order=order, window=query.window)
     outer = setting.plan
     setting.plan = type(outer)(outer.span, outer.steps)
     plan(flows, setting)
@@ -110,7 +111,7 @@ def _with_traffic(query: Query, things: str, setting: Setting, plan: Plan) -> st
     held = relations(setting.enrichment)[query.entity].column_names
     both = nodes.call("COALESCE", nodes.column("name", things), nodes.column(name.source, traffic))
     columns = [nodes.named(both, "name")]
-    columns += [nodes.named(nodes.column(one, things), one) for one in held if one not in ("name", *_SEVERAL.values())]
+    columns += [nodes.named(nodes.column(one, things), one) for one in held if one != "name"]
     for column, metric in zip(_TRAFFIC, metrics, strict=True):
         value = nodes.call("COALESCE", nodes.column(metric.source, traffic), nodes.number(0))
         columns.append(nodes.named(value, column))
@@ -133,7 +134,11 @@ def _rows(query: Query, things: str, where: Sequence[Node], setting: Setting) ->
         asked = [by for by, _ in keys if by not in shown] + shown
     asked = list(dict.fromkeys([*asked, *(by for by, _ in keys)]))
     name = own.properties["name"]
-    columns = [nodes.column(one.column) for one in dict.fromkeys([*asked, name])]
+    several = _SEVERAL if query.entity == "vms" else {}
+    columns = [
+        nodes.named(nodes.column(several.get(one.column, one.column)), one.column)
+        for one in dict.fromkeys([*asked, name])
+    ]
     order = [nodes.ordered(nodes.column(by.column), is_descending=down) for by, down in keys]
     order.append(nodes.ordered(nodes.column(name.column), is_descending=False))
     setting.plan.answer = placed(setting, nodes.select(columns, things, where=where), order, query)
@@ -142,10 +147,10 @@ def _rows(query: Query, things: str, where: Sequence[Node], setting: Setting) ->
 
 def _groups(query: Query, things: str, where: Sequence[Node], setting: Setting) -> None:
     asked = list(dict.fromkeys([*query.group, *(query.projections or (Count(),))]))
-    keys = [(key.by, key.is_descending) for key in query.order]
+    keys: list[tuple[object, bool]] = [(key.by, key.is_descending) for key in query.order]
     if query.group and not keys:
-        keys = [(one, True) for one in asked if isinstance(one, Aggregate)][:1] or [(Count(), True)]
-    everything = list(dict.fromkeys([*asked, *(by for by, _ in keys)]))
+        keys += [(one, True) for one in asked if isinstance(one, Aggregate)][:1] or [(Count(), True)]
+    everything: list[object] = list(dict.fromkeys([*asked, *(by for by, _ in keys)]))
     names = {one: f"v{n}" for n, one in enumerate(everything)}
     values = []
     for one in everything:
@@ -193,27 +198,30 @@ def _shown(one: object, source: str) -> Column:
 
 
 def _with_uuids(table: pa.Table) -> pa.Table:
-    """Addresses as flows have them, and without lists."""
+    """Addresses as flows have them."""
     columns = {}
     for name in table.column_names:
         values = table[name]
-        if name in _SEVERAL.values():
-            continue
         if values.type == ADDRESS:
             values = _uuids(values)
+        elif values.type == pa.list_(ADDRESS):
+            lists = values.combine_chunks()
+            inside = pa.ExtensionArray.from_storage(pa.uuid(), lists.values)
+            values = pa.ListArray.from_arrays(lists.offsets, inside)
         columns[name] = values
     return pa.table(columns)
 
 
 def _one_by_one(table: pa.Table, name: str) -> pa.Table:
     """A row for each value of a list: `name` of its thing, and `value`."""
-    found, owners = [], []
+    found: list[bytes] = []
+    owners: list[str] = []
     for owner, values in zip(table["name"].to_pylist(), table[name].to_pylist(), strict=True):
         found += values or ()
         owners += [owner] * len(values or ())
     kind = table.schema.field(name).type.value_type
-    values = pa.chunked_array([pa.array(found, kind)])
-    return pa.table({"name": pa.array(owners, pa.string()), "value": _uuids(values) if kind == ADDRESS else values})
+    values = pa.chunked_array([octet_strings(found, kind.byte_width)])
+    return pa.table({"name": strings(owners), "value": _uuids(values) if kind == ADDRESS else values})
 
 
 def _uuids(values: pa.ChunkedArray) -> pa.ChunkedArray:

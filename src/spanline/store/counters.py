@@ -1,7 +1,7 @@
 """Counters of switch ports in a store: what a collector read of interfaces, from files of CSV.
 
-They stand in counters/, in a file for each import that is named by what it holds: the same file imported twice is one,
-and a file whose content is not what its name says is left out.
+They stand in counters/, in a file for each import, named by the checksum of what it holds: the same file imported twice
+is one, and a file with another checksum is damaged and left out.
 """
 
 from __future__ import annotations
