@@ -170,7 +170,7 @@ def test_the_window_is_told_in_the_zone() -> None:
 
 
 def test_formats_hold_the_same(store: Path, tmp_path: Path) -> None:
-    text = "series(sum(packets), 1) of flows group by port"
+    text = "series(sum(packets), 60) of flows group by port"
     rows = answer(text, "--store", store)
     assert {row["Port"]: sum(row["series(sum(Packets))"]) for row in rows} == {443: 3.0, 53: 1.0}
     run("query", text, "--store", store, "-q", "-o", tmp_path / "answer.parquet")
@@ -185,6 +185,18 @@ def test_unknown_parts_of_a_series_are_nan_in_csv(tmp_path: Path) -> None:
     with open_output(str(tmp_path / "out.csv"), "csv") as writer:
         writer.write(pa.table({"a": pa.array([[1.5, None], None, []], pa.list_(pa.float64()))}))
     assert (tmp_path / "out.csv").read_text().splitlines() == ['"a"', '"1.5 nan"', "", '""']
+
+
+def test_lists_of_addresses_are_text_in_files(tmp_path: Path) -> None:
+    octets = [[bytes(15) + b"\1", bytes(10) + b"\xff\xff\x0a\0\0\1"], None, [], [bytes(15) + b"\2"]]
+    lists = pa.array([[bytes(16)], *octets], pa.list_(pa.binary(16))).slice(1)
+    texts = [["::1", "10.0.0.1"], None, [], ["::2"]]
+    for suffix in ("csv", "json", "parquet"):
+        with open_output(str(tmp_path / f"out.{suffix}"), suffix) as writer:
+            writer.write(pa.table({"a": lists}))
+    assert pq.read_table(tmp_path / "out.parquet").to_pydict() == {"a": texts}
+    assert json.loads((tmp_path / "out.json").read_text()) == [{"a": one} for one in texts]
+    assert (tmp_path / "out.csv").read_text().splitlines() == ['"a"', '"::1 10.0.0.1"', "", '""', '"::2"']
 
 
 @pytest.mark.parametrize("number", range(len(SEED)))
@@ -242,6 +254,7 @@ def test_the_sql_is_shown(store: Path) -> None:
         ("number", pa.uint32(), 16_777_215, "16777215"),
         ("number", pa.float64(), 0.25, "0.25"),
         ("address", pa.binary(16), bytes(10) + b"\xff\xff\x0a\x00\x00\x01", "10.0.0.1"),
+        ("address", pa.list_(pa.binary(16)), [bytes(15) + b"\1", bytes(15) + b"\2"], "::1, ::2"),
         ("mac", pa.binary(6), b"\x00\x1a\x2b\x3c\x4d\x5e", "00:1a:2b:3c:4d:5e"),
         ("protocol", pa.uint8(), 6, "tcp"),
         ("bytes", pa.float64(), 1.2e9, "1.20 GB"),

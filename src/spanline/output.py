@@ -169,7 +169,7 @@ def _encodings(schema: pa.Schema) -> dict[str, str]:
 
 
 class _Csv:
-    """With a header. Times in RFC 3339, durations as integer ns, nothing for null, blanks between numbers of a list,
+    """With a header. Times in RFC 3339, durations as integer ns, nothing for null, blanks between values of a list,
     in which nan is null."""
 
     def __init__(self, stream: Stream) -> None:
@@ -196,7 +196,8 @@ def _without_lists(table: pa.Table) -> pa.Table:
     for n, field in enumerate(table.schema):
         if pa.types.is_list(field.type):
             lists = table.column(n).cast(pa.list_(pa.string())).combine_chunks()
-            known = pa.ListArray.from_arrays(lists.offsets, pc.fill_null(lists.values, "nan"), mask=lists.is_null())
+            values = pc.fill_null(lists.values, "nan")
+            known = pa.ListArray.from_arrays(lists.offsets, values, mask=lists.is_null() if lists.null_count else None)
             text = pc.binary_join(known, " ")
             table = table.set_column(n, field.name, text)
     return table

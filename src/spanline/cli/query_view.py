@@ -131,11 +131,12 @@ def _shown(table: pa.Table, n: int, groups: Collection[str], zone: tzinfo) -> _S
     heading = printable(found[2] if found else field.name)
     values = plain(table.select([n])).column(0).to_pylist()
     nothing = NOT_SET if field.name in groups else UNKNOWN
-    show = _text_of(kind, field.type, zone)
     if b"step" in field.metadata:
+        show = _text_of(kind, field.type.value_type, zone)
         lines = [np.array([np.nan if one is None else one for one in row], np.float64) for row in values]
         most = [UNKNOWN if np.isnan(line).all() else show(float(np.nanmax(line))) for line in lines]
         return _Shown(heading, most, False, lines)
+    show = _text_of(kind, field.type, zone)
     texts = [nothing if value is None else printable(show(value)) for value in values]
     return _Shown(heading, texts, kind not in _LEFT)
 
@@ -157,9 +158,11 @@ def _text_of(kind: Kind | None, stored: pa.DataType, zone: tzinfo) -> Callable[[
         Kind.DURATION: lambda value: duration(round(value)),
         Kind.RATIO: lambda value: f"{value:.1%}",
         Kind.TIME: lambda value: local_time(round(value), zone),
-        Kind.TAGS: lambda value: ", ".join(value) if isinstance(value, list) else str(value),
     }
-    return made.get(kind, str)
+    show = made.get(kind, str)
+    if pa.types.is_list(stored):
+        return lambda values: ", ".join(map(show, values)) or UNKNOWN
+    return show
 
 
 def _amount(value: float) -> str:

@@ -138,7 +138,7 @@ METRICS = {
         ("bytes",), lambda of, seconds: nodes.over(nodes.times(of("bytes"), nodes.number(8)), seconds)
     ),
     "packets": _plain("packets"),
-    "session_count": Metric(("sessions",), lambda of, seconds: nodes.double(of("sessions"))),
+    "session_count": _plain("sessions"),
     "source_bytes": _plain("source_bytes"),
     "destination_bytes": _plain("destination_bytes"),
     "source_packets": _plain("source_packets"),
