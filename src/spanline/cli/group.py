@@ -18,7 +18,8 @@ from spanline.errors import SpanlineError
 
 COMMANDS = (
     *("crunch", "flows", "rtt", "stats", "plaintext", "follow", "packets", "info", "capture"),
-    *("store", "inventory", "lab"),
+    *("crunch", "flows", "rtt", "stats", "plaintext", "follow", "packets", "info", "capture"),
+    *("query", "store", "inventory", "lab"),
     "completion",
 )
 """Each is the variable `command` of the module of its name, which is imported when it is needed."""
