@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from spanline.cli.options import Output, writes
+from spanline.cli.options import Output, WrittenPath, writes
 
 
 @click.command("query")
@@ -44,6 +44,12 @@ from spanline.cli.options import Output, writes
     "--explain", type=click.Choice(("tree", "sql")), help="Show how the query is read, or the SQL that answers it."
 )
 @click.option(
+    "--chart",
+    metavar="FILE",
+    type=WrittenPath(),
+    help="Also draw series as lines, or groups as bars, into FILE: .html, .svg or .png.",
+)
+@click.option(
     "-n",
     "--limit",
     type=click.IntRange(0),
@@ -64,6 +70,7 @@ def command(
     geoip: str | None,
     asn: str | None,
     explain: str | None,
+    chart: str | None,
     limit: int | None,
     quiet: bool,
     output: Output,
@@ -80,11 +87,16 @@ def command(
     In files, addresses are text, times RFC 3339, bytes, bits per second and nanoseconds numbers; a series has a
     number for each of its steps. What is not known is null, and (not set) in a table.
     """
+    from spanline.cli.plotting import check_picture
     from spanline.cli.query_asking import Asking, answered, explained, source
     from spanline.cli.show import write_lines
 
     if explain is not None and output.format != "table":
         raise click.UsageError(f"--explain shows text, and not {output.format}")
+    if chart is not None:
+        if explain is not None:
+            raise click.UsageError("--explain has no answer that --chart could draw")
+        check_picture("--chart", chart, (".html", ".svg", ".png"))
     asking = Asking(text, begin, end, timezone, inventory, geoip, asn)
     if explain == "tree":
         write_lines(asking.tree_lines(), output)
@@ -93,4 +105,4 @@ def command(
         if explain == "sql":
             write_lines(explained(asking, asked), output)
         else:
-            answered(asking, asked, limit, quiet, output)
+            answered(asking, asked, limit, quiet, output, chart)

@@ -146,8 +146,8 @@ def explained(asking: Asking, asked: Asked) -> list[str]:
     return explain(asking.query, asked.folder, now=asking.now, enrichment=asking.enrichment).splitlines()
 
 
-def answered(asking: Asking, asked: Asked, limit: int | None, quiet: bool, output: Output) -> None:
-    """Shows the answer, then what it is about and what is missing in it. To be called last."""
+def answered(asking: Asking, asked: Asked, limit: int | None, quiet: bool, output: Output, chart: str | None) -> None:
+    """Shows the answer, also as the picture `chart`, then what it is about and what is missing. To be called last."""
     from spanline.cli.query_view import print_answer, window_text
     from spanline.cli.show import page, write
     from spanline.query.answer import query
@@ -160,6 +160,12 @@ def answered(asking: Asking, asked: Asked, limit: int | None, quiet: bool, outpu
             print_answer(here, table.num_rows, asking.query, asking.zone, target)
     else:
         write(here, output)
+    if chart is not None:
+        from spanline.charts import write_picture
+        from spanline.query_charts import answer_chart
+
+        groups = {one.name for one in asking.query.group}
+        write_picture(answer_chart(table, groups, asking.zone, asking.query.text), chart)
     sys.stdout.flush()
     if not quiet:
         complain(window_text(table.schema.metadata, asking.zone))

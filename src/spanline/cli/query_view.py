@@ -127,8 +127,7 @@ def _shown(table: pa.Table, n: int, groups: Collection[str], zone: tzinfo) -> _S
     field = table.schema.field(n)
     said = field.metadata[b"kind"].decode()
     kind = None if said == "count" else Kind(said)
-    found = _SUM.fullmatch(field.name)
-    heading = printable(found[2] if found else field.name)
+    heading = heading_of(field.name)
     values = plain(table.select([n])).column(0).to_pylist()
     nothing = NOT_SET if field.name in groups else UNKNOWN
     if b"step" in field.metadata:
@@ -139,6 +138,17 @@ def _shown(table: pa.Table, n: int, groups: Collection[str], zone: tzinfo) -> _S
     show = _text_of(kind, field.type, zone)
     texts = [nothing if value is None else printable(show(value)) for value in values]
     return _Shown(heading, texts, kind not in _LEFT)
+
+
+def heading_of(name: str) -> str:
+    """Of a column: a sum is called as what is summed."""
+    found = _SUM.fullmatch(name)
+    return printable(found[2] if found else name)
+
+
+def cells_of(table: pa.Table, n: int, groups: Collection[str], zone: tzinfo) -> list[str]:
+    """The texts of a column."""
+    return _shown(table, n, groups, zone).texts
 
 
 def _text_of(kind: Kind | None, stored: pa.DataType, zone: tzinfo) -> Callable[[Any], str]:
