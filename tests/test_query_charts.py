@@ -54,6 +54,8 @@ def test_times_are_those_of_the_zone() -> None:
     table = answered([GROUP, series("sum", begin)], ["a"], [[1.0, 1.0, 1.0, 1.0]])
     times = [row["t"] // 3_600_000 % 24 for row in rows_of(table, ZoneInfo("Europe/Zurich"))]
     assert times == [0, 1, 3, 4]
+    made = answer_chart(table, {"Source VM"}, ZoneInfo("Europe/Zurich"), "title").to_dict()
+    assert made["encoding"]["x"]["title"] == "CET"
 
 
 def test_groups_are_bars() -> None:

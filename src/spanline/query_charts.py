@@ -25,6 +25,10 @@ _GREY = "#999999"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"byte": "bytes", "bit/s": "bit/s", "ns": "ns"}
 _NUMBERS = "format(datum.value, abs(datum.value) < 1e4 ? ',~r' : '~s')"
+_TIMES = (
+    "utcFormat(datum.value, utcseconds(datum.value) ? '%H:%M:%S' : "
+    "utchours(datum.value) || utcminutes(datum.value) ? '%H:%M' : '%a %d %b')"
+)
 _LONGEST_TITLE = 110
 
 
@@ -71,13 +75,14 @@ def _lines(table: pa.Table, field: pa.Field, names: list[str], zone: tzinfo) -> 
         for name, line in zip(names, values.tolist(), strict=True)
         for at, value in zip(times, line, strict=True)
     ]
+    times_axis = alt.Axis(grid=False, tickCount=8, labelExpr=_TIMES)
     colours = [*_COLOURS[: min(len(names), _MOST_LINES)], _GREY][: len(names)]
     legend = alt.Legend(title=None, labelLimit=160) if names != ["all"] else None
     chart: alt.Chart = (
         alt.Chart(alt.Data(values=rows))  # type: ignore[no-untyped-call]
         .mark_line(strokeWidth=1.5)
         .encode(
-            x=alt.X("t:T", scale=alt.Scale(type="utc"), title=None, axis=alt.Axis(grid=False, tickCount=8)),
+            x=alt.X("t:T", scale=alt.Scale(type="utc"), title=_zone_name(field, zone), axis=times_axis),
             y=alt.Y("v:Q", title=_titled(field), axis=alt.Axis(labelExpr=_NUMBERS, tickCount=5)),
             color=alt.Color("g:N", scale=alt.Scale(domain=names, range=colours), legend=legend),
         )
@@ -118,6 +123,11 @@ def _local_milliseconds(field: pa.Field, count: int, zone: tzinfo) -> list[int]:
     begin, step = int(field.metadata[b"begin"]), int(field.metadata[b"step"])
     times: npt.NDArray[np.int64] = (begin + step * np.arange(count, dtype=np.int64)) // 10**6
     return [at + _offset(at, zone) for at in times.tolist()]
+
+
+def _zone_name(field: pa.Field, zone: tzinfo) -> str:
+    begin = _EPOCH + timedelta(milliseconds=int(field.metadata[b"begin"]) // 10**6)
+    return begin.astimezone(zone).strftime("%Z")
 
 
 def _offset(milliseconds: int, zone: tzinfo) -> int:

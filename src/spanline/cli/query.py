@@ -87,13 +87,14 @@ def command(
     In files, addresses are text, times RFC 3339, bytes, bits per second and nanoseconds numbers; a series has a
     number for each of its steps. What is not known is null, and (not set) in a table.
     """
-    from spanline.cli.plotting import check_picture
     from spanline.cli.query_asking import Asking, answered, explained, source
     from spanline.cli.show import write_lines
 
     if explain is not None and output.format != "table":
         raise click.UsageError(f"--explain shows text, and not {output.format}")
     if chart is not None:
+        from spanline.cli.plotting import check_picture
+
         if explain is not None:
             raise click.UsageError("--explain has no answer that --chart could draw")
         check_picture("--chart", chart, (".html", ".svg", ".png"))
