@@ -23,7 +23,7 @@ SENDING, RECEIVING = (str(min(os.sched_getaffinity(0))), str(max(os.sched_getaff
 """Processors. The kernel carries frames to the receiver's ring on the sender's."""
 
 SPANLINE = str(Path(sys.executable).with_name("spanline"))
-CRUNCH = (SPANLINE, "crunch", "live:{interface}", "--blocks", "64", "--allow-root", "-o", "{folder}/flows.parquet")
+CRUNCH = (SPANLINE, "crunch", "live:{interface}", "--allow-root", "-o", "{folder}/flows.parquet")
 _SETTLED = 1.5
 """Seconds after the last frame: so long frames may wait in a block that is not full, tcpdump's a whole second."""
 

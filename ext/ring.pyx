@@ -4,6 +4,7 @@
 from cpython.buffer cimport PyBuffer_FillInfo
 from libc.errno cimport errno
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
 
 
 cdef extern from "ring.h" nogil:
@@ -46,8 +47,12 @@ cdef extern from "ring.h" nogil:
     int ring_error(const ring *r) noexcept
     uint8_t *ring_block_at(const ring *r, uint32_t number) noexcept
     uint32_t ring_block_frames(const ring_block *block) noexcept
+    ctypedef struct ring_counts:
+        uint64_t longer
+        uint64_t wire
+        uint64_t captured
     uint32_t ring_block_list(const ring_block *block, frame_record *records, uint32_t capacity,
-                             uint64_t *longer) noexcept
+                             ring_counts *counts) noexcept
     enum:
         RING_BLOCK_HEADER
         RING_FRAME_HEADER
@@ -189,12 +194,13 @@ cdef class Block:
     def list(self, uint8_t[::1] records, uint16_t interface, bint is_ethernet, uint32_t snaplen, uint32_t longest):
         """Fills rows of schema.RECORD; frames get the VLAN tags back that the kernel took out. To be called once.
 
-        Returns (rows filled, how many frames were longer than `longest`). Fewer rows than `frames` when a header in the
-        block is wrong.
+        Returns (rows filled, how many frames were longer than `longest`, their bytes on the wire, bytes that are here),
+        of all frames that were listed. Fewer rows than `frames` when a header in the block is wrong.
         """
         cdef uint32_t capacity = <uint32_t>(records.shape[0] // <Py_ssize_t>sizeof(frame_record))
         cdef uint32_t count = 0
-        cdef uint64_t longer = 0
+        cdef ring_counts counts
+        memset(&counts, 0, sizeof(counts))
         if self.listed:
             raise ValueError("the frames of a block are listed once")
         self.listed = True
@@ -204,8 +210,8 @@ cdef class Block:
         self.block.longest = longest
         if capacity:
             with nogil:
-                count = ring_block_list(&self.block, <frame_record *>&records[0], capacity, &longer)
-        return count, longer
+                count = ring_block_list(&self.block, <frame_record *>&records[0], capacity, &counts)
+        return count, counts.longer, counts.wire, counts.captured
 
 
 cdef int _check(int fault) except -1:

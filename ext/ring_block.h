@@ -80,10 +80,17 @@ ALWAYS_INLINE uint64_t ring_prefetch(const ring_block *block, uint64_t asked, ui
     return asked;
 }
 
+/* Of the frames that were listed. */
+typedef struct {
+    uint64_t longer; /* frames that are longer than the link's may be */
+    uint64_t wire;   /* bytes */
+    uint64_t captured;
+} ring_counts;
+
 /* Lists the frames, restoring their tags, once for each block: no more than `capacity`, and none that is not wholly
- * inside the block. Returns how many; `longer` counts those that are longer than the link's frames may be. */
+ * inside the block. Returns how many. */
 static inline uint32_t ring_block_list(const ring_block *block, frame_record *records, uint32_t capacity,
-                                       uint64_t *longer) {
+                                       ring_counts *counts) {
     const bytes_view whole = {block->data, block->length};
     const uint32_t frames = ring_block_frames(block);
     cursor c = {block->data, view_host32(whole, RING_BLOCK_FIRST), block->length};
@@ -103,11 +110,14 @@ static inline uint32_t ring_block_list(const ring_block *block, frame_record *re
         record->timestamp = view_host32(header, RING_FRAME_SECONDS) * INT64_C(1000000000) +
                             view_host32(header, RING_FRAME_NANOSECONDS);
         record->offset = c.offset + link;
-        record->captured_length = captured < block->snaplen ? captured : block->snaplen;
+        captured = captured < block->snaplen ? captured : block->snaplen;
+        record->captured_length = captured;
         record->wire_length = wire;
         record->interface_id = block->interface_id;
         record->options = 0;
-        *longer += wire > block->longest;
+        counts->longer += wire > block->longest;
+        counts->wire += wire;
+        counts->captured += captured;
         const uint32_t next = view_host32(header, RING_FRAME_NEXT);
         if (!next || next > cursor_left(&c)) {
             break;

@@ -36,7 +36,7 @@ from tests.craft import ethernet, ipv4, ipv6, tcp, udp
 from tests.craft_files import START, Record, pcap
 from tests.craft_tunnels import vxlan
 from tests.lab.hosts import wait_for
-from tests.lab.network import MIRROR_SOURCE, SERVER, TARGETS, Lab, missing_tools
+from tests.lab.network import MIRROR_SOURCE, SERVER, TARGETS, Lab
 
 LINUX = sys.platform == "linux"
 INNER = ethernet() / ipv4("10.1.0.1", "10.1.0.2") / tcp(50123, 443, seq=7, flags="S")
@@ -469,7 +469,7 @@ def test_behind_the_kernels_vxlan_device(tmp_path: Path) -> None:
     listens. So all that is found in them is the same."""
     if not LINUX or os.geteuid() != 0:
         pytest.skip("network namespaces are made by root")
-    if absent := missing_tools() + missing("ping"):
+    if absent := missing("unshare", "nsenter", "ip", "tc", "tcpdump", "bash", "ping"):
         pytest.skip(f"not installed: {', '.join(absent)}")
     taken, beside = tmp_path / "taken.pcap", tmp_path / "beside.pcap"
     with Lab() as lab, taken.open("wb") as output:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from spanline.lab.network import missing
 from tests.craft import ethernet, icmp, ipv4, udp
 from tests.craft_tunnels import vxlan
 from tests.everybody import CAPTURES, NOBODY, TOP, open_folder, shown
-from tests.lab.hosts import missing
 from tests.own_network import NEAR, Sender, impossible, ip, own_network
 from tests.test_documentation import BLOCK, LIVE, commands, environment
 

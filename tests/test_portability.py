@@ -95,9 +95,10 @@ def elsewhere(program: str, *arguments: str | Path, home: Path) -> str:
 
 
 def test_what_is_imported(tmp_path: Path) -> None:
-    """Everything but the ring, which nobody imports there."""
+    """Everything but the ring, and the lab's user at a terminal, whom nobody imports there."""
     failed = json.loads(elsewhere(IMPORTS, home=tmp_path))
     ours = {"spanline._ring", "spanline._threads", "spanline.sources.device", "spanline.sources.ring"}
+    ours |= {f"spanline.lab.{name}" for name in ("login", "terminal", "visits")}
     assert set(failed) == ours, failed
 
 

@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 
 from spanline import landlock
+from spanline.lab.network import missing
 from tests.commands import PROGRAM, spawn, whole_capture
 from tests.craft import ethernet, ipv4, udp
 from tests.everybody import CAPTURES, NOBODY, TOP, open_folder, shown
-from tests.lab.hosts import PATIENCE, missing, wait_for
+from tests.lab.hosts import PATIENCE, wait_for
 from tests.own_network import FAR, NEAR, Sender, impossible, ip, lay_cable, own_network
 
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(impossible()), reason=impossible() or "-")]

@@ -30,7 +30,8 @@ from tests.craft import ethernet, ipv4, raw, udp
 from tests.lab.hosts import wait_for
 from tests.own_network import NEAR, Sender, impossible, own_network
 from tests.rows import decode_all
-from tests.test_workers import flows_of, outer, owners
+from tests.test_worker_owners import outer, owners
+from tests.test_workers import flows_of
 
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(impossible()), reason=impossible() or "-")]
 

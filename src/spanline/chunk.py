@@ -74,7 +74,8 @@ class Chunk:
 
     `buffer` holds their bytes, `records` (schema.RECORD) says where each lies in it and when it was captured. `clock`
     of a live source: ns since the epoch, up to which everything that came has been given out; None of a file.
-    `borrowed`: the buffer has to go back soon, as nothing comes while all are held: see Batch.own().
+    `borrowed`: the buffer has to go back soon, as nothing comes while all are held: see Batch.own(). `counted`: the
+    `octets`, where who made the chunk knows them.
     """
 
     buffer: npt.NDArray[np.uint8]
@@ -82,3 +83,12 @@ class Chunk:
     interfaces: Interfaces
     clock: int | None = None
     borrowed: bool = False
+    counted: tuple[int, int] | None = None
+
+    @property
+    def octets(self) -> tuple[int, int]:
+        """Bytes of all frames on the wire, and captured."""
+        if self.counted is None:
+            wire, captured = (self.records[name].sum(dtype=np.int64) for name in ("wire_length", "captured_length"))
+            self.counted = int(wire), int(captured)
+        return self.counted

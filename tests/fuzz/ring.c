@@ -34,10 +34,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         .interface_id = steering[4],
         .is_ethernet = steering[0] & 1,
     };
-    uint64_t longer = 0;
+    ring_counts counts = {0, 0, 0};
     const uint32_t frames = ring_block_frames(&block);
-    const uint32_t count = ring_block_list(&block, records, capacity, &longer);
-    CHECK(count <= capacity && count <= frames && longer <= count);
+    const uint32_t count = ring_block_list(&block, records, capacity, &counts);
+    CHECK(count <= capacity && count <= frames && counts.longer <= count);
     for (uint32_t n = 0; n < count; n++) {
         const frame_record *record = &records[n];
         CHECK(record->offset >= RING_BLOCK_HEADER + RING_FRAME_HEADER && record->offset <= block.length);

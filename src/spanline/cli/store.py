@@ -112,3 +112,22 @@ def expire(folder: str, output: Output, age: int | None, size: int | None) -> No
     if age is None and size is None:
         raise click.UsageError("nothing says what is old: --age 14d, --size 20G, or both")
     show_expired(Store(folder).expire(age, size), output)
+
+
+@command.command("import")
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False))
+@click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=click.Path())
+def import_counters(folder: str, paths: tuple[str, ...]) -> None:
+    """Add counters of switch ports to DIR, from files of CSV.
+
+    The first line of a FILE names its columns: time (as 2026-01-31T08:00:00Z), switch, port, in_bytes, out_bytes, and
+    perhaps index, in_packets, out_packets, errors and drops. Counters grow; one that fell began again from 0.
+    """
+    from spanline.cli.text import plural, printable
+    from spanline.store import Store, counters
+
+    store = Store(folder)
+    for path in paths:
+        readings = counters.read_csv(path)
+        told = plural(len(readings), "reading") if counters.add(store.path, readings) else "already there: nothing"
+        click.echo(f"{printable(path)}: {told} added")

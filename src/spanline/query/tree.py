@@ -5,9 +5,11 @@ The language is that of VMware Aria Operations for Networks' search (docs/langua
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
+
+from spanline.errors import TextError
 
 
 class Kind(StrEnum):
@@ -18,7 +20,12 @@ class Kind(StrEnum):
     ADDRESS = "address"
     """Equal to each address in a network that is named."""
     MAC = "mac"
+    """In a tree as text, 00:1a:2b:3c:4d:5e."""
+    PROTOCOL = "protocol"
+    """An IP protocol by its number; it is shown by its name."""
     BYTES = "bytes"
+    MEMORY = "bytes of memory"
+    """Bytes too, but its KB, MB and GB are 1024 times one another."""
     RATE = "bits per second"
     PACKETS = "packets"
     DURATION = "ns"
@@ -37,6 +44,7 @@ class Property:
     column     in the relation of the entity that the engine makes (query/relations.py)
     is_metric  it can be summed; it stands in order and in aggregates
     either     columns of which any may have the value, as `VM` on a flow means source or destination
+    is_held    False: Aria knows it, and spanline has no record of it; such a query is read, and not answered
     """
 
     entity: str
@@ -46,6 +54,7 @@ class Property:
     is_metric: bool = False
     either: tuple[str, ...] = ()
     description: str = ""
+    is_held: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +150,8 @@ class OrderKey:
 class Window:
     """From `begin` to `end`, ns since the epoch, UTC, without the end; or the last `last` ns, until `ago` ns ago.
 
-    What overlaps it is in it. `is_default` when the query says nothing of time: then it is the last 24 hours.
+    Without `begin` and `last` it begins with the store. What overlaps it is in it. `is_default` when the query says
+    nothing of time: then it is the last 24 hours.
     """
 
     begin: int | None = None
@@ -154,9 +164,10 @@ class Window:
 @dataclass(frozen=True, slots=True)
 class Query:
     """entity  "flows", "vms", "hosts", "subnets", "l2 networks", "port groups", "applications", "switch ports",
-    "countries"
+    "countries", or one that spanline has no record of
 
-    text  as it was read, cleaned
+    text        as it was read, cleaned
+    unanswered  what to raise instead of an answer: it asks for something that spanline has no record of
     """
 
     text: str
@@ -168,3 +179,4 @@ class Query:
     order: tuple[OrderKey, ...] = ()
     limit: int | None = None
     window: Window = Window(last=24 * 3600 * 10**9, is_default=True)
+    unanswered: TextError | None = field(default=None, compare=False)

@@ -6,8 +6,6 @@ import queue
 import threading
 from collections.abc import Generator, Iterator, Sequence
 
-import numpy as np
-
 from spanline.chunk import Chunk, Interfaces
 from spanline.errors import Problem
 from spanline.sources.capture_file import FileInfo, OnWait
@@ -56,8 +54,9 @@ class Listening:
         """What comes, until all sources are over; order between them is by chunk."""
         try:
             for chunk in self._sources[0].chunks() if len(self._sources) == 1 else self._together():
-                self.octets += int(chunk.records["wire_length"].sum(dtype=np.int64))
-                self.bytes_read += int(chunk.records["captured_length"].sum(dtype=np.int64))
+                wire, captured = chunk.octets
+                self.octets += wire
+                self.bytes_read += captured
                 yield chunk
         except GeneratorExit:  # nobody wants the rest
             self.refresh()

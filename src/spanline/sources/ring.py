@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from spanline._ring import Block, Ring
+from spanline._ring import Ring
 from spanline.blocks import MAC_ADDRESS, SPEED
 from spanline.chunk import Chunk, Interface, Interfaces
 from spanline.errors import CaptureError, UsageError
@@ -27,10 +27,10 @@ from spanline.sources.device import Device, device, offloads, speed
 from spanline.sources.link import LinkWatch, no_such_interface
 from spanline.sources.live import TICK, Arrivals, Gap, LiveOptions
 
-RETIRE_MS = 50
+RETIRE_MS = 100
 """After which a block with frames goes out that is not full."""
 
-SHARED_RETIRE_MS, SHARED_TICK = 25, 0.025
+SHARED_RETIRE_MS, SHARED_TICK = 50, 0.05
 """Of sources that share what comes: others wait until each has told up to when it has given out everything."""
 
 _ETHERNET, _RAW, _RADIOTAP = 1, 101, 127
@@ -127,7 +127,7 @@ class RingSource:
                 if now - idle_since < self._tick:
                     self._wait(min(end, idle_since + self._tick) - now)
                     continue
-                chunk = self._chunk(np.empty(0, np.uint8), np.empty(0, RECORD_DTYPE), borrowed=False)
+                chunk = Chunk(np.empty(0, np.uint8), np.empty(0, RECORD_DTYPE), self._interfaces, self._clock)
             idle_since = now
             # The kernel forgets what it has told: whoever takes the chunk learns of it before anything else happens.
             if now - self._asked >= _ASKED:
@@ -220,24 +220,18 @@ class RingSource:
         if block is None:
             self._clock = max(self._clock, now - _WAITING * self._retire_ms * 1_000_000)
             return None
-        records = self._list(block)
-        if len(records):
-            self._clock = max(self._clock, int(records["timestamp"][-1]) - _DISORDER)
-        return self._chunk(np.frombuffer(memoryview(block), np.uint8), records, borrowed=True)
-
-    def _list(self, block: Block) -> npt.NDArray[np.void]:
         records = self._records.take_rows(RECORD_DTYPE, block.frames)
         is_ethernet = self._interfaces[self._number].link_type == _ETHERNET
-        count, longer = block.list(
+        count, longer, *counted = block.list(
             records.view(np.uint8), self._number, is_ethernet, self._options.snaplen, self._longest
         )
         self.longer += longer
         self.arrivals.read += count
         self._unreadable += len(records) - count
-        return records[:count]
-
-    def _chunk(self, buffer: npt.NDArray[np.uint8], records: npt.NDArray[np.void], *, borrowed: bool) -> Chunk:
-        return Chunk(buffer, records, self._interfaces, self._clock, borrowed)
+        if count:
+            self._clock = max(self._clock, int(records["timestamp"][count - 1]) - _DISORDER)
+        buffer = np.frombuffer(memoryview(block), np.uint8)
+        return Chunk(buffer, records[:count], self._interfaces, self._clock, True, (counted[0], counted[1]))
 
     def _wait(self, seconds: float) -> None:
         """Until there may be something new. Signal handlers run meanwhile."""

@@ -165,8 +165,9 @@ class Worker:
 
     def _counted(self) -> Generator[Chunk]:
         for chunk in self._exchange.chunks():
-            self._octets += int(chunk.records["wire_length"].sum(dtype=np.int64))
-            self._bytes += int(chunk.records["captured_length"].sum(dtype=np.int64))
+            wire, captured = chunk.octets
+            self._octets += wire
+            self._bytes += captured
             yield chunk
 
     def _count(self, capture: Analysis, shares: Sequence[Share]) -> None:
