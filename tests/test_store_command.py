@@ -8,11 +8,13 @@ import shutil
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute
 import pytest
 
 import spanline
 from spanline.store import Store
-from tests.commands import run, spawn
+from tests.commands import question, run, spawn
+from tests.craft_files import pcap
 from tests.stored import a_store, in_order, plain, some_flows
 
 pytestmark = pytest.mark.usefixtures("apart")
@@ -66,6 +68,23 @@ def test_a_folder_without_captures_is_told(tmp_path: Path) -> None:
 def test_a_capture_through_a_pipe_is_added(capture: Path, tmp_path: Path) -> None:
     assert spawn("crunch", "-", "--store", tmp_path / "store", input=capture.read_bytes()).returncode == 0
     assert Store(tmp_path / "store").read().num_rows == len(spanline.flows(capture))
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_a_flow_that_lasts_for_hours_is_counted_once(threads: str, tmp_path: Path) -> None:
+    """A datagram every ten minutes for four hours, and others that come once. Oracle: what was made."""
+    path, store = tmp_path / "long.pcap", tmp_path / "store"
+    sent = [question(n * 600 * 10**9) for n in range(25)]
+    others = [question(n * 600 * 10**9 + 10**9, 40000 + n) for n in range(25)]
+    path.write_bytes(pcap(sorted(sent + others, key=lambda record: record.time), nanoseconds=True))
+    run("crunch", path, "--store", store, "--idle-timeout", "off", "--threads", threads)
+    stored = Store(store).read()
+    long = stored.filter(pa.compute.equal(stored.column("source_port"), 53000))
+    assert len(long) > 5
+    begins = long.column("flow_begin").cast(pa.int64()).to_pylist()
+    assert sorted(begins, key=str) == [sent[0].time] * (len(long) - 1) + [None]
+    assert sum(long.column("source_packets").to_pylist()) == 25
+    assert stored.column("flow_begin").null_count == 1 + 25
 
 
 def test_an_interrupted_crunch_is_replaced_by_the_next(capture: Path, tmp_path: Path) -> None:

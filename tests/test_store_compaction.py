@@ -151,12 +151,26 @@ def test_a_second_writer_is_told_who_writes(tmp_path: Path) -> None:
     store = a_store(tmp_path / "store", 0)
     told = f"process {os.getpid()} writes to this store; a store has one writer"
     with store.writing() as writer:
-        for attempt in (lambda: Store(store.path).append(some_flows(10)), Store(store.path).compact):
-            with pytest.raises(OutputError, match=told):
-                attempt()
+        with pytest.raises(OutputError, match=told):
+            Store(store.path).append(some_flows(10))
         writer.write(some_flows(10, 1))
     store.append(some_flows(10, 2))
     assert store.read().num_rows == 1020
+
+
+def test_a_store_is_looked_after_while_a_run_goes_on(tmp_path: Path) -> None:
+    """A live capture lasts for weeks, and old flows shall go meanwhile."""
+    store = a_store(tmp_path / "store", 0, 0)
+    with store.writing(is_live=True) as writer:
+        assert store.compact().before == 2
+        writer.write(some_flows(10, 1))
+        writer.commit()
+        assert len(store.expire(size=1)) == 2
+        assert verify(store) == []
+        writer.write(some_flows(20, 2))
+    assert store.read().num_rows == 20
+    assert store.is_live
+    assert verify(store) == []
 
 
 def test_the_lock_ends_with_its_holder(tmp_path: Path) -> None:

@@ -36,29 +36,31 @@ class Compacted:
 def compact(folder: Path, id: str, least: int = 2) -> Compacted:
     """Makes one segment of those of an hour, where there are `least` and the runs that they are from are complete.
 
-    The caller is the store's only writer. Raises OutputError; then those that are not replaced yet stay.
+    Others change the store between one hour and the next. Raises OutputError; what is not replaced yet stays.
     """
     manifest = Manifest(folder)
-    state = manifest.read()
-    verified = Verified(folder, id, state.segments)
     before = after = 0
     problems: list[Problem] = []
-    for group in _groups(state, least):
-        faults = verified.faults(group)
-        problems += faults.values()
-        whole = [segment for segment in group if segment.name not in faults]
-        if len(whole) < 2:
-            continue
-        made = _merged(folder, whole, state)
-        manifest.add(transaction(add=made, remove=[segment.name for segment in whole]))
-        before, after = before + len(whole), after + len(made)
+    for names in _groups(manifest.read(), least):
+        with locks.changing(folder):
+            state = manifest.read()
+            group = [state.segments[name] for name in names if name in state.segments]
+            faults = Verified(folder, id, state.segments).faults(group)
+            problems += faults.values()
+            whole = [segment for segment in group if segment.name not in faults]
+            if len(whole) < 2:
+                continue
+            made = _merged(folder, whole, state)
+            manifest.add(transaction(add=made, remove=[segment.name for segment in whole]))
+            before, after = before + len(whole), after + len(made)
     if before:
-        tidy(folder)
+        with locks.changing(folder):
+            tidy(folder)
     return Compacted(before, after, tuple(problems))
 
 
-def _groups(state: State, least: int) -> list[list[Segment]]:
-    """Segments that may become one."""
+def _groups(state: State, least: int) -> list[list[str]]:
+    """Names of segments that may become one."""
     small = [
         one
         for one in state.segments.values()
@@ -75,7 +77,7 @@ def _groups(state: State, least: int) -> list[list[Segment]]:
             rows += segment.rows
             group.append(segment)
         groups.append(group)
-    return [group for group in groups if len(group) >= least]
+    return [[segment.name for segment in group] for group in groups if len(group) >= least]
 
 
 def _merged(folder: Path, segments: Sequence[Segment], state: State) -> list[Segment]:
@@ -91,26 +93,27 @@ def _merged(folder: Path, segments: Sequence[Segment], state: State) -> list[Seg
 def expire(folder: Path, age: int | None = None, size: int | None = None) -> list[Segment]:
     """Removes segments that arrived more than `age` ns ago, and those that arrived first until `size` bytes are left.
 
-    When flows were seen does not matter: an old capture that arrived today stays. Gives what was removed. The caller is
-    the store's only writer. Raises OutputError.
+    When flows were seen does not matter: an old capture that arrived today stays. Gives what was removed. Raises
+    OutputError.
     """
     manifest = Manifest(folder)
-    segments = sorted(manifest.read().segments.values(), key=lambda one: one.arrived)
-    total, oldest = sum(segment.size for segment in segments), now() - (age or 0)
     gone = []
-    for segment in segments:
-        if (age is not None and segment.arrived < oldest) or (size is not None and total > size):
-            gone.append(segment)
-            total -= segment.size
-    if gone:
-        manifest.add(transaction(remove=[segment.name for segment in gone]))
-        tidy(folder)
+    with locks.changing(folder):
+        segments = sorted(manifest.read().segments.values(), key=lambda one: one.arrived)
+        total, oldest = sum(segment.size for segment in segments), now() - (age or 0)
+        for segment in segments:
+            if (age is not None and segment.arrived < oldest) or (size is not None and total > size):
+                gone.append(segment)
+                total -= segment.size
+        if gone:
+            manifest.add(transaction(remove=[segment.name for segment in gone]))
+            tidy(folder)
     return gone
 
 
 def tidy(folder: Path) -> None:
     """Removes files that a writer left unfinished, and, unless somebody reads, those of segments that were removed;
-    then the manifest says what there is, and nothing of what there was. The caller is the store's only writer."""
+    then the manifest says what there is, and nothing of what there was. Nobody else changes the store meanwhile."""
     for path in folder.glob("????-??-??/??/.segment-*.part"):
         path.unlink(missing_ok=True)
     with locks.no_readers(folder) as alone:

@@ -1,4 +1,8 @@
-"""One writer, and any readers meanwhile: files that are locked, which ends with the process however that ends."""
+"""One writer, and any readers meanwhile: files that are locked, which ends with the process however that ends.
+
+A run that brings flows in is the only one for as long as it lasts, which for a live capture is weeks. What changes the
+store, its commits and what looks after it meanwhile, takes turns.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +20,14 @@ except ImportError:  # Windows: files that are open there cannot be removed, and
     fcntl = None  # type: ignore[assignment]
 
 WRITER = "writer.lock"
+CHANGES = "changes.lock"
 READERS = "readers.lock"
 
 
 @contextlib.contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Nobody else writes to the store in `folder` inside. Raises OutputError, with the process that does."""
-    try:
-        descriptor = os.open(folder / WRITER, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
-    except OSError as error:
-        raise OutputError(f"cannot write to the store {folder}: {error.strerror or error}") from error
+    """No other run brings flows into the store in `folder` inside. Raises OutputError, with the process that does."""
+    descriptor = _opened(folder / WRITER)
     try:
         if fcntl is not None:
             try:
@@ -42,6 +44,25 @@ def sole_writer(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def changing(folder: Path) -> Iterator[None]:
+    """Nobody else changes the store inside; waits for others, who do not take long. Raises OutputError."""
+    descriptor = _opened(folder / CHANGES)
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
+    except OSError as error:
+        raise OutputError(f"cannot write to the store {path.parent}: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager

@@ -23,8 +23,9 @@ def verify(store: Store) -> list[Problem]:
     with locks.reader(store.path):
         state = store.state()
         faults = Verified(store.path, store.id, state.segments).faults(list(state.segments.values()), every=True)
-    # While somebody writes, what is not in the manifest may be there the next moment.
-    with contextlib.suppress(OutputError), locks.sole_writer(store.path):
+    # While somebody changes it, what is not in the manifest may be there the next moment. Of others' stores, where
+    # that cannot be told, strays are nobody's.
+    with contextlib.suppress(OutputError), locks.changing(store.path):
         strays = _strays(store.path, store.state())
     hint = f"spanline store repair {store.path} sets it aside"
     return [
@@ -55,7 +56,7 @@ def repair(folder: Path) -> Repaired:
     """
     if not (folder / FILE).exists() and not (folder / NAME).exists() and not any(folder.glob(PATTERN)):
         raise UsageError(f"{folder}: no store")
-    with locks.sole_writer(folder):
+    with locks.sole_writer(folder), locks.changing(folder):
         id = _described(folder)
         (folder / locks.READERS).touch()
         manifest = Manifest(folder)

@@ -4,7 +4,7 @@ spanline-store.json                       what it is: version and id
 manifest.log                              store/manifest.py
 2026-01-05/10/segment-….parquet           flows that began in that hour, UTC (store/layout.py)
 quarantine/                               segments that were damaged
-writer.lock readers.lock                  store/locks.py
+writer.lock changes.lock readers.lock     store/locks.py
 """
 
 from __future__ import annotations
@@ -110,20 +110,18 @@ class Store:
             writer.write(flows)
 
     def compact(self) -> Compacted:
-        """compaction.compact(), as the only writer. Raises OutputError."""
+        """compaction.compact() of all hours. Raises OutputError."""
         from spanline.store import compaction
 
-        with locks.sole_writer(self.path):
-            self.state()
-            return compaction.compact(self.path, self.id)
+        self.state()
+        return compaction.compact(self.path, self.id)
 
     def expire(self, age: int | None = None, size: int | None = None) -> list[Segment]:
-        """compaction.expire(), as the only writer. Raises OutputError."""
+        """compaction.expire(). Raises OutputError."""
         from spanline.store import compaction
 
-        with locks.sole_writer(self.path):
-            self.state()
-            return compaction.expire(self.path, age, size)
+        self.state()
+        return compaction.expire(self.path, age, size)
 
     def writing(
         self, captures: Sequence[tuple[str, str]] = (), *, is_live: bool = False
@@ -164,7 +162,7 @@ def _make(folder: Path) -> None:
     """Makes a store in `folder`, unless there is one. What was begun before and not ended is ended."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        others = {path.name for path in folder.iterdir()} - {NAME, locks.READERS, locks.WRITER}
+        others = {path.name for path in folder.iterdir()} - {NAME, locks.READERS, locks.WRITER, locks.CHANGES}
         if FILE in others:
             return
     except OSError as error:

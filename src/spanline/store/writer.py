@@ -67,18 +67,18 @@ class Writer:
     def _commit(self, is_last: bool) -> None:
         run = dataclasses.replace(self._run, is_complete=is_last or self._run.is_complete)
         added: list[Segment] = []
-        try:
-            if self._waiting:
-                parts = list(by_hour(encoded(pa.concat_tables(self._waiting))))
+        with locks.changing(self._store.path):
+            try:
+                parts = list(by_hour(encoded(pa.concat_tables(self._waiting)))) if self._waiting else []
                 for part in parts:
                     about = About(now(), (run if part is parts[-1] else self._run,))
                     added.append(write_segment(self._store.path, part, about))
-            if added or run != self._run:
-                self._store.manifest.add(transaction(runs=[run] if run != self._run else (), add=added))
-        except OutputError:
-            for segment in added:
-                (self._store.path / segment.name).unlink(missing_ok=True)
-            raise
+                if added or run != self._run:
+                    self._store.manifest.add(transaction(runs=[run], add=added))
+            except OutputError:
+                for segment in added:
+                    (self._store.path / segment.name).unlink(missing_ok=True)
+                raise
         self._run = run
         self._waiting.clear()
         self.rows += sum(segment.rows for segment in added)
@@ -98,19 +98,20 @@ def writing(store: Store, captures: Sequence[tuple[str, str]], is_live: bool) ->
     Raises OutputError when another process writes to the store, or when it cannot be written.
     """
     with locks.sole_writer(store.path):
-        state = store.state()
-        names = {identity for identity, _ in captures}
-        replaced = {
-            run.id
-            for run in state.runs.values()
-            if not run.is_complete and names & {identity for identity, _ in run.captures}
-        }
-        removed = [one.name for one in state.segments.values() if replaced.issuperset(one.runs)]
-        run = Run(secrets.token_hex(8), tuple(captures), is_live, is_complete=not captures)
-        if removed:
-            store.manifest.add(transaction(remove=removed))
-        tidy(store.path)
-        store.manifest.add(transaction(runs=[run]))
+        with locks.changing(store.path):
+            state = store.state()
+            names = {identity for identity, _ in captures}
+            replaced = {
+                run.id
+                for run in state.runs.values()
+                if not run.is_complete and names & {identity for identity, _ in run.captures}
+            }
+            removed = [one.name for one in state.segments.values() if replaced.issuperset(one.runs)]
+            run = Run(secrets.token_hex(8), tuple(captures), is_live, is_complete=not captures)
+            if removed:
+                store.manifest.add(transaction(remove=removed))
+            tidy(store.path)
+            store.manifest.add(transaction(runs=[run]))
         writer = Writer(store, run, state)
         yield writer
         writer.finish()
