@@ -1,4 +1,5 @@
-# make demo      captures are made and analysed: see what spanline says
+# make demo      captures and two weeks of flows are made and analysed: see what spanline says
+# make pictures  docs/flow-queries.md and docs/pictures are made anew, of the flows of make demo
 # make test      everything CI runs: linters, types, C headers alone, tests on the built wheel, a little fuzzing, instruction counts
 # make sanitize  the tests on a core built with ASan and UBSan
 # make fuzz      every fuzz target for an hour; FUZZ_SECONDS=, FUZZ_RUNS= and FUZZ_TARGETS="decode flows" change that
@@ -10,7 +11,7 @@
 # make matching  how fast beginnings of conversations are searched for all patterns, and which patterns cost most
 # make compare-plaintext  findings beside everything else and beside tshark's credentials: writes benchmarks/PLAINTEXT.md
 # make compare-live  live capture beside tcpdump and dumpcap: writes benchmarks/LIVE.md; LIVE_ARGS=--quick is a small look. Root, Linux
-# make soak      what live capture holds out, each part many times: some 90 minutes; SOAK_RUNS=, SOAK_MINUTES= and SOAK_ARGS="identity memory" change that
+# make soak      what live capture and the store hold out, each part many times: some 90 minutes; SOAK_RUNS=, SOAK_MINUTES=, SOAK_KILLS= and SOAK_ARGS="identity memory" change that
 # make clean     away with everything that make made
 
 PYTHON ?= python3
@@ -28,7 +29,7 @@ C_FLAGS := -std=c11 -Wall -Wextra -Wconversion -Werror -Iext -fsyntax-only -x c
 BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 WHEEL = $$(ls build/wheel/spanline-*.whl)
 
-.PHONY: demo test lint types headers pytest sanitize fuzz fuzz-short instructions instructions-accept bench compare compare-views matching compare-plaintext compare-live soak clean
+.PHONY: demo pictures test lint types headers pytest sanitize fuzz fuzz-short instructions instructions-accept bench compare compare-views matching compare-plaintext compare-live soak clean
 .DELETE_ON_ERROR:
 
 # What takes a core each goes side by side; timings do not matter here.
@@ -81,12 +82,17 @@ $(DEMO)/oci-ingress.pcap: $(wildcard benchmarks/*.py) | $(VENV)/installed.stamp
 	mkdir -p $(DEMO)
 	$(BIN)/python benchmarks/demo_oci.py --ingress $@
 
+# Two weeks of flows, and the inventory of those who talk.
+$(DEMO)/history.yaml: $(wildcard benchmarks/history*.py) $(VENV)/installed.stamp
+	rm -rf $(DEMO)/history
+	$(BIN)/python benchmarks/history.py $(DEMO)/history
+
 $(DEMO)/policy.toml: Makefile
 	mkdir -p $(DEMO)
 	printf '[unwanted]\nbittorrent = "file sharing"\ntelnet = "clear text"\n' > $@
 
 # Exit code 1 says that the policy found something, as it should.
-demo: $(DEMO)/demo.pcap $(DEMO)/azure.cap $(DEMO)/oci.pcap $(DEMO)/oci-ingress.pcap $(DEMO)/policy.toml $(VENV)/installed.stamp
+demo: $(DEMO)/demo.pcap $(DEMO)/azure.cap $(DEMO)/oci.pcap $(DEMO)/oci-ingress.pcap $(DEMO)/history.yaml $(DEMO)/policy.toml $(VENV)/installed.stamp
 	$(BIN)/spanline flows $(DEMO)/demo.pcap -n 8
 	$(BIN)/spanline rtt $(DEMO)/azure.cap
 	$(BIN)/spanline stats hierarchy $(DEMO)/azure.cap --policy $(DEMO)/policy.toml || test $$? -eq 1
@@ -95,6 +101,10 @@ demo: $(DEMO)/demo.pcap $(DEMO)/azure.cap $(DEMO)/oci.pcap $(DEMO)/oci-ingress.p
 	$(BIN)/spanline plaintext $(DEMO)/oci.pcap
 	$(BIN)/spanline follow $(DEMO)/oci.pcap --telnet
 	$(BIN)/spanline crunch $(DEMO)/demo.pcap -o $(DEMO)/flows.parquet
+	$(BIN)/spanline query "flows where Flow Type = 'Source is Internet' and Port in ('22', '23', '3389') group by Source Country" --store $(DEMO)/history --inventory $(DEMO)/history.yaml
+
+pictures: demo $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/flow_query_page.py $(DEMO)
 
 # --- test it
 
@@ -193,8 +203,15 @@ compare-live: $(VENV)/dev.stamp
 
 SOAK_RUNS ?= 100
 SOAK_MINUTES ?= 30
+SOAK_KILLS ?= 200
 soak: $(VENV)/dev.stamp
 	PYTHONPATH=. $(BIN)/python benchmarks/soak.py --runs $(SOAK_RUNS) --minutes $(SOAK_MINUTES) $(SOAK_ARGS)
+	SPANLINE_KILLS=$(SOAK_KILLS) $(BIN)/python -m pytest -p no:benchmark tests/test_store_damage.py -k killed
+
+# A store of 100 million flows over two weeks, 3.5 GB: how fast it is written, and what queries are measured on.
+STORE_FLOWS ?= 100000000
+build/store-$(STORE_FLOWS): | $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/store_flows.py $@ --flows $(STORE_FLOWS)
 
 clean:
 	rm -rf $(VENV) build dist ext/*.c src/*.egg-info src/spanline/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -102,7 +102,7 @@ def memory(minutes: float, rate: float | None) -> bool:
                 sender.terminate()
         cpu = processor_seconds(process.pid)
         time.sleep(1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)  # SIGINT is ignored in the background of a shell
         code = process.wait(PATIENCE)
         came = carried(NEAR)
         dropped = check(said.read_text(), came)

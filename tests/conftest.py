@@ -58,6 +58,14 @@ def cut(tmp_path: Path) -> Path:
     return cut_capture(tmp_path)
 
 
+@pytest.fixture
+def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept for the user is in folders of the test; disks are not waited for, as nothing here cuts the power."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
 @pytest.fixture(scope="session")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
     """What the lab recorded: once for all tests, whichever process needs it first. Skips where there can be no lab."""

@@ -22,7 +22,7 @@ EXIT_CODE = re.compile(r"# exit code (\d+)$")
 # The page about what arrives now: its commands need a mirror.
 LIVE = TOP / "docs/live-capture.md"
 # Pages about files that a reader has in the same folder; others are about the folder in which `make` works.
-BESIDE_THE_CAPTURES = {"azure-network-watcher.md", "oci-vtap.md", "plaintext.md", "tshark.md"}
+BESIDE_THE_CAPTURES = {"azure-network-watcher.md", "flow-queries.md", "oci-vtap.md", "plaintext.md", "tshark.md"}
 
 
 def blocks() -> list[tuple[str, str, str]]:
@@ -51,6 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("demo_azure.py", "azure.cap"),
         ("demo_oci.py", "oci.pcap"),
         ("demo_oci.py", "oci-ingress.pcap"),
+        ("history.py", "history"),
     ):
         options = ["--ingress"] if "ingress" in capture else []
         target = folder / "build/demo" / capture

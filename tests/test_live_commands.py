@@ -19,6 +19,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+import spanline
+from spanline.store import Store
 from tests.commands import PROGRAM, handshake, run
 from tests.craft import ethernet, ipv4, udp
 from tests.craft_conversations import conversation
@@ -328,3 +330,19 @@ def test_a_second_signal_ends_at_once() -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(SOON) == 130
         assert process.stdout.read() == b""
+
+
+@pytest.mark.parametrize("name", ["crunch", "capture"])
+def test_flows_go_to_a_store(name: str, sender: Sender, tmp_path: Path) -> None:
+    """Oracle: the flows of a file with the same frames."""
+    store, path = tmp_path / "store", tmp_path / "sent.pcap"
+    capturing = Capturing(name, "--store", str(store))
+    sender.send(*frames(FRAMES))
+    time.sleep(1)
+    _, errors = capturing.signalled()
+    path.write_bytes(pcap(FRAMES))
+    stored = Store(store)
+    assert stored.is_live, errors
+    keys = ("source", "destination", "source_port", "vni", "source_packets", "destination_bytes")
+    found, expected = stored.read().select(keys), spanline.flows(path).select(keys)
+    assert sorted(map(repr, found.to_pylist())) == sorted(map(repr, expected.to_pylist()))

@@ -7,6 +7,7 @@ TYPE_CHECKING = False  # typing's own would have to be imported
 if TYPE_CHECKING:
     from typing import Any
 
+    from spanline import query
     from spanline.analyses import flows
     from spanline.batch import Batch
     from spanline.errors import CaptureError, OutputError, Problem, SpanlineError, UsageError
@@ -25,6 +26,7 @@ __all__ = [
     "__version__",
     "flows",
     "open",
+    "query",
 ]
 
 # Nothing is imported before it is used: `spanline --help` must not wait for it, and the first thing that the program
@@ -43,6 +45,10 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return getattr(importlib.import_module(_LAZY[name]), name)
+    if name == "query":  # a package that can be called
+        import importlib
+
+        return importlib.import_module("spanline.query")
     if name == "__version__":
         from importlib.metadata import version
 

@@ -88,6 +88,20 @@ def numbers_of(numbers: pa.ChunkedArray) -> npt.NDArray[Any]:
     return _values_of(numbers, dtype.itemsize).view(dtype)
 
 
+def octet_strings(values: Sequence[bytes | None], width: int) -> pa.Array:
+    """Octets, `width` of each, as fixed-size binary, null for None."""
+    octets = b"".join(bytes(width) if value is None else value for value in values)
+    known = np.array([value is not None for value in values], np.bool_)
+    valid = None if known.all() else pa.py_buffer(np.packbits(known, bitorder="little"))
+    return pa.Array.from_buffers(pa.binary(width), len(values), [valid, pa.py_buffer(octets)])
+
+
+def integers(values: Sequence[int | None], dtype: npt.DTypeLike) -> pa.Array:
+    """Integers as an Arrow array, null for None."""
+    missing = np.array([value is None for value in values], np.bool_)
+    return column(np.array([0 if value is None else value for value in values], dtype), missing)
+
+
 def octets_of(octets: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
     """A column of fixed-size binary without nulls as uint8[n, width]."""
     width = octets.type.byte_width
@@ -138,6 +152,17 @@ def _texts(octets: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array(parts, pa.string())
 
 
+def _lists_of_texts(lists: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The same of lists of addresses or MACs."""
+    parts = []
+    for chunk in lists.chunks:
+        values = _texts(pa.chunked_array([chunk.values])).combine_chunks()
+        valid = None if chunk.null_count == 0 else chunk.is_valid().buffers()[1]
+        buffers = [valid, pa.py_buffer(chunk.offsets.to_numpy().tobytes())]
+        parts.append(pa.Array.from_buffers(pa.list_(pa.string()), len(chunk), buffers, children=[values]))
+    return pa.chunked_array(parts, pa.list_(pa.string()))
+
+
 def _bits(bits: pa.Buffer, offset: int, count: int) -> npt.NDArray[np.bool_]:
     octets = np.frombuffer(bits, np.uint8)
     return np.unpackbits(octets, count=offset + count, bitorder="little")[offset:].view(np.bool_)
@@ -171,11 +196,14 @@ def _is_octets(kind: pa.DataType) -> bool:
 
 
 def readable(table: pa.Table) -> pa.Table:
-    """`table` for other programs: addresses and MACs as text, labels as plain strings."""
+    """`table` for other programs: addresses and MACs as text, also in lists, labels as plain strings."""
     for n, field in enumerate(table.schema):
         text = pa.field(field.name, pa.string(), metadata=field.metadata)
         if _is_octets(field.type):
             table = table.set_column(n, text, _texts(table.column(n)))
+        elif pa.types.is_list(field.type) and _is_octets(field.type.value_type):
+            lists = text.with_type(pa.list_(pa.string()))
+            table = table.set_column(n, lists, _lists_of_texts(table.column(n)))
         elif pa.types.is_dictionary(field.type):
             table = table.set_column(n, text, _label_texts(table.column(n)))
     return table

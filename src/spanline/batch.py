@@ -268,8 +268,6 @@ class Decode:
         self.decoder = _decode.Decoder(vxlan_port=vxlan_port, verify_checksums=verify_checksums, reassemble=reassemble)
         self._packets = Pool()
         self._tunnels = Pool()
-        self._numbers = Pool()
-        self._ordinals = np.arange(0, dtype=np.uint64)
         self.buffers = Pool()  # of batches that borrowed theirs
         self.frames = 0
         self._begun = self._before = 0
@@ -292,10 +290,7 @@ class Decode:
             parts.append(tunnels[:written])
             if done == count:
                 break
-        if count > len(self._ordinals):
-            self._ordinals = np.arange(2 * count, dtype=np.uint64)
-        numbers = self._numbers.take(8 * count).view(np.uint64)
-        np.add(self._ordinals[:count], first_frame, out=numbers)
+        numbers = np.arange(first_frame, first_frame + count, dtype=np.uint64)
         tunnels = parts[0] if len(parts) == 1 else np.concatenate(parts)
         before = self._before
         if count:

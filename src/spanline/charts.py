@@ -41,18 +41,25 @@ _WITH_UNIT = (
 # A single interval shall not fill the picture.
 _LEAST_INTERVALS = 9
 _DAY = 86_400_000
+_LESS = "\ue000"
+"""Stands for < on its way through vl-convert, which writes all escapes out."""
 
 
-def write_picture(chart: alt.FacetChart, path: str) -> None:
-    """Writes HTML or PNG, as the suffix of `path` says. Raises OutputError when the file cannot be written."""
+def write_picture(chart: alt.TopLevelMixin, path: str) -> None:
+    """Writes HTML, SVG or PNG, as the suffix of `path` says. Raises OutputError when the file cannot be written."""
     import altair as alt
     import vl_convert
 
     version = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
-    if Path(path).suffix.lower() == ".png":
+    suffix = Path(path).suffix.lower()
+    if suffix == ".png":
         made = vl_convert.vegalite_to_png(chart.to_json(), vl_version=version, scale=2)
+    elif suffix == ".svg":
+        made = vl_convert.vegalite_to_svg(chart.to_json(), vl_version=version).encode()
     else:
-        made = vl_convert.vegalite_to_html(chart.to_json(), vl_version=version, bundle=True).encode()
+        # A name with </script> in it would end the script that it stands in.
+        text = vl_convert.vegalite_to_html(chart.to_json().replace("<", _LESS), vl_version=version, bundle=True)
+        made = text.replace(_LESS, "\\u003c").encode()
     with open_stream(path) as stream:
         stream.write(made)
 

@@ -125,26 +125,37 @@ def kept(name: str, source: bytes, make: Callable[[], bytes]) -> bytes:
     Where nothing can be kept, or what was kept is damaged or somebody else's, it is made again.
     """
     identity = hashlib.blake2b(source, digest_size=16).digest()
+    full_name = f"{name}-{identity.hex()}"
+    content = remembered(full_name)
+    if content is None:
+        content = make()
+        remember(full_name, content)
+    return content
+
+
+def remembered(name: str) -> bytes | None:
+    """What remember() was last given for `name`; None when that is nothing, damaged or somebody else's."""
     try:
         key = installation_key("cache")
-        path = cache_folder() / f"{name}-{identity.hex()}"
+        content = _read_private(cache_folder() / name)
     except OSError:
-        return make()
-    with contextlib.suppress(OSError):
-        content = _read_private(path)
-        if hmac.compare_digest(content[:_SEAL_BYTES], _seal(key, name, identity, content[_SEAL_BYTES:])):
-            return content[_SEAL_BYTES:]
-    made = make()
-    with contextlib.suppress(OSError):
-        private_folder(path.parent)
-        _remove_unused(path.parent)
-        _write_private(path, _seal(key, name, identity, made) + made)
-    return made
+        return None
+    is_ours = hmac.compare_digest(content[:_SEAL_BYTES], _seal(key, name, content[_SEAL_BYTES:]))
+    return content[_SEAL_BYTES:] if is_ours else None
 
 
-def _seal(key: bytes, name: str, identity: bytes, content: bytes) -> bytes:
+def remember(name: str, content: bytes) -> None:
+    """Keeps `content` in the cache folder, until it has not been used for long; if nothing can be kept there, not."""
+    with contextlib.suppress(OSError):
+        key = installation_key("cache")
+        folder = private_folder(cache_folder())
+        _remove_unused(folder)
+        _write_private(folder / name, _seal(key, name, content) + content)
+
+
+def _seal(key: bytes, name: str, content: bytes) -> bytes:
     seal = hashlib.blake2b(key=key, digest_size=_SEAL_BYTES)
-    seal.update(len(name).to_bytes(8) + name.encode() + identity)
+    seal.update(len(name).to_bytes(8) + name.encode())
     seal.update(content)
     return seal.digest()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,10 +34,13 @@ _unfinished: set[Path] = set()
 
 
 def discard_unfinished() -> None:
-    """Removes files that are being written, when the process is about to end without any more ado."""
+    """Removes unfinished files and temporary folders, when the process is about to end without any more ado."""
     for path in tuple(_unfinished):
         with contextlib.suppress(OSError):
-            path.unlink()
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
 
 
 class Writer(Protocol):
@@ -165,7 +169,8 @@ def _encodings(schema: pa.Schema) -> dict[str, str]:
 
 
 class _Csv:
-    """With a header. Times in RFC 3339, durations as integer ns, nothing for null, blanks between numbers of a list."""
+    """With a header. Times in RFC 3339, durations as integer ns, nothing for null, blanks between values of a list,
+    in which nan is null."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -190,7 +195,10 @@ def _without_lists(table: pa.Table) -> pa.Table:
 
     for n, field in enumerate(table.schema):
         if pa.types.is_list(field.type):
-            text = pc.binary_join(table.column(n).cast(pa.list_(pa.string())), " ")
+            lists = table.column(n).cast(pa.list_(pa.string())).combine_chunks()
+            values = pc.fill_null(lists.values, "nan")
+            known = pa.ListArray.from_arrays(lists.offsets, values, mask=lists.is_null() if lists.null_count else None)
+            text = pc.binary_join(known, " ")
             table = table.set_column(n, field.name, text)
     return table
 
@@ -309,7 +317,7 @@ def open_stream(path: str | None, *, private: bool = False, durable: bool = Fals
                     unfinished.chmod(stat.S_IMODE(place.stat().st_mode))
                 unfinished.replace(place)
                 if durable:
-                    _sync_folder(place.parent)
+                    sync_folder(place.parent)
     finally:
         with contextlib.suppress(OSError):
             raw.close()
@@ -318,7 +326,21 @@ def open_stream(path: str | None, *, private: bool = False, durable: bool = Fals
             _unfinished.discard(unfinished)
 
 
-def _sync_folder(folder: Path) -> None:
+@contextlib.contextmanager
+def temporary_folder(purpose: str) -> Iterator[Path]:
+    """A folder that is removed with all that is in it when the block ends, or a signal ends the process."""
+    import tempfile
+
+    folder = Path(tempfile.mkdtemp(prefix=f"spanline-{purpose}-"))
+    _unfinished.add(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        _unfinished.discard(folder)
+
+
+def sync_folder(folder: Path) -> None:
     """So that the names in it are on the disk."""
     if os.name != "posix":  # Windows opens no folders
         return

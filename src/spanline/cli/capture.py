@@ -11,6 +11,7 @@ from spanline.cli.options import (
     seconds,
     size_in_bytes,
 )
+from spanline.cli.store_option import stores_flows
 from spanline.errors import UsageError
 
 _COMPRESSIONS = {"zstd": ".zst", "lz4": ".lz4"}
@@ -52,9 +53,11 @@ def _as_folder(_: click.Context, __: click.Parameter, value: str | None) -> str 
 @click.option(
     "--bytes-per-session", type=size_in_bytes, metavar="SIZE", help="End with the frame that makes it so many bytes."
 )
+@stores_flows
 @captures_frames
 def command(
     inputs: Inputs,
+    store: str | None,
     folder: str | None,
     serve: str | None,
     segment_size: int,
@@ -65,7 +68,7 @@ def command(
     compress: str | None,
     bytes_per_session: int | None,
 ) -> None:
-    """Capture frames at IFACE into a folder, until Ctrl-C.
+    """Capture frames at IFACE into a folder, or their flows into a store, or both, until Ctrl-C.
 
     IFACE is an interface, eth0, or udp:4789, the VXLAN datagrams that a mirror sends to a port. Segments are pcapng
     files eth0-20261122T161500.123456Z-000001.pcapng. One that is being written ends in .part, and spanline info says
@@ -76,10 +79,12 @@ def command(
     from spanline.cli.capturing import capture_frames
     from spanline.segments import Rotation
 
-    if folder is None and serve is None:
-        raise click.UsageError("nothing to do with the frames: -w DIR writes them, --serve PORT sends them")
+    if folder is None and serve is None and store is None:
+        raise click.UsageError(
+            "nothing to do with the frames: -w DIR writes them, --serve PORT sends them, --store DIR keeps their flows"
+        )
     if folder is None and (keep or keep_size or compress or segment_time or segment_packets):
         raise UsageError("there are no segments without a folder", hint="add -w DIR")
     rotation = Rotation(segment_size, segment_time, segment_packets, keep, keep_size)
     suffix = _COMPRESSIONS[compress] if compress else ""
-    capture_frames(inputs, folder, rotation, suffix, serve, bytes_per_session)
+    capture_frames(inputs, folder, rotation, suffix, serve, store, bytes_per_session)

@@ -20,12 +20,19 @@ from spanline.segments import Rotation, Segments
 
 if TYPE_CHECKING:
     from spanline.batch import Batch
+    from spanline.cli.storing import StoredFlows
     from spanline.pipeline import Capture
     from spanline.serving import PcapServer
 
 
 def capture_frames(
-    inputs: Inputs, folder: str | None, rotation: Rotation, suffix: str, serve: str | None, most_bytes: int | None
+    inputs: Inputs,
+    folder: str | None,
+    rotation: Rotation,
+    suffix: str,
+    serve: str | None,
+    store: str | None,
+    most_bytes: int | None,
 ) -> None:
     """Captures until it is stopped, `most_bytes` were captured, or nothing can be written any more.
 
@@ -35,13 +42,14 @@ def capture_frames(
     with contextlib.ExitStack() as opened:
         # Nobody is let in before privileges are given up: the server's work begins later.
         server = None if serve is None else _server(serve, opened)
-        capture = name_capture(inputs, reassemble=inputs.inner_filter is not None)
+        capture = name_capture(inputs, reassemble=inputs.inner_filter is not None or store is not None)
         begin(capture, inputs)
         assert capture.listening is not None
         opened.callback(capture.listening.close)
         segments = None if folder is None else _segments(Path(folder), inputs, capture, rotation, suffix, opened)
         served = None if server is None else _Served(server, capture)
-        for batch in watch(capture, quiet=inputs.quiet):
+        flows = None if store is None else _stored_flows(store, inputs, opened)
+        for batch in watch(capture, *([] if flows is None else [flows.stage]), quiet=inputs.quiet):
             count = session.take(batch)
             if served is not None:
                 served.write(batch, count)
@@ -49,8 +57,12 @@ def capture_frames(
                 segments.write(batch, count)
                 if batch.clock is not None:
                     segments.advance(batch.clock)
+            if flows is not None:
+                flows.take()
             if session.is_over or (segments is not None and segments.failure is not None):
                 capture.stop()
+        if flows is not None:
+            flows.finish()
     if not inputs.quiet:
         complain(account(capture, session, segments))
     if segments is not None and segments.failure is not None:
@@ -109,6 +121,12 @@ def _server(endpoint: str, opened: contextlib.ExitStack) -> PcapServer:
     server = PcapServer(endpoint, complain)
     opened.callback(server.close)
     return server
+
+
+def _stored_flows(store: str, inputs: Inputs, opened: contextlib.ExitStack) -> StoredFlows:
+    from spanline.cli.storing import stored_flows
+
+    return opened.enter_context(stored_flows(store, inputs))
 
 
 def _segments(

@@ -1,15 +1,19 @@
-"""Flows into a folder: a file every so often, each whole, or not there."""
+"""Flows into a folder or a store: a file every so often, each whole, or not there."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from spanline.errors import OutputError
 from spanline.output import open_output
+
+if TYPE_CHECKING:
+    from spanline.store.writer import Writer
 
 SEGMENT_TIME = 60.0
 """Seconds after which the flows that have ended become a file."""
@@ -49,3 +53,23 @@ class Segments:
         path = self._folder / f"flows-{now}-{self.written:06d}.{self._format}"
         with open_output(str(path), self._format, durable=True) as writer:
             writer.write(flows)
+
+
+class StoredSegments:
+    """Segments of a store."""
+
+    def __init__(self, writer: Writer, seconds: float) -> None:
+        self._writer = writer
+        self._seconds = seconds
+        self._due = time.monotonic() + seconds
+
+    @property
+    def is_due(self) -> bool:
+        return time.monotonic() >= self._due
+
+    def write(self, flows: pa.Table) -> None:
+        """Takes `flows`; when it is due, what was taken is in the store then."""
+        self._writer.write(flows)
+        if self.is_due:
+            self._writer.commit()
+            self._due = time.monotonic() + self._seconds

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from spanline.cli.crunch_segments import Segments
+from spanline.cli.crunch_segments import Segments, StoredSegments
 from spanline.cli.group import complain
 from spanline.cli.options import Inputs, Output, is_folder
 from spanline.cli.reading import follow
@@ -18,6 +19,7 @@ from spanline.relay import relay
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from spanline.cli.storing import Storing
     from spanline.pipeline import Capture, Stage
     from spanline.stages.flows import Flows
 
@@ -53,35 +55,34 @@ class Findings:
 def crunch(
     capture: Capture,
     flows: Flows,
-    output: Output,
+    place: Output | Storing,
     segment_time: float,
     inputs: Inputs,
     findings: Findings | None = None,
 ) -> None:
-    """Writes the flows of `capture` as they end, and in the same pass what is in the clear. Where `output` is a folder,
-    it gets another file after `segment_time` seconds."""
+    """Writes the flows of `capture` as they end, and in the same pass what is in the clear. Where `place` is a folder
+    or a store, it gets another file after `segment_time` seconds."""
     from spanline.stages.flows import ROWS_AT_ONCE
 
     started = time.monotonic()
     written = 0
-    segments = None
-    if output.path is not None and is_folder(output.path):
-        segments = Segments(output.path, output.format, segment_time)
 
     def write(ended: pa.Table) -> None:
         nonlocal written
         written += ended.num_rows
-        writer.write(with_community_id(ended))
+        writer.write(with_community_id(ended) if isinstance(place, Output) else ended)
 
     with contextlib.ExitStack() as files:
-        writer = segments or files.enter_context(open_output(output.path, output.format))
+        writer = files.enter_context(_writer(place, segment_time))
+        segments = writer if isinstance(writer, Segments | StoredSegments) else None
+        to_stdout = isinstance(place, Output) and place.path is None
         stages: list[Stage] = [flows]
         if findings is not None:
-            place = findings.output
-            findings_writer = files.enter_context(open_output(place.path, place.format, private=place.private))
+            other = findings.output
+            findings_writer = files.enter_context(open_output(other.path, other.format, private=other.private))
             stages.append(findings.stage)
         # A progress bar between lines would only be in their way.
-        for _ in follow(capture, *stages, quiet=inputs.quiet or output.path is None):
+        for _ in follow(capture, *stages, quiet=inputs.quiet or to_stdout):
             if flows.pending >= ROWS_AT_ONCE or (segments is not None and segments.is_due):
                 write(flows.drain()["flows"])
             if findings is not None:
@@ -97,6 +98,18 @@ def crunch(
             from spanline.cli.plaintext_view import account as account_of_findings
 
             complain(account_of_findings(findings.stage))
+
+
+@contextlib.contextmanager
+def _writer(place: Output | Storing, segment_time: float) -> Iterator[Writer | Segments | StoredSegments]:
+    if not isinstance(place, Output):
+        with place.open(segment_time) as stored:
+            yield stored
+    elif place.path is not None and is_folder(place.path):
+        yield Segments(place.path, place.format, segment_time)
+    else:
+        with open_output(place.path, place.format) as writer:
+            yield writer
 
 
 def account(capture: Capture, flows: Flows, written: int, seconds: float) -> str:

@@ -17,7 +17,9 @@ from spanline.cli.text import printable
 from spanline.errors import SpanlineError
 
 COMMANDS = (
-    *("crunch", "flows", "rtt", "stats", "plaintext", "follow", "packets", "info", "capture", "lab"),
+    *("crunch", "flows", "rtt", "stats", "plaintext", "follow", "packets", "info", "capture"),
+    *("crunch", "flows", "rtt", "stats", "plaintext", "follow", "packets", "info", "capture"),
+    *("query", "store", "inventory", "lab"),
     "completion",
 )
 """Each is the variable `command` of the module of its name, which is imported when it is needed."""

@@ -360,14 +360,24 @@ def chosen(
 
 
 def writes(
-    *formats: str, required: bool = False, private: bool = False, folders: bool = False
+    *formats: str, required: bool = False, private: bool = False, folders: bool = False, instead: str = ""
 ) -> Callable[[Decorated], Decorated]:
     """Gives the command `output`: Output. The first of `formats` is what standard output gets by default, and folders,
-    where `folders` can be written; nobody else can read a `private` file."""
+    where `folders` can be written; nobody else can read a `private` file. `output` is None when the option `instead` is
+    there in place of what is `required`."""
 
     def decorate(function: Decorated) -> Decorated:
         @functools.wraps(function)
         def command(*, format: str | None, output: str | None, **others: Any) -> Any:
+            if required and output is None:
+                if not instead or others[instead] is None:
+                    option = f"-o' or '--{instead}" if instead else "-o"
+                    raise click.UsageError(f"missing option '{option}'")
+                if format is not None:
+                    raise click.UsageError(f"--format is for -o, and --{instead} has its own")
+                return function(output=None, **others)
+            if instead and others[instead] is not None:
+                raise click.UsageError(f"-o and --{instead} are two places; name one of them")
             return function(output=chosen(output, format, formats, private, folders), **others)
 
         suffixes = ", ".join(f".{name}" for name in formats if name != "table")
@@ -377,7 +387,6 @@ def writes(
                 "-o",
                 "--output",
                 metavar="FILE",
-                required=required,
                 type=WrittenPath(allow_dash=True),
                 help=f"Write to FILE{where}; its suffix ({suffixes}) tells the format.",
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 
 from spanline.errors import Problem, UsageError
@@ -16,12 +17,17 @@ _INTERVALS = 100
 
 
 def check_plot(path: str) -> None:
+    """check_picture() of --plot."""
+    check_picture("--plot", path, SUFFIXES)
+
+
+def check_picture(option: str, path: str, suffixes: Sequence[str]) -> None:
     """Raises UsageError when no picture can be written to `path`: it has another suffix, or a package is missing."""
-    if Path(path).suffix.lower() not in SUFFIXES:
-        raise UsageError(f"--plot {path}: no picture has this suffix", hint=f"use {' or '.join(SUFFIXES)}")
+    if Path(path).suffix.lower() not in suffixes:
+        raise UsageError(f"{option} {path}: no picture has this suffix", hint=f"use {' or '.join(suffixes)}")
     missing = [name for name in ("altair", "vl_convert") if importlib.util.find_spec(name) is None]
     if missing:
-        raise UsageError(f"--plot needs {' and '.join(missing)}", hint="python -m pip install 'spanline[plot]'")
+        raise UsageError(f"{option} needs {' and '.join(missing)}", hint="python -m pip install 'spanline[plot]'")
 
 
 def plot_round_trips(stage: RoundTrips, metric: str, servers: int | None, path: str) -> list[Problem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -43,6 +43,14 @@ def write(table: pa.Table, output: Output) -> None:
     """One Table in a format that is not a picture."""
     with open_output(output.path, output.format, private=output.private) as writer:
         writer.write(table)
+
+
+def write_lines(lines: Iterable[str], output: Output) -> None:
+    """Text."""
+    from spanline.cli.screen import Line, draw_lines
+
+    with page(output) as target:
+        draw_lines(target, map(Line, lines))
 
 
 def show_flows(flows: pa.Table, total: int, output: Output) -> None:

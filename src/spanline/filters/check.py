@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from spanline import fields
+from spanline.errors import nearest, quoted
 from spanline.fields import Kind
 from spanline.filters import syntax, tree
-from spanline.filters.errors import FilterError, nearest, quoted
+from spanline.filters.errors import FilterError
 from spanline.filters.literals import NAMES, Unfit, Wanted, constant
 from spanline.filters.patterns import pattern
 from spanline.filters.sizes import size_of

@@ -11,8 +11,9 @@ from lark import Lark, Token
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken, VisitError
 from lark.visitors import Transformer_NonRecursive
 
+from spanline.errors import quoted
 from spanline.filters import syntax
-from spanline.filters.errors import FilterError, quoted
+from spanline.filters.errors import FilterError
 from spanline.filters.text import ranges, unescape
 
 GRAMMAR = r"""

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
+from spanline.errors import nearest, quoted
 from spanline.fields import Kind
-from spanline.filters.errors import nearest, quoted
 from spanline.filters.syntax import Character, Signed, Text, Word
 from spanline.filters.tree import Constant
 

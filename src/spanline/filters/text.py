@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from spanline.filters.errors import FilterError, quoted
+from spanline.errors import quoted
+from spanline.filters.errors import FilterError
 from spanline.filters.syntax import Span
 
 _ESCAPE = re.compile(

@@ -1,13 +1,10 @@
 """Files with rules: what is read of them, and where in them everything stands.
 
-YAML is read event by event, so that nothing is built of a file that no rule is made of: neither what aliases repeat nor
-lists inside lists.
+YAML is read event by event, by yaml_files.py.
 """
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +13,7 @@ import yaml
 
 from spanline.cli.text import printable
 from spanline.errors import UsageError
-from spanline.system import BINARY, NO_WAIT
+from spanline.yaml_files import YamlMistake, events, read_bounded, text_of
 
 MOST_BYTES = 1 << 20
 MOST_RULES = 4096
@@ -30,8 +27,6 @@ EXAMPLE = """\
 """
 """A file with one rule."""
 
-_DEEPEST = 16
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER = yaml.resolver.Resolver()
 _NOT_TEXT = {"int": "a number", "float": "a number", "bool": "a truth value", "null": "nothing", "timestamp": "a date"}
 
@@ -75,23 +70,33 @@ class Entry:
     wrong: str = ""
 
 
+_HINTS = {
+    "syntax": "put patterns in single quotes",
+    "control": "in a pattern write \\x and two digits",
+    "document": "put all rules into one list",
+    "depth": "rules need none",
+}
+"""What to do, by YamlMistake.kind; of the others what that says."""
+
+
 def read_entries(path: str) -> list[Entry]:
     """The rules in a file, as they stand there. Raises RulesError for what is no list of rules at all."""
-    text = _text(path, _octets(path))
     try:
-        return list(_entries(_events(text)))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        hint = "put patterns in single quotes"
-        if any(word in str(error.problem) for word in ("tab character", "'\\t'")):
-            hint = "indent with spaces"
-        raise RulesError((f"{path}{place}: {error.problem or error.context}; {hint}",)) from None
-    except yaml.YAMLError:
-        raise RulesError((f"{path}: no YAML; save it as UTF-8 text",)) from None
+        text = text_of(read_bounded(path, MOST_BYTES, "rules"))
+        return list(_entries(events(text)))
+    except YamlMistake as mistake:
+        place = f", line {mistake.line}" if mistake.line else ""
+        if mistake.kind in ("syntax", "tab") and mistake.line:
+            place += f", column {mistake.column}"
+        hint = mistake.hint if mistake.what == "no YAML" else _HINTS.get(mistake.kind, mistake.hint)
+        raise RulesError((f"{path}{place}: {mistake.what}; {hint}",)) from None
     except _Mistake as mistake:
         place = f", line {mistake.line}" if mistake.line else ""
         raise RulesError((f"{path}{place}: {mistake}; {mistake.hint}",)) from None
+    except RulesError:
+        raise
+    except UsageError as error:
+        raise RulesError((str(error),)) from None
 
 
 class _Mistake(Exception):
@@ -101,57 +106,6 @@ class _Mistake(Exception):
         super().__init__(what)
         self.line = line
         self.hint = hint
-
-
-def _octets(path: str) -> bytes:
-    try:
-        # A FIFO would wait for somebody who writes.
-        with open(os.open(path, os.O_RDONLY | NO_WAIT | BINARY), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise RulesError((f"cannot read {path}: not a file; name a file with rules",))
-            octets = file.read(MOST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        if isinstance(error, RulesError):
-            raise
-        why = getattr(error, "strerror", None) or error
-        raise RulesError((f"cannot read {path}: {why}; name a file with rules",)) from None
-    if len(octets) > MOST_BYTES:
-        raise RulesError((f"{path}: larger than {MOST_BYTES >> 20} MiB; are these rules?",))
-    return octets
-
-
-def _text(path: str, octets: bytes) -> str:
-    try:
-        text = octets.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = octets[: error.start].count(b"\n") + 1
-        raise RulesError((f"{path}, line {line}: not UTF-8 text; save it as UTF-8",)) from None
-    foreign = yaml.reader.Reader.NON_PRINTABLE.search(text)
-    if foreign is not None:
-        line = text.count("\n", 0, foreign.start()) + 1
-        what = f"the control character U+{ord(foreign[0]):04X}"
-        raise RulesError((f"{path}, line {line}: {what}; in a pattern write \\x and two digits",))
-    return text
-
-
-def _events(text: str) -> Iterator[Any]:
-    """What stands in the file, without what it needs no rule for. Raises _Mistake."""
-    documents = depth = 0
-    event: Any
-    for event in yaml.parse(text, Loader=_LOADER):
-        line = event.start_mark.line + 1
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise _Mistake(line, "an anchor or an alias (& or *)", "write out what is meant, or put it in quotes")
-        if isinstance(event, yaml.NodeEvent) and getattr(event, "tag", None) is not None:
-            raise _Mistake(line, "a tag (!)", "write plain text, or put it in quotes")
-        documents += isinstance(event, yaml.DocumentStartEvent)
-        if documents > 1:
-            raise _Mistake(line, "a second document (---)", "put all rules into one list")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEEPEST:
-            raise _Mistake(line, "lists inside lists without end", "rules need none")
-        if isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent):
-            yield event
 
 
 def _entries(events: Iterator[Any]) -> Iterator[Entry]:

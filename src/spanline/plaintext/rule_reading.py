@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 
 import hyperscan
 
-from spanline.filters.errors import nearest, quoted
+from spanline.errors import nearest, quoted
 from spanline.keeping import kept
 from spanline.plaintext.model import Sender, Severity
 from spanline.plaintext.rule_file import Entry, RulesError, read_entries

@@ -1,0 +1,109 @@
+"""`spanline query`"""
+
+from __future__ import annotations
+
+import click
+
+from spanline.cli.options import Output, WrittenPath, writes
+
+
+@click.command("query")
+@click.argument("text", metavar="QUERY")
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(allow_dash=True))
+@click.option("--store", metavar="DIR", type=click.Path(), help="Ask the store DIR, which crunch or capture wrote.")
+@click.option(
+    "--on",
+    metavar="PATH",
+    multiple=True,
+    type=click.Path(allow_dash=True),
+    help="Ask captures: PATH, and those behind it. They are crunched into a temporary store.",
+)
+@click.option(
+    "--from",
+    "begin",
+    metavar="TIME",
+    help="'2026-01-31 12:34', today, yesterday, '3 days ago': where the query says nothing of time. 3 days ago is "
+    "counted from now, also where a store is older.",
+)
+@click.option("--to", "end", metavar="TIME", help="In the same way; a day is in it as a whole.")
+@click.option(
+    "--timezone", metavar="ZONE", help="Of times in the query and in the table: Europe/Zurich. Default: this machine's."
+)
+@click.option(
+    "--inventory",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(),
+    help="YAML or CSV that tells of VMs and networks. Can be repeated.",
+)
+@click.option(
+    "--geoip", metavar="FILE", type=click.Path(), help="MMDB with countries, instead of those that come along."
+)
+@click.option("--asn", metavar="FILE", type=click.Path(), help="MMDB with autonomous systems.")
+@click.option(
+    "--explain", type=click.Choice(("tree", "sql")), help="Show how the query is read, or the SQL that answers it."
+)
+@click.option(
+    "--chart",
+    metavar="FILE",
+    type=WrittenPath(),
+    help="Also draw series as lines, or groups as bars, into FILE: .html, .svg or .png.",
+)
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(0),
+    metavar="N",
+    help="This many rows; 0 is all. Default: 40 in a table, else all.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="No progress bar, and nothing of the time that was asked about.")
+@writes("table", "json", "csv", "parquet")
+def command(
+    text: str,
+    paths: tuple[str, ...],
+    store: str | None,
+    on: tuple[str, ...],
+    begin: str | None,
+    end: str | None,
+    timezone: str | None,
+    inventory: tuple[str, ...],
+    geoip: str | None,
+    asn: str | None,
+    explain: str | None,
+    chart: str | None,
+    limit: int | None,
+    quiet: bool,
+    output: Output,
+) -> None:
+    """Ask a store of flows, or captures, in words.
+
+    \b
+        spanline query "flows group by Source Country" --store DIR
+        spanline query "flows where port = 23" --on a.pcap b.pcap
+
+    docs/language.md has the language. Without a time in it a query is about the last 24 hours: until now in a store
+    that a live capture writes, else until the newest record. stderr tells the time that was asked about.
+
+    In files, addresses are text, times RFC 3339, bytes, bits per second and nanoseconds numbers; a series has a
+    number for each of its steps. What is not known is null, and (not set) in a table.
+    """
+    from spanline.cli.query_asking import Asking, answered, explained, source
+    from spanline.cli.show import write_lines
+
+    if explain is not None and output.format != "table":
+        raise click.UsageError(f"--explain shows text, and not {output.format}")
+    if chart is not None:
+        from spanline.cli.plotting import check_picture
+
+        if explain is not None:
+            raise click.UsageError("--explain has no answer that --chart could draw")
+        check_picture("--chart", chart, (".html", ".svg", ".png"))
+    asking = Asking(text, begin, end, timezone, inventory, geoip, asn)
+    if explain == "tree":
+        write_lines(asking.tree_lines(), output)
+        return
+    with source(store, (*on, *paths) if on else (), paths, quiet) as asked:
+        if explain == "sql":
+            write_lines(explained(asking, asked), output)
+        else:
+            answered(asking, asked, limit, quiet, output, chart)

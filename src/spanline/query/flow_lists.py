@@ -1,0 +1,114 @@
+"""Queries whose rows are flows, or the different values of one of their properties, as steps of SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from spanline.query import nodes
+from spanline.query.ends import SIDES
+from spanline.query.flow_plans import group_node, placed
+from spanline.query.measures import of_records
+from spanline.query.nodes import Node
+from spanline.query.properties import entities
+from spanline.query.records import Grouping, Records, Setting
+from spanline.query.relations import FLOW_KEY, METRICS, end_of, of_window
+from spanline.query.steps import Column, Make
+from spanline.query.tree import Listed, Property, Query
+
+_SHOWN = (
+    *("source ip address", "source vm", "destination ip address", "destination vm", "port", "protocol"),
+    *("total traffic", "bytes rate", "packets", "session count", "first seen", "last seen"),
+)
+"""What is shown of flows when a query does not say."""
+_FIRST = "total traffic"
+"""By what they are in order then, descending."""
+_OLDEST = "first_seen"
+
+
+def plan_list(query: Query, setting: Setting) -> None:
+    """A row for each flow: what is asked of it, in order; of records that differ the greatest value."""
+    named = entities()["flows"].properties
+    asked = [one for one in query.projections if isinstance(one, Property)]
+    asked = asked or [named[name] for name in _SHOWN]
+    keys = [(key.by, key.is_descending) for key in query.order if isinstance(key.by, Property)]
+    keys = keys or [(named[_FIRST], True)]
+    shown = list(dict.fromkeys(one for both in (asked, [by for by, _ in keys]) for one in _single(both)))
+    grouping = Grouping(shown)
+    records = Records(query, setting, grouping.shown)
+    traffic = of_window(records.span)
+    metrics = [one for one in shown if one.is_metric]
+    parts = list(dict.fromkeys(part for one in metrics for part in METRICS[one.column].parts))
+    plain = [one.column for one in shown if not one.is_metric and end_of(one.column) is None]
+    values = [
+        nodes.named(nodes.call("MIN" if name == _OLDEST else "MAX", nodes.column(name)), name)
+        for name in dict.fromkeys(plain)
+        if name not in FLOW_KEY
+    ]
+    tags = [nodes.named(nodes.call("MAX", node), name) for name, node in records.tags(grouping.shown).items()]
+    key = [nodes.column(name) for name in FLOW_KEY]
+    flows = records.read([*key, *of_records(parts, traffic), *values, *tags], len(key))
+    seconds = traffic.seconds
+    found = [nodes.named(METRICS[one.column].of(nodes.column, seconds), one.column) for one in metrics]
+    kept = [nodes.column(name) for name in dict.fromkeys((*plain, *(one.alias for one in tags)))]
+    kept += [nodes.column(name) for name in FLOW_KEY if name not in plain]
+    rows = nodes.select([*kept, *found], nodes.within_brackets(flows, "flows"))
+    order = [nodes.ordered(nodes.column(one.column), is_descending=down) for by, down in keys for one in _single([by])]
+    order += [nodes.ordered(nodes.column(name), is_descending=False) for name in FLOW_KEY]
+    if all(end_of(one.column) is None for by, _ in keys for one in _single([by])):
+        first = placed(setting, rows, order, query)
+        answer = setting.table("answer")
+        setting.plan.steps.append(Make(answer, _with_ends(records, first, shown, ["place"], grouping)))
+    else:
+        table = setting.table("flows")
+        setting.plan.steps.append(Make(table, rows))
+        left = [name for name in FLOW_KEY if name not in plain]
+        answer = placed(setting, _with_ends(records, table, shown, left, grouping), order, query)
+    setting.plan.answer = answer
+    setting.plan.columns = [Column(one.name, one.column, one.kind) for one in shown]
+
+
+def plan_values(query: Query, setting: Setting) -> None:
+    """The different values of a property, without that nothing is known; in order."""
+    (listed,) = query.projections
+    assert isinstance(listed, Listed)
+    of = listed.property
+    grouping = Grouping([of])
+    records = Records(query, setting, grouping.shown)
+    columns = [name for name in grouping.columns if end_of(name) is None]
+    tags = records.tags(grouping.shown)
+    columns += [f"{side}_ip_address" for side in SIDES if grouping.shown[side]]
+    kept = [nodes.column(name) for name in dict.fromkeys(columns)]
+    kept += [nodes.named(node, name) for name, node in tags.items()]
+    table = setting.table("base")
+    setting.plan.steps.append(Make(table, records.read(kept, len(kept))))
+    joins = records.later(table, grouping.shown)
+    inner = nodes.select([nodes.named(group_node(of), "value")], table, joins=joins)
+    value = nodes.column("value")
+    values = nodes.select([value], nodes.within_brackets(inner, "inner"), where=[nodes.is_known(value)], distinct=True)
+    setting.plan.answer = placed(setting, values, [nodes.ordered(value, is_descending=False)], query)
+    setting.plan.columns = [Column(of.name, "value", of.kind)]
+
+
+def _single(asked: Sequence[Property]) -> list[Property]:
+    """Of a meta property that of the source and that of the destination."""
+    found = []
+    for one in asked:
+        for column in one.either or (one.column,):
+            side = column.partition("_")[0].capitalize()
+            name = f"{side} {one.name}" if one.either else one.name
+            found.append(Property(one.entity, name, one.kind, column, one.is_metric, (), one.description))
+    return found
+
+
+def _with_ends(
+    records: Records, table: str, shown: Sequence[Property], kept: Sequence[str], grouping: Grouping
+) -> exp.Select:
+    joins = records.later(table, grouping.shown)
+    columns: list[Node] = []
+    for one in shown:
+        end = end_of(one.column)
+        node = nodes.column(one.column, table) if end is None else nodes.column(end[1], f"{end[0]}_ends")
+        columns.append(nodes.named(node, one.column))
+    return nodes.select([*columns, *(nodes.column(name, table) for name in kept)], table, joins=joins)

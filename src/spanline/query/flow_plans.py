@@ -1,0 +1,272 @@
+"""Queries about flows as steps of SQL: groups with their numbers and series, and lists of flows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from spanline.errors import UsageError
+from spanline.query import nodes
+from spanline.query.measures import Measure, again, measured, of_records, parts_of, summed
+from spanline.query.nodes import Node
+from spanline.query.records import Grouping, Records, Setting
+from spanline.query.relations import FLOW_KEY, Traffic, end_of, of_bucket, of_window
+from spanline.query.spans import step_of
+from spanline.query.steps import Column, Make
+from spanline.query.tree import Aggregate, Count, Listed, OfSeries, Projection, Property, Query, Series
+
+COUNT = "count"
+
+
+class Groups:
+    """A query whose rows are groups of flows; without `group by` all flows are one."""
+
+    def __init__(self, query: Query, setting: Setting) -> None:
+        self._query = query
+        self._setting = setting
+        self._grouping = Grouping(query.group)
+        self._records = Records(query, setting, self._grouping.shown)
+        self._span = self._records.span
+        self._measures: dict[Aggregate, Measure] = {}
+        self._counted = False
+
+    def plan(self) -> None:
+        query = self._query
+        asked: list[Projection] = [*query.group, *query.projections]
+        if query.group:
+            asked = list(dict.fromkeys(asked))
+        if not query.projections:
+            asked.append(Count())
+        keys = [(_of_window(key.by), key.is_descending) for key in query.order]
+        by_series: dict[int, list[Measure]] = {}
+        plain: list[Measure] = []
+        for one in asked:
+            series = one.series if isinstance(one, OfSeries) else one
+            if isinstance(series, Series):
+                step = step_of(self._span, series.seconds)
+                by_series.setdefault(step, []).append(self._measure(series.of))
+            elif isinstance(one, Aggregate):
+                plain.append(self._measure(one))
+            elif isinstance(one, Count):
+                self._counted = True
+            elif isinstance(one, Listed):
+                raise UsageError("a list of values has no groups beside it", hint="write list(…) alone")
+        for by, _ in keys:
+            if isinstance(by, Aggregate):
+                plain.append(self._measure(by))
+            elif isinstance(by, Count):
+                self._counted = True
+        if not keys and query.group:
+            keys, self._counted = [(Count(), True)], True
+        plain = list(dict.fromkeys(plain))
+        tables = {step: self._base(measures, step) for step, measures in by_series.items()}
+        if by_series and not self._counted and all(one.is_of_records for one in plain):
+            step = next(iter(by_series))
+            if set(parts_of(plain)) <= set(parts_of([one for one in by_series[step] if one.is_of_records])):
+                base, flows_left = tables[step]
+            else:
+                extended = [*by_series[step], *plain]
+                tables[step] = base, flows_left = self._base(extended, step)
+        else:
+            base, flows_left = self._base(plain, None)
+        answer = self._answer(base, flows_left, plain, keys)
+        found = {step: self._series(*tables[step], by_series[step], step, answer) for step in by_series}
+        self._show(asked, keys, answer, found)
+
+    def _measure(self, of: Aggregate) -> Measure:
+        return self._measures.setdefault(of, measured(len(self._measures), of))
+
+    def _base(self, measures: Sequence[Measure], step: int | None) -> tuple[str, bool]:
+        """(table, whether its rows are flows): what has been added up by the columns that stand in records."""
+        records, grouping = self._records, self._grouping
+        measures = list(dict.fromkeys(measures))
+        is_per_flow = (self._counted and step is None) or not all(one.is_of_records for one in measures)
+        tags = records.tags(grouping.shown)
+        keys = dict.fromkeys(column for column in grouping.columns if end_of(column) is None)
+        for side, shown in grouping.shown.items():
+            if shown:
+                keys[f"{side}_ip_address"] = None
+        group = [nodes.column(name) for name in keys] + [nodes.named(node, name) for name, node in tags.items()]
+        flow = [nodes.column(name) for name in FLOW_KEY if name not in keys] if is_per_flow else []
+        bucket = [nodes.column("bucket")] if step else []
+        traffic = of_bucket(self._span, step) if step else of_window(self._span)
+        parts = of_records(parts_of(measures), traffic)
+        columns = [*group, *bucket, *flow]
+        if step:
+            needed = _needed(parts, [*keys, *(FLOW_KEY if is_per_flow else ())])
+            kept = [nodes.named(node, name) for name, node in tags.items()]
+            inner = records.in_buckets([*map(nodes.column, needed), *kept], step)
+            group = [nodes.column(name) for name in (*keys, *tags)]
+            columns = [*group, *bucket, *flow]
+            scan = nodes.select([*columns, *parts], nodes.within_brackets(inner, "buckets"), group=len(columns))
+        else:
+            scan = records.read([*columns, *parts], len(columns))
+        table = self._setting.table("base")
+        if is_per_flow and not tags:
+            kept = [nodes.column(name) for name in keys] + bucket
+            sums = self._of_flows(measures, traffic, counted=step is None)
+            scan = nodes.select([*kept, *sums], nodes.within_brackets(scan, "flows"), group=len(kept))
+        self._setting.plan.steps.append(Make(table, scan))
+        return table, is_per_flow and bool(tags)
+
+    def _of_flows(self, measures: Sequence[Measure], traffic: Traffic, *, counted: bool) -> list[Node]:
+        """What groups have, of rows that are flows."""
+        sums = [nodes.named(exp.Count(this=exp.Star()), COUNT)] if counted and self._counted else []
+        seconds = traffic.seconds
+        kept = {one.alias: one for one in again([one for one in measures if one.is_of_records])}
+        for one in measures:
+            if not one.is_of_records:
+                sums += one.of_flows(seconds)
+        return [*sums, *kept.values()]
+
+    def _grouped(self, base: str, flows_left: bool, measures: Sequence[Measure], step: int | None) -> exp.Select:
+        """SELECT of group columns g0, g1, …, the bucket where `step` is given, and measures."""
+        grouping = self._grouping
+        traffic = of_bucket(self._span, step) if step else of_window(self._span)
+        joins = self._records.later(base, grouping.shown)
+        names = [f"g{n}" for n in range(len(grouping.group))]
+        groups = [nodes.named(group_node(one), name) for one, name in zip(grouping.group, names, strict=True)]
+        bucket = [nodes.column("bucket")] if step else []
+        counted = self._counted and step is None
+        parts = list(dict.fromkeys(part for one in measures for part in self._kept(one, flows_left)))
+        flow = [nodes.column(name) for name in FLOW_KEY] if flows_left else []
+        left = [nodes.column(name) for name in parts] + ([nodes.column(COUNT)] if counted and not flows_left else [])
+        inner = nodes.select([*groups, *bucket, *flow, *left], base, joins=joins)
+        keys = [nodes.column(name) for name in names] + bucket
+        if flows_left:
+            columns = [*keys, *flow, *(nodes.named(summed(part), part) for part in parts)]
+            inner = nodes.select(columns, nodes.within_brackets(inner, "parts"), group=len(keys) + len(flow))
+            sums = self._of_flows(measures, traffic, counted=counted)
+            inner = nodes.select([*keys, *sums], nodes.within_brackets(inner, "flows"), group=len(keys))
+        seconds = traffic.seconds
+        values = [nodes.named(one.value(seconds), one.name) for one in measures]
+        if counted:
+            total = nodes.call("COALESCE", nodes.call("SUM", nodes.column(COUNT)), nodes.number(0))
+            values.append(nodes.named(exp.cast(total, "bigint"), COUNT))
+        if not keys and not values:  # of all flows there is one row, even of none
+            values.append(nodes.named(exp.Count(this=exp.Star()), "records"))
+        return nodes.select([*keys, *values], nodes.within_brackets(inner, "groups"), group=len(keys))
+
+    def _kept(self, one: Measure, flows_left: bool) -> Sequence[str]:
+        if flows_left or one.is_of_records:
+            return one.parts
+        return [name for _, name in one.sums()]
+
+    def _answer(
+        self, base: str, flows_left: bool, plain: Sequence[Measure], keys: Sequence[tuple[object, bool]]
+    ) -> str:
+        """The table of groups with their `place`, in order, as many as are asked for."""
+        names = [f"g{n}" for n in range(len(self._query.group))]
+        grouped = self._grouped(base, flows_left, plain, None)
+        missing = [nodes.ordered(nodes.is_null(nodes.column(name)), is_descending=False) for name in names]
+        order = [*missing, *(self._key(by, down) for by, down in keys)]
+        order += [nodes.ordered(nodes.column(name), is_descending=False) for name in names]
+        return placed(self._setting, grouped, order, self._query)
+
+    def _key(self, by: object, is_descending: bool) -> Node:
+        if isinstance(by, Aggregate):
+            return nodes.ordered(nodes.column(self._measures[by].name), is_descending=is_descending)
+        if isinstance(by, Count):
+            return nodes.ordered(nodes.column(COUNT), is_descending=is_descending)
+        assert isinstance(by, Property)
+        return nodes.ordered(nodes.column(f"g{self._query.group.index(by)}"), is_descending=is_descending)
+
+    def _series(self, base: str, flows_left: bool, measures: Sequence[Measure], step: int, answer: str) -> str:
+        """The table of series: place of the group, bucket, measures."""
+        grouped = self._grouped(base, flows_left, measures, step)
+        names = [f"g{n}" for n in range(len(self._query.group))]
+        same: list[Node] = [
+            exp.NullSafeEQ(this=nodes.column(name, "series"), expression=nodes.column(name, "answer")) for name in names
+        ]
+        columns = [nodes.column("place", "answer"), nodes.column("bucket", "series")]
+        columns += [nodes.column(one.name, "series") for one in dict.fromkeys(measures)]
+        joined = nodes.join(answer, same, name="answer")
+        made = nodes.select(columns, nodes.within_brackets(grouped, "series"), joins=[joined])
+        table = self._setting.table("series")
+        self._setting.plan.steps.append(Make(table, made))
+        return table
+
+    def _show(
+        self,
+        asked: Sequence[Projection],
+        keys: Sequence[tuple[object, bool]],
+        answer: str,
+        series: dict[int, str],
+    ) -> None:
+        plan = self._setting.plan
+        plan.answer = answer
+        shown: list[object] = []
+        for one in [*asked, *(by for by, _ in keys)]:
+            if one in shown:
+                continue
+            shown.append(one)
+            if isinstance(one, Property):
+                plan.columns.append(Column(one.name, f"g{self._query.group.index(one)}", one.kind))
+            elif isinstance(one, Count):
+                plan.columns.append(Column("Count", COUNT, None))
+            elif isinstance(one, Aggregate):
+                measure = self._measures[one]
+                plan.columns.append(Column(aggregate_name(one), measure.name, measure.kind))
+            elif isinstance(one, Series | OfSeries):
+                own = one.series if isinstance(one, OfSeries) else one
+                step = step_of(self._span, own.seconds)
+                measure = self._measures[own.of]
+                name = f"series({aggregate_name(own.of)})"
+                reduced = one.function if isinstance(one, OfSeries) else ""
+                plan.columns.append(
+                    Column(
+                        f"{reduced}({name})" if reduced else name,
+                        measure.name,
+                        measure.kind,
+                        series[step],
+                        step,
+                        reduced,
+                        not measure.is_of_records,
+                    )
+                )
+
+
+def aggregate_name(one: Aggregate) -> str:
+    return f"{one.function}({one.property.name})"
+
+
+def placed(setting: Setting, rows: exp.Select, order: Sequence[Node], query: Query) -> str:
+    """A table of `rows` in order, with their `place` from 0; as many as the query asks for."""
+    number = exp.Window(this=nodes.call("ROW_NUMBER"), order=exp.Order(expressions=list(order) or [nodes.number(1)]))
+    place = nodes.named(nodes.less(number, nodes.number(1)), "place")
+    chosen = nodes.select([exp.Star(), place], nodes.within_brackets(rows, "rows"))
+    most = [count for count in (query.top, query.limit) if count is not None]
+    chosen.set("order", exp.Order(expressions=[nodes.ordered(nodes.column("place"), is_descending=False)]))
+    if most:
+        chosen.set("limit", exp.Limit(expression=nodes.number(min(most))))
+    table = setting.table("answer")
+    setting.plan.steps.append(Make(table, chosen))
+    return table
+
+
+def _of_window(by: Aggregate | Series | Property) -> object:
+    """What is ordered by: of a series, what it would be of the whole window."""
+    return by.of if isinstance(by, Series) else by
+
+
+def group_node(of: Property) -> Node:
+    """The value of a group; of a meta property each of its different ones, and null where there is none."""
+
+    def column(name: str) -> Node:
+        end = end_of(name)
+        return nodes.column(name) if end is None else nodes.column(end[1], f"{end[0]}_ends")
+
+    if not of.either:
+        return column(of.column)
+    values = exp.Array(expressions=[column(name) for name in of.either])
+    none = nodes.every(nodes.is_null(column(name)) for name in of.either)
+    return exp.Explode(
+        this=nodes.either(none, exp.Array(expressions=[column(of.either[0])]), nodes.call("LIST_DISTINCT", values))
+    )
+
+
+def _needed(parts: Sequence[Node], keys: Sequence[str]) -> list[str]:
+    """Columns of records that are needed for parts and keys."""
+    used = [column.name for part in parts for column in part.find_all(exp.Column) if column.name != "bucket"]
+    return list(dict.fromkeys([*keys, *used]))

@@ -1,0 +1,90 @@
+"""Flow types: what holds of a flow by its ends. It is a set of tags; each is a condition here.
+
+Internal is what enrich.inventory.INTERNAL and the inventory say. Internet is whoever else has an address of its own:
+multicast, broadcast, loopback and "this host" are nobody's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlglot import exp
+
+from spanline.query import nodes
+from spanline.query.ends import SIDES
+from spanline.query.nodes import Node
+
+Attribute = Callable[[str, str], Node]
+"""An attribute of an end: of which side, by its name in ends.ATTRIBUTES."""
+
+
+def flow_type(name: str, of: Attribute) -> Node:
+    """Whether a flow has the tag `name`, one of properties.FLOW_TYPES; never NULL."""
+    return _TAGS[name](of)
+
+
+def _not(node: Node) -> Node:
+    return exp.Not(this=exp.paren(node))
+
+
+def _of(side: str, attribute: str) -> Callable[[Attribute], Node]:
+    return lambda of: of(side, attribute)
+
+
+def _any(attribute: str) -> Callable[[Attribute], Node]:
+    return lambda of: nodes.some(of(side, attribute) for side in SIDES)
+
+
+def _both(attribute: str) -> Callable[[Attribute], Node]:
+    return lambda of: nodes.every(of(side, attribute) for side in SIDES)
+
+
+def _east_west(of: Attribute) -> Node:
+    return nodes.every((*(of(side, "is_internal") for side in SIDES), _unicast(of)))
+
+
+def _unicast(of: Attribute) -> Node:
+    return nodes.every(_not(of("destination", attribute)) for attribute in ("is_multicast", "is_broadcast"))
+
+
+def _vm_physical(of: Attribute) -> Node:
+    ways = (("is_vm", "is_physical"), ("is_physical", "is_vm"))
+    return nodes.some(nodes.every((of("source", one), of("destination", other))) for one, other in ways)
+
+
+def _same(of: Attribute, attribute: str) -> tuple[Node, Node]:
+    """(both are the same, both are known and different)."""
+    source, destination = (of(side, attribute) for side in SIDES)
+    same = exp.Coalesce(this=exp.EQ(this=source, expression=destination), expressions=[exp.false()])
+    other = exp.NEQ(this=source.copy(), expression=destination.copy())
+    return same, exp.Coalesce(this=other, expressions=[exp.false()])
+
+
+def _within_l2(of: Attribute, *, is_same: bool) -> Node:
+    """By L2 networks; where one is not known, by subnets."""
+    layer2, subnets = (_same(of, attribute)[not is_same] for attribute in ("l2_network", "subnet"))
+    is_unknown = nodes.some(nodes.is_null(of(side, "l2_network")) for side in SIDES)
+    return nodes.some((layer2, nodes.every((is_unknown, subnets))))
+
+
+_TAGS: dict[str, Callable[[Attribute], Node]] = {
+    "Source is Internet": _of("source", "is_internet"),
+    "Destination is Internet": _of("destination", "is_internet"),
+    "Internet": _any("is_internet"),
+    "East-West": _east_west,
+    "Source is VM": _of("source", "is_vm"),
+    "Destination is VM": _of("destination", "is_vm"),
+    "Source is Physical": _of("source", "is_physical"),
+    "Destination is Physical": _of("destination", "is_physical"),
+    "VM-VM": _both("is_vm"),
+    "VM-Physical": _vm_physical,
+    "Physical-Physical": _both("is_physical"),
+    "Same Host": lambda of: _same(of, "host")[0],
+    "Diff Host": lambda of: _same(of, "host")[1],
+    "Switched": lambda of: _within_l2(of, is_same=True),
+    "Routed": lambda of: _within_l2(of, is_same=False),
+    "Unicast": _unicast,
+    "Multicast": _of("destination", "is_multicast"),
+    "Broadcast": _of("destination", "is_broadcast"),
+    "Link Local": _any("is_link_local"),
+}

@@ -1,0 +1,180 @@
+"""Plans run by DuckDB, in this process and in memory.
+
+It reads the segments that were chosen and nothing else: access to files is off but for those, and the configuration is
+locked before the first SQL of a query. What does not fit the memory goes to a temporary folder, which is limited too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+from sqlglot import exp
+
+from spanline.errors import UsageError
+from spanline.query import nodes
+from spanline.query.relations import STORED
+from spanline.query.steps import Give, LookUp, Make, Plan, Read
+from spanline.store.layout import EXPRESSIONS, SCHEMA
+
+MEMORY = 2 << 30
+DIALECT = "duckdb"
+_SPILL = 4
+"""Times the memory that may be in temporary files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """memory in bytes; threads, None: as many as there are cores; seconds, None: as long as it takes."""
+
+    memory: int = MEMORY
+    threads: int | None = None
+    seconds: float | None = None
+
+
+class Session:
+    """A connection that runs one plan. `files` are the segments of each window that the plan reads, by its view."""
+
+    def __init__(self, files: dict[str, Sequence[Path]], limits: Limits) -> None:
+        self._files = files
+        self._limits = limits
+        self._folder = tempfile.TemporaryDirectory(prefix="spanline-query-")
+        self._is_late = False
+        self.connection = duckdb.connect(":memory:")
+        paths = sorted({str(path) for some in files.values() for path in some})
+        settings: dict[str, object] = {
+            "temp_directory": self._folder.name,
+            "max_temp_directory_size": f"{_SPILL * limits.memory}B",
+            "memory_limit": f"{limits.memory}B",
+            "arrow_lossless_conversion": True,
+            "python_enable_replacements": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "enable_progress_bar": False,
+            "preserve_insertion_order": False,
+        }
+        if limits.threads is not None:
+            settings["threads"] = limits.threads
+        settings |= {"allowed_paths": paths, "enable_external_access": False, "lock_configuration": True}
+        for name, value in settings.items():
+            self.connection.execute(f"SET {name} = {exp.convert(value).sql(DIALECT)}")
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+        self._folder.cleanup()
+
+    def run(self, plan: Plan) -> None:
+        """All steps. Raises UsageError when they take more than the limits allow."""
+        with self.limited():
+            for step in plan.steps:
+                if isinstance(step, Read):
+                    self.connection.execute(view(step.table, self._files[step.table]))
+                elif isinstance(step, Make):
+                    self.connection.execute(f'CREATE TEMP TABLE "{step.table}" AS {step.of.sql(DIALECT)}')
+                elif isinstance(step, Give):
+                    self.give(step.table, step.rows)
+                else:
+                    self._look_up(step)
+
+    def table(self, of: exp.Select) -> pa.Table:
+        with self.limited():
+            return self.connection.sql(of.sql(DIALECT)).to_arrow_table()
+
+    def give(self, name: str, table: pa.Table) -> None:
+        """Makes a table of an Arrow one."""
+        self.connection.register("given", table)
+        self.connection.execute(f'CREATE TEMP TABLE "{name}" AS SELECT * FROM "given"')
+        self.connection.unregister("given")
+
+    def _look_up(self, step: LookUp) -> None:
+        keys = self.connection.sql(step.keys.sql(DIALECT)).to_arrow_table()
+        self.give(step.table, step.ends.look_up(keys))
+
+    @contextlib.contextmanager
+    def limited(self) -> Iterator[None]:
+        """Errors of the engine as lines that say what to do."""
+        timer = None
+        if self._limits.seconds is not None:
+            timer = threading.Timer(self._limits.seconds, self._interrupt)
+            timer.daemon = True
+            timer.start()
+        try:
+            yield
+        except duckdb.OutOfMemoryException as error:
+            raise UsageError(
+                f"the query needs more than the {self._limits.memory >> 20} MiB of memory that it may take",
+                hint="take a shorter window, group by less, or allow it more",
+            ) from error
+        except (duckdb.InterruptException, RuntimeError) as error:
+            # DuckDB tells Ctrl-C as a RuntimeError.
+            if not isinstance(error, duckdb.InterruptException) and "interrupted" not in str(error):
+                raise
+            if not self._is_late:
+                raise KeyboardInterrupt from error
+            raise UsageError(
+                f"the query took longer than {self._limits.seconds:g} s", hint="take a shorter window, or allow it more"
+            ) from error
+        except duckdb.InvalidInputException as error:
+            raise UsageError(f"the query cannot be run: {_first_line(error)}") from error
+        except (duckdb.IOException, duckdb.OutOfRangeException, duckdb.ConversionException) as error:
+            raise UsageError(
+                f"the store cannot be read: {_first_line(error)}", hint="try spanline store verify"
+            ) from error
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _interrupt(self) -> None:
+        self._is_late = True
+        self.connection.interrupt()
+
+
+def view(name: str, files: Sequence[str | os.PathLike[str]]) -> str:
+    """SQL that makes the view of the records in some segments."""
+    if files:
+        paths = ", ".join(nodes.text(str(path)).sql(DIALECT) for path in files)
+        source = f"read_parquet([{paths}], hive_partitioning = false)"
+    else:
+        columns = ", ".join(f"NULL::{_type(one.type)} AS {one.name}" for one in SCHEMA)
+        source = f"(SELECT {columns} WHERE false)"
+    columns = ", ".join(f'{EXPRESSIONS.get(stored, stored)} AS "{name}"' for name, stored in STORED.items())
+    return f'CREATE TEMP VIEW "{name}" AS SELECT {columns} FROM {source}'
+
+
+def _type(kind: pa.DataType) -> str:
+    if isinstance(kind, pa.UuidType):
+        return "UUID"
+    if kind in (pa.string(), pa.bool_()):
+        return "VARCHAR" if kind == pa.string() else "BOOLEAN"
+    sizes = {8: "TINYINT", 16: "SMALLINT", 32: "INTEGER", 64: "BIGINT"}
+    return ("" if pa.types.is_signed_integer(kind) else "U") + sizes[kind.bit_width]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].partition(": ")[2]
+
+
+def sql_of(plan: Plan, dialect: str = DIALECT) -> str:
+    """All SQL of a plan, to be read, in any dialect that sqlglot knows."""
+    parts = []
+    for step in plan.steps:
+        if isinstance(step, Read):
+            parts.append(f"-- {step.table}: the records that overlap {step.span.begin} to {step.span.end}")
+        elif isinstance(step, Make):
+            parts.append(f"-- {step.table}\n{step.of.sql(dialect, pretty=True)};")
+        elif isinstance(step, Give):
+            parts.append(f"-- {step.table}: {', '.join(step.rows.column_names)}")
+        else:
+            known = ", ".join(step.ends.attributes)
+            parts.append(f"-- {step.table}: {known} of\n{step.keys.sql(dialect, pretty=True)};")
+    return "\n\n".join(parts)

@@ -1,0 +1,184 @@
+"""Counters of switch ports in a store: what a collector read of interfaces, from files of CSV.
+
+They stand in counters/, in a file for each import, named by the checksum of what it holds: the same file imported twice
+is one, and a file with another checksum is damaged and left out.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from spanline.arrow import arrow_schema, column, numbers_of, strings
+from spanline.errors import CaptureError, Problem, UsageError, quoted
+from spanline.output import open_stream
+from spanline.schema import Column
+from spanline.store.segments import checksum_of, checksum_of_file, make_folders, read_segment
+from spanline.yaml_files import read_bounded
+
+FOLDER = "counters"
+MOST_BYTES = 256 << 20
+
+COUNTED = ("in_bytes", "out_bytes", "in_packets", "out_packets", "errors", "drops")
+READING = (
+    Column("time", "", "time", "Time", "ns", "when it was read, UTC"),
+    Column("switch", "", "string", "Switch"),
+    Column("port", "", "string", "Port", "", "its name, as Ethernet1/1"),
+    *(Column(name, "", "int64", name.replace("_", " "), "", "since the switch began to count") for name in COUNTED),
+)
+"""What was read of one port at one time: counters that grow. One that fell began again from 0."""
+
+_NEEDED = ("time", "switch", "port", "in_bytes", "out_bytes")
+_MOST = (1 << 63) - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def read_csv(path: str) -> pa.Table:
+    """The readings (READING) of a file of CSV whose first line names columns: time (RFC 3339), switch, port, in_bytes,
+    out_bytes, and perhaps in_packets, out_packets, errors and drops, 0 where they are missing. Others are not read.
+
+    Raises UsageError, with line and column.
+    """
+    octets = read_bounded(path, MOST_BYTES, "counters of switch ports")
+    try:
+        rows = csv.reader(io.StringIO(octets.decode("utf-8-sig"), newline=""), strict=True)
+        head = [name.strip().lower() for name in next(rows, [])]
+        missing = [name for name in _NEEDED if name not in head]
+        if missing:
+            hint = f"the first line names the columns: {', '.join(one.name for one in READING)}"
+            raise UsageError(f"{path}, line 1: no column {missing[0]}", hint=hint)
+        at = {one.name: head.index(one.name) for one in READING if one.name in head}
+        values: dict[str, list[int | str]] = {one.name: [] for one in READING}
+        for row in rows:
+            if row:
+                _add(row, at, values, f"{path}, line {rows.line_num}")
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not UTF-8 text", hint="name a file of CSV with counters of switch ports") from None
+    except csv.Error as error:
+        raise UsageError(f"{path}, line {rows.line_num}: no CSV: {error}", hint="put texts in quotes") from None
+    return _table(values)
+
+
+def add(folder: Path, readings: pa.Table) -> bool:
+    """Adds readings (READING) to the store in `folder`; they are on the disk then. False: it had them already.
+
+    Raises OutputError when they cannot be written.
+    """
+    from pyarrow.parquet import write_table
+
+    sink = pa.BufferOutputStream()
+    write_table(readings, sink, compression="zstd", write_page_checksum=True, store_schema=False)
+    content = sink.getvalue()
+    path = folder / FOLDER / f"{checksum_of(content)}.parquet"
+    if path.exists():
+        return False
+    make_folders(path.parent, folder)
+    with open_stream(str(path), durable=True) as stream:
+        stream.write(memoryview(content))
+    return True
+
+
+def growth(folder: Path, window: tuple[int | None, int | None] = (None, None)) -> tuple[pa.Table, list[Problem]]:
+    """How much each port's counters grew from one reading to the next, and which files are damaged and left out.
+
+    A row has first_seen and last_seen, the times of two readings that follow one another (int64, ns), and overlaps
+    `window` (from, to without that one); switch and name, those of the port; total_traffic, in bytes in and out, and
+    packets, errors and drops (int64).
+    """
+    tables, problems = [], []
+    for path in sorted((folder / FOLDER).glob("*.parquet")):
+        try:
+            if checksum_of_file(path) != path.stem:
+                raise CaptureError(f"{path}: other content than its name says")
+            tables.append(read_segment(path))
+        except OSError as error:
+            problems.append(Problem(str(path), "damaged", str(error), "", "import its counters again"))
+    return _growth(tables, window), problems
+
+
+def _add(row: Sequence[str], at: dict[str, int], values: dict[str, list[int | str]], where: str) -> None:
+    if len(row) <= max(at.values()):
+        raise UsageError(f"{where}: {len(row)} columns, and the first line names more", hint="complete the line")
+    for name, texts in values.items():
+        text = row[at[name]].strip() if name in at else "0"
+        if name == "time":
+            texts.append(_time(text, where))
+        elif name not in COUNTED:
+            texts.append(text)
+        elif text.isascii() and text.isdigit() and int(text) <= _MOST:
+            texts.append(int(text))
+        else:
+            raise UsageError(
+                f"{where}, column {name}: {quoted(text)} is no whole number", hint="write what was counted"
+            )
+
+
+def _time(text: str, where: str) -> int:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        hint = "write it as 2026-01-31T08:00:00Z"
+        raise UsageError(f"{where}, column time: {quoted(text)} is no time", hint=hint) from None
+    since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
+
+
+def _table(values: dict[str, list[int | str]]) -> pa.Table:
+    schema = arrow_schema(READING)
+    arrays = []
+    for field in schema:
+        if field.type == pa.string():
+            arrays.append(strings([str(text) for text in values[field.name]]))
+        else:
+            arrays.append(column(np.array(values[field.name], np.int64)).view(field.type))
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _growth(tables: Sequence[pa.Table], window: tuple[int | None, int | None]) -> pa.Table:
+    texts = [[text for one in tables for text in one[name].to_pylist()] for name in ("switch", "port")]
+    ports = {port: n for n, port in enumerate(dict.fromkeys(zip(*texts, strict=True)))}
+    of = np.array([ports[port] for port in zip(*texts, strict=True)], np.int64)
+    time = _numbers(tables, "time")
+    # What was read twice at one time is read once.
+    order = np.lexsort((time, of))
+    order = order[np.r_[True, (np.diff(time[order]) != 0) | (np.diff(of[order]) != 0)][: len(order)]]
+    of, time = of[order], time[order]
+    begin, end = window
+    follows = of[1:] == of[:-1]
+    if begin is not None:
+        follows &= time[1:] >= begin
+    if end is not None:
+        follows &= time[:-1] < end
+    later = np.flatnonzero(follows) + 1
+    grown = {}
+    for name in COUNTED:
+        values = _numbers(tables, name)[order]
+        difference = values[later] - values[later - 1]
+        grown[name] = np.where(difference < 0, values[later], difference)
+    names = list(ports)
+    return pa.table(
+        {
+            "first_seen": column(time[later - 1]),
+            "last_seen": column(time[later]),
+            "switch": strings([names[n][0] for n in of[later].tolist()]),
+            "name": strings([names[n][1] for n in of[later].tolist()]),
+            "total_traffic": column(grown["in_bytes"] + grown["out_bytes"]),
+            "packets": column(grown["in_packets"] + grown["out_packets"]),
+            "errors": column(grown["errors"]),
+            "drops": column(grown["drops"]),
+        }
+    )
+
+
+def _numbers(tables: Sequence[pa.Table], name: str) -> npt.NDArray[np.int64]:
+    found = [
+        numbers_of(pa.chunked_array([part.view(pa.int64()) for part in one[name].chunks], pa.int64())) for one in tables
+    ]
+    return np.concatenate(found) if found else np.empty(0, np.int64)
