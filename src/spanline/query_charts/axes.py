@@ -20,7 +20,7 @@ _STEPS = (
     *(_SECOND * n for n in (1, 2, 5, 10, 15, 30)),
     *(_MINUTE * n for n in (1, 2, 5, 10, 15, 30)),
     *(_HOUR * n for n in (1, 2, 3, 6, 12)),
-    *(_DAY * n for n in (1, 2, 7, 14, 28, 91, 182, 364)),
+    *(_DAY * n for n in (1, 2, 3, 7, 14, 28, 91, 182, 364)),
 )
 """Of ticks, in ms."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _WIDTH = 760
 _HEIGHT = 170
 _LOW = 42
+_HEADROOM = 1.15
 _ROOM = 62
 """For the numbers of an axis, in pixels."""
 _MOST_GROUPS = 10
@@ -41,29 +42,22 @@ class _Series:
     """A series of the answer.
 
     values   float64[drawn groups, steps], NaN where nothing is known
-    begin    of the first step, and `step` how long they are: ms
+    times    when steps begin, and when the last one ends: ms since the epoch, nothing outside of the window
     several  of the answer's steps that are one here
     """
 
     field: pa.Field
     values: npt.NDArray[np.float64]
-    begin: int
-    step: int
+    times: list[int]
     several: int
 
     @property
     def heading(self) -> str:
         counted = self.field.metadata[b"kind"].decode() in (Kind.BYTES, Kind.PACKETS, Kind.NUMBER)
         heading = heading_of(self.field.name)
-        return (
-            f"{heading} in {length_text(int(self.field.metadata[b'step']))}"
-            if counted and _is_sum(self.field)
-            else heading
-        )
-
-    @property
-    def end(self) -> int:
-        return self.begin + self.step * len(self.values[0])
+        if not counted or not _is_sum(self.field):
+            return heading
+        return f"{heading} in {length_text(int(self.field.metadata[b'step']))}"
 
     def peaks(self) -> npt.NDArray[np.float64]:
         """float64[drawn groups], 0 where nothing is known."""
@@ -115,7 +109,9 @@ def _series(table: pa.Table, field: pa.Field, shown: Groups) -> _Series:
         missing = -values.shape[1] % several
         padded = np.pad(values, ((0, 0), (0, missing)), constant_values=np.nan)
         values = np.fmax.reduce(padded.reshape(len(values), -1, several), axis=2)
-    return _Series(field, values, begin // _MILLISECOND, step * several // _MILLISECOND, several)
+    first, last = (int(table.schema.metadata[name]) // _MILLISECOND for name in (b"window_begin", b"window_end"))
+    times = np.arange(values.shape[1] + 1) * (step * several // _MILLISECOND) + begin // _MILLISECOND
+    return _Series(field, values, np.clip(times, first, max(last, first + 1)).tolist(), several)
 
 
 def _is_sum(field: pa.Field) -> bool:
@@ -135,8 +131,8 @@ def _rows(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool) -> list
     Behind a step after which nothing is known stands a row more, so that its line has a length.
     """
     show = text_of_number(one.field, zone)
-    times = [one.begin + one.step * n for n in range(one.values.shape[1] + 1)]
-    when = [local_time(at * 10**6, zone) for at in times] if has_tooltips else []
+    times = one.times
+    when = [local_time(at * _MILLISECOND, zone) for at in times] if has_tooltips else []
     made = []
     for name, sort, line in zip(shown.names, shown.sorts, one.values.tolist(), strict=True):
         known = [None if value != value else value for value in line]
@@ -169,7 +165,7 @@ def _together(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool) -> 
     top = one.peaks().max() or 1.0
     axis = alt.Axis(labelExpr=numbers(one.field), tickCount=5, domain=False, ticks=False, titleFontWeight="normal")
     base = alt.Chart().encode(
-        x=time_axis(one.begin, one.end, zone, _TICKS[1]),
+        x=time_axis(one.times[0], one.times[-1], zone, _TICKS[1]),
         y=alt.Y("v:Q", title=None, axis=axis, scale=alt.Scale(domain=[0, top], nice=True)),
         color=alt.Color("g:N", scale=alt.Scale(domain=shown.names, range=colours), legend=legend),
     )
@@ -189,10 +185,10 @@ def _apart(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool, place:
     # The top of each panel: of a line that is 0 throughout, too, which is at the bottom.
     tops = dict(zip(shown.names, one.peaks().tolist(), strict=True))
     for row in rows:
-        if row["t"] == one.begin:
-            row["m"] = tops[row["g"]] or 1.0
+        if row["t"] == one.times[0]:
+            row["m"] = tops[row["g"]] * _HEADROOM or 1.0
     axis = alt.Axis(labelExpr=numbers(one.field), tickCount=2, domain=False, ticks=False)
-    x = time_axis(one.begin, one.end, zone, _TICKS.get(places, 1))
+    x = time_axis(one.times[0], one.times[-1], zone, _TICKS.get(places, 1))
     base = alt.Chart().encode(x=x)
     y = alt.Y("v:Q", title=None, axis=axis, scale=alt.Scale(nice=False, zero=True))
     colour = alt.Color("k:N", scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())), legend=None)
