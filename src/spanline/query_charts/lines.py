@@ -23,6 +23,7 @@ _WIDTH = 760
 _HEIGHT = 170
 _LOW = 42
 _HEADROOM = 1.15
+_TOP_OF_NOTHING = 2.0
 _ROOM = 62
 """For the numbers of an axis, in pixels."""
 _MOST_GROUPS = 10
@@ -162,7 +163,7 @@ def _together(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool) -> 
     own = iter(_COLOURS)
     colours = [next(own) if sort is Sort.GROUP else COLOURS[sort] for sort in shown.sorts]
     legend = None if shown.is_one else alt.Legend(title=None)
-    top = one.peaks().max() or 1.0
+    top = one.peaks().max() or _TOP_OF_NOTHING
     axis = alt.Axis(labelExpr=numbers(one.field), tickCount=5, domain=False, ticks=False, titleFontWeight="normal")
     base = alt.Chart().encode(
         x=time_axis(one.times[0], one.times[-1], zone, _TICKS[1]),
@@ -186,7 +187,7 @@ def _apart(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool, place:
     tops = dict(zip(shown.names, one.peaks().tolist(), strict=True))
     for row in rows:
         if row["t"] == one.times[0]:
-            row["m"] = tops[row["g"]] * _HEADROOM or 1.0
+            row["m"] = tops[row["g"]] * _HEADROOM or _TOP_OF_NOTHING
     axis = alt.Axis(labelExpr=numbers(one.field), tickCount=2, domain=False, ticks=False)
     x = time_axis(one.times[0], one.times[-1], zone, _TICKS.get(places, 1))
     base = alt.Chart().encode(x=x)
@@ -200,7 +201,7 @@ def _apart(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool, place:
     if has_tooltips:
         layers.append(base.mark_rect(opacity=0).encode(x2="e", tooltip=_tooltips(one.heading)))
     header = (
-        alt.Header(labelAngle=0, labelAlign="left", labelLimit=180, labelFontSize=11, labelPadding=_ROOM)
+        alt.Header(labelAngle=0, labelAlign="left", labelLimit=260, labelFontSize=11, labelPadding=_ROOM)
         if not place
         else None
     )
