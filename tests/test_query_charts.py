@@ -109,7 +109,7 @@ def test_what_is_in_no_group_comes_last_and_is_no_other() -> None:
     rows = rows_in(spec)
     assert [row["g"] for row in rows[-2:]] == ["10 others", "(not set)"]
     assert [row["k"] for row in rows] == ["group"] * 20 + ["others", "not set"]
-    assert [row["s"] for row in rows[-2:]] == [f"» {sum(range(2, 12))}", "» 5,000"]
+    assert [row["n"] for row in rows[-2:]] == [f"» {sum(range(2, 12))}", "» 5,000"]
     assert max(row["v"] for row in rows) == 31
 
 

@@ -33,6 +33,7 @@ _MOST_STEPS = 1000
 """That are drawn; a picture has not more columns of pixels."""
 # Okabe and Ito's colours, which people who see few colours can tell apart.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73")
+_HAS_TEXT = "isValid(datum.s)"
 _MILLISECOND = 10**6
 _TICKS = {1: 8, 2: 4, 3: 2}
 """How many steps between ticks of time have room in so many panels."""
@@ -172,7 +173,9 @@ def _together(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool) -> 
     )
     layers = [base.mark_line(interpolate="step-after", strokeWidth=1.6)]
     if has_tooltips:
-        layers.append(base.mark_point(size=120, opacity=0, filled=True).encode(tooltip=_tooltips(one.heading)))
+        layers.append(
+            base.mark_point(size=120, opacity=0).transform_filter(_HAS_TEXT).encode(tooltip=_tooltips(one.heading))
+        )
     return alt.layer(*layers, data=data_of(_rows(one, shown, zone, has_tooltips))).properties(
         width=_WIDTH, height=_HEIGHT, title=title_of(one.heading)
     )
@@ -199,7 +202,9 @@ def _apart(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool, place:
         base.mark_point(opacity=0).encode(y="m:Q"),
     ]
     if has_tooltips:
-        layers.append(base.mark_rect(opacity=0).encode(x2="e", tooltip=_tooltips(one.heading)))
+        layers.append(
+            base.mark_rect(opacity=0).transform_filter(_HAS_TEXT).encode(x2="e", tooltip=_tooltips(one.heading))
+        )
     header = (
         alt.Header(labelAngle=0, labelAlign="left", labelLimit=260, labelFontSize=11, labelPadding=_ROOM)
         if not place
