@@ -96,7 +96,7 @@ def test_groups_beyond_ten_are_added_up(function: str, groups: int, names: list[
     """Lines at 0, 1, 2 …: the last two of twelve, 10 and 11, are 21 together, and have no maximum. One is no others."""
     values = [[float(n), float(n == 11)] for n in range(groups)]
     table = answered([GROUP, series(function)], [f"vm-{n}" for n in range(groups)], values)
-    spec = spec_of(table)
+    spec = spec_of(table, has_tooltips=True)
     found = lines_in(spec)
     assert list(found) == names
     assert found.get("2 others") == others
@@ -164,6 +164,13 @@ def test_a_step_is_drawn_as_long_as_it_is() -> None:
     ]
 
 
+def test_what_goes_on_is_not_repeated() -> None:
+    """Where nothing can be pointed at."""
+    table = answered([GROUP, series("sum")], ["a"], [[0.0, 0.0, 5.0, 5.0, 5.0, 0.0]])
+    rows = [(row["t"] / 3_600_000, row["v"]) for row in rows_in(spec_of(table))]
+    assert rows == [(0, 0.0), (2, 5.0), (5, 0.0), (6, 0.0)]
+
+
 def test_nothing_outside_of_the_window_is_drawn() -> None:
     """The first step of an answer may begin before it, and the last one end behind it."""
     table = answered([GROUP, series("sum")], ["a"], [[1.0, 2.0, 3.0]])
@@ -176,7 +183,7 @@ def test_nothing_outside_of_the_window_is_drawn() -> None:
 def test_of_more_steps_than_pixels_the_highest_are_drawn() -> None:
     values = [float(n % 7) for n in range(2500)]
     table = answered([GROUP, series("sum", 0, SECOND)], ["a"], [values])
-    spec = spec_of(table)
+    spec = spec_of(table, has_tooltips=True)
     (line,) = lines_in(spec).values()
     assert line == [max(values[n : n + 3]) for n in range(0, 2500, 3)]
     assert "Of 3 steps the highest one is drawn." in str(spec)
@@ -184,7 +191,7 @@ def test_of_more_steps_than_pixels_the_highest_are_drawn() -> None:
 
 def test_steps_shorter_than_a_ms_are_drawn_together() -> None:
     table = answered([GROUP, series("sum", 0, 200_000)], ["a"], [[1.0, 2.0, 3.0, 9.0, 5.0, 6.0]])
-    assert lines_in(spec_of(table)) == {"a": [9.0, 6.0]}
+    assert lines_in(spec_of(table, has_tooltips=True)) == {"a": [9.0, 6.0]}
 
 
 @pytest.mark.parametrize(
@@ -330,9 +337,11 @@ def test_a_picture_has_the_numbers_of_the_table(fortnight: Path, tmp_path: Path)
     assert [one for one in texts if one in names] == names
     assert [re.sub("^» ", "", one) for one in beside] == numbers
     shaded = [
-        one.attrib["aria-label"]
-        for one in tree.iter()
-        if one.attrib.get("aria-roledescription") == "geoshape" and one.attrib.get("fill") != "#e3e3e3"
+        one
+        for mark in tree.iter()
+        if mark.attrib.get("class", "").startswith("mark-shape")
+        for one in mark
+        if one.attrib.get("fill") != "#e3e3e3"
     ]
     assert len(shaded) == len(names) - names.count("(not set)")
 

@@ -11,16 +11,21 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from spanline.enrich.names import NAMES
 
-Ring: TypeAlias = list[tuple[float, float]]
+Point: TypeAlias = tuple[float, float]
+Ring: TypeAlias = list[Point]
 
 _SMALL = 15_000
 """km²: less is not seen on a map of 760 pixels."""
+_UNSEEN = 0.05
+"""Square degrees: a quarter of a pixel."""
+_FEWEST = 4
+"""Points of an arc that is left as it is: a triangle that is closed."""
 _RADIUS = 6371.0
 _PARTS = {
     "BQ": (-68.26, 12.18), "CC": (96.87, -12.16), "CX": (105.63, -10.49), "GF": (-53.1, 3.9), "GI": (-5.35, 36.14),
@@ -51,7 +56,7 @@ def world(coarse: dict[str, Any], fine: dict[str, Any], codes: Sequence[Sequence
         "type": "Topology",
         "transform": coarse["transform"],
         "objects": {"countries": {"type": "GeometryCollection", "geometries": shapes}},
-        "arcs": [coarse["arcs"][number] for number in used],
+        "arcs": [_simplified(coarse["arcs"][number], coarse["transform"]["scale"]) for number in used],
         "dots": dict(sorted(dots.items())),
     }
 
@@ -99,6 +104,27 @@ def _middle(ring: Ring) -> tuple[float, float]:
     """Between its outermost points."""
     longitudes, latitudes = zip(*ring, strict=True)
     return round((min(longitudes) + max(longitudes)) / 2, 2), round((min(latitudes) + max(latitudes)) / 2, 2)
+
+
+def _simplified(arc: list[list[int]], scale: Sequence[float]) -> list[list[int]]:
+    """An arc without the points that make no difference, of which each is told by its distance from the one before.
+
+    The method is Visvalingam's: the point whose triangle with its neighbours is smallest goes first. Its ends stay, as
+    other arcs begin there, and of an island a triangle.
+    """
+    points = list(zip(*(accumulate(one) for one in zip(*arc, strict=True)), strict=True))
+    while len(points) > _FEWEST:
+        areas = [_triangle(*three) for three in zip(points, points[1:], points[2:], strict=False)]
+        least = min(areas)
+        if least * scale[0] * scale[1] >= _UNSEEN:
+            break
+        del points[areas.index(least) + 1]
+    before = [(0, 0), *points]
+    return [[x1 - x0, y1 - y0] for (x0, y0), (x1, y1) in pairwise(before)]
+
+
+def _triangle(a: Point, b: Point, c: Point) -> float:
+    return abs((b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1])) / 2
 
 
 def _numbers(arcs: Any) -> Iterator[int]:

@@ -19,7 +19,7 @@ from spanline.cli.text import plural
 if TYPE_CHECKING:
     import altair as alt
 
-BLUE, GREY, LIGHT_GREY = "#0072b2", "#767676", "#b4b4b4"
+BLUE, GREY, LIGHT_GREY = "#0072b2", "#6e6e6e", "#a6a6a6"
 _NAMED = ("Switch", "Name")
 """Columns that say what a row is about, where a query does not group."""
 
