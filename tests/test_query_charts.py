@@ -10,6 +10,7 @@ import json
 import re
 from datetime import UTC, datetime, tzinfo
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -21,8 +22,10 @@ import pytest
 
 from spanline.charts import svg_of, write_picture
 from spanline.cli.text import size
+from spanline.enrich.names import NAMES
 from spanline.errors import UsageError
 from spanline.query_charts import answer_chart
+from spanline.query_charts.bundling import area_of, polygons_of, ring_of, world
 from tests.commands import run
 
 SECOND = 10**9
@@ -251,6 +254,68 @@ def test_without_a_country_there_is_no_map() -> None:
     assert "projection" not in str(spec_of(answered([COUNTRY, COUNT], [None], [3]), "Source Country"))
 
 
+@pytest.mark.parametrize(
+    ("code", "thousands"),
+    [("BR", 8516), ("US", 9526), ("AU", 7688), ("DE", 358), ("KE", 580), ("JP", 378), ("CH", 41), ("GB", 244)],
+)
+def test_countries_are_as_large_as_they_are(code: str, thousands: int) -> None:
+    """Oracle: areas in 1,000 km² of the United Nations' Demographic Yearbook; the map is coarse, and has no lakes."""
+    drawn = json.loads(files("spanline.query_charts").joinpath("data/world.json").read_text())
+    (shape,) = [one for one in drawn["objects"]["countries"]["geometries"] if one.get("id") == code]
+    area = sum(area_of(ring_of(drawn, polygon[0])) for polygon in polygons_of(shape))
+    assert area / 1000 == pytest.approx(thousands, rel=0.12)
+
+
+@pytest.mark.parametrize(
+    ("code", "longitude", "latitude"),
+    [
+        ("SG", 103.85, 1.29),
+        ("MT", 14.5, 35.9),
+        ("LU", 6.13, 49.61),
+        ("HK", 114.2, 22.3),
+        ("BH", 50.6, 26.2),
+        ("RE", 55.5, -21),
+    ],
+)
+def test_small_ones_are_where_they_are(code: str, longitude: float, latitude: float) -> None:
+    """Oracle: where their capitals are."""
+    drawn = json.loads(files("spanline.query_charts").joinpath("data/world.json").read_text())
+    assert drawn["dots"][code] == pytest.approx([longitude, latitude], abs=0.5)
+    assert {one.get("id", "GB") for one in drawn["objects"]["countries"]["geometries"]} | set(drawn["dots"]) <= set(
+        NAMES
+    )
+
+
+def test_a_map_is_made_of_two() -> None:
+    """Two squares of 10 degrees that have a border in common, of which one is no country; and one of 0.1 degrees."""
+    arcs = [
+        [[10, 0], [0, 5], [0, 5]],
+        [[10, 10], [-10, 0], [0, -10], [10, 0]],
+        [[10, 0], [10, 0], [0, 10], [-10, 0]],
+    ]
+    squares = [("276", "Germany", [[0, 1]]), (None, "Nowhere", [[~0, 2]]), ("010", "Antarctica", [[0, 1]])]
+    coarse = topology(1.0, arcs, squares)
+    fine = topology(0.1, [[[20, 20], [1, 0], [0, 1], [-1, 0], [0, -1]]], [("702", "Singapore", [[0]])])
+    made = world(coarse, fine, [["DE", "DEU", "276"], ["SG", "SGP", "702"], ["AQ", "ATA", "010"]])
+    germany, nowhere = made["objects"]["countries"]["geometries"]
+    assert (germany["id"], "id" in nowhere, made["dots"]["SG"]) == ("DE", False, (2.05, 2.05))
+    # In a square on the equator, a degree is 111.19 km, and less at its upper end.
+    assert area_of(ring_of(made, germany["arcs"][0])) == pytest.approx(111.19**2 * 100, rel=0.01)
+    assert area_of(ring_of(made, nowhere["arcs"][0])) == area_of(ring_of(made, germany["arcs"][0]))
+
+
+def topology(scale: float, arcs: list[Any], countries: list[tuple[str | None, str, list[list[int]]]]) -> dict[str, Any]:
+    shapes = [
+        {"type": "Polygon", "arcs": rings, "properties": {"name": name}, **({"id": number} if number else {})}
+        for number, name, rings in countries
+    ]
+    return {
+        "transform": {"scale": [scale, scale], "translate": [0, 0]},
+        "arcs": arcs,
+        "objects": {"countries": {"geometries": shapes}},
+    }
+
+
 class Loaded(HTMLParser):
     """What a page loads."""
 
@@ -265,7 +330,7 @@ class Loaded(HTMLParser):
         self.found += [tag] * (tag in ("link", "iframe", "object", "embed", "base"))
 
 
-NAMES = [
+STRANGE = [
     "</script><script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
     "{{constructor}}",
@@ -281,10 +346,10 @@ NAMES = [
 
 @pytest.mark.parametrize("fields", [[GROUP, COUNT], [GROUP, series("sum")]])
 def test_names_of_strangers_stay_names(tmp_path: Path, fields: list[pa.Field]) -> None:
-    values: list[Any] = [100 + n for n in range(len(NAMES))]
-    table = answered(fields, NAMES, values if fields[1] is COUNT else [[value] for value in values])
+    values: list[Any] = [100 + n for n in range(len(STRANGE))]
+    table = answered(fields, STRANGE, values if fields[1] is COUNT else [[value] for value in values])
     for suffix in ("html", "svg"):
-        chart = answer_chart(table, {"Source VM"}, UTC, NAMES[0], has_tooltips=suffix == "html")
+        chart = answer_chart(table, {"Source VM"}, UTC, STRANGE[0], has_tooltips=suffix == "html")
         write_picture(chart, str(tmp_path / f"out.{suffix}"))
     page = (tmp_path / "out.html").read_text()
     loaded = Loaded()
@@ -297,7 +362,7 @@ def test_names_of_strangers_stay_names(tmp_path: Path, fields: list[pa.Field]) -
     assert not [one for one in tree.iter() if one.tag.endswith(("script", "image", "foreignObject"))]
     assert not [name for one in tree.iter() for name in one.attrib if name.startswith("on") or name.endswith("href")]
     written = {one.text for one in tree.iter() if one.tag.endswith("text")}
-    assert {name for name in NAMES if len(name) < 40} <= written
+    assert {name for name in STRANGE if len(name) < 40} <= written
 
 
 def test_what_does_not_print_is_escaped() -> None:

@@ -45,9 +45,9 @@ def world(coarse: dict[str, Any], fine: dict[str, Any], codes: Sequence[Sequence
     rings: dict[str, list[Ring]] = {}
     for shape in _coded(fine, letters):
         if "id" in shape:
-            rings.setdefault(shape["id"], []).extend(_ring(fine, polygon[0]) for polygon in _polygons(shape))
-    small = {code: parts for code, parts in rings.items() if parts and sum(map(_area, parts)) < _SMALL}
-    dots = _PARTS | {code: _middle(max(parts, key=_area)) for code, parts in small.items()}
+            rings.setdefault(shape["id"], []).extend(ring_of(fine, polygon[0]) for polygon in polygons_of(shape))
+    small = {code: parts for code, parts in rings.items() if parts and sum(map(area_of, parts)) < _SMALL}
+    dots = _PARTS | {code: _middle(max(parts, key=area_of)) for code, parts in small.items()}
     used = sorted({number if number >= 0 else ~number for shape in shapes for number in _numbers(shape["arcs"])})
     place = {old: new for new, old in enumerate(used)}
     for shape in shapes:
@@ -71,12 +71,12 @@ def _coded(topology: dict[str, Any], letters: dict[str, str]) -> list[dict[str, 
     return made
 
 
-def _polygons(shape: dict[str, Any]) -> list[Any]:
+def polygons_of(shape: dict[str, Any]) -> list[Any]:
     arcs: list[Any] = shape["arcs"]
     return [arcs] if shape["type"] == "Polygon" else arcs
 
 
-def _ring(topology: dict[str, Any], numbers: Sequence[int]) -> Ring:
+def ring_of(topology: dict[str, Any], numbers: Sequence[int]) -> Ring:
     """Longitude and latitude of the points of a ring."""
     (wide, high), (left, low) = topology["transform"]["scale"], topology["transform"]["translate"]
     made: Ring = []
@@ -90,7 +90,7 @@ def _ring(topology: dict[str, Any], numbers: Sequence[int]) -> Ring:
     return made
 
 
-def _area(ring: Ring) -> float:
+def area_of(ring: Ring) -> float:
     """km² on a sphere."""
     return abs(sum(_strips(ring))) * _RADIUS**2
 
