@@ -52,21 +52,12 @@ class Asking:
 
     def _within(self, query: Query, begin: str | None, end: str | None) -> Query:
         """The query with the window of --from and --to."""
-        if begin is None and end is None:
+        window = window_between(begin, end, Clock(self.now, self.zone))
+        if window is None:
             return query
         if not query.window.is_default:
             raise UsageError("the query says when, and so do --from and --to", hint="leave one of them out")
-        first = None if begin is None else self._moment("--from", begin)[0]
-        last = None if end is None else self._moment("--to", end)[1]
-        if first is not None and last is not None and first >= last:
-            raise UsageError("--from is not before --to", hint="the earlier one is --from")
-        return dataclasses.replace(query, window=Window(begin=first, end=last))
-
-    def _moment(self, option: str, text: str) -> tuple[int, int]:
-        try:
-            return span(text, Clock(self.now, self.zone))
-        except Unfit as error:
-            raise UsageError(f"{option}: {error.message}", hint=error.hint) from None
+        return dataclasses.replace(query, window=window)
 
     @cached_property
     def enrichment(self) -> Enrichment:
@@ -78,6 +69,24 @@ class Asking:
         from spanline.cli.query_tree import tree_lines
 
         return tree_lines(self.query)
+
+
+def window_between(begin: str | None, end: str | None, clock: Clock) -> Window | None:
+    """What --from and --to say; None where neither is there. Raises UsageError."""
+    if begin is None and end is None:
+        return None
+    first = None if begin is None else _moment("--from", begin, clock)[0]
+    last = None if end is None else _moment("--to", end, clock)[1]
+    if first is not None and last is not None and first >= last:
+        raise UsageError("--from is not before --to", hint="the earlier one is --from")
+    return Window(begin=first, end=last)
+
+
+def _moment(option: str, text: str, clock: Clock) -> tuple[int, int]:
+    try:
+        return span(text, clock)
+    except Unfit as error:
+        raise UsageError(f"{option}: {error.message}", hint=error.hint) from None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
