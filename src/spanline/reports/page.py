@@ -1,7 +1,7 @@
 """A report as one page of HTML, which shows all that it has to say without a network, a script or another file.
 
-What comes from packets, inventories and files is escaped by the template; and a policy in the page's head allows nothing
-but styles, so that no reader runs what somebody got into it.
+What comes from packets, inventories and files is escaped by the template; and a policy in the page's head allows
+nothing but styles, so that no reader runs what somebody got into it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from spanline.cli.text import printable
 from spanline.query.flow_plans import aggregate_name
 from spanline.query.sparkline import sparkline
 from spanline.query.tree import Aggregate, Query
-from spanline.reports.answering import Answer
+from spanline.reports.answering import Answer, Failed
 from spanline.reports.reading import Report
 
 ROWS = 20
@@ -38,14 +38,14 @@ class About:
     made      ns since the epoch
     zone      of all times
     problems  what was left out, a line each
-    note      what the page lacks, and what to do about it; "" for nothing
+    lacking   what the page lacks, and what to do about it; "" for nothing
     """
 
     source: str
     made: int
     zone: tzinfo
     problems: Sequence[str] = ()
-    note: str = ""
+    lacking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +99,7 @@ def page_of(report: Report, answers: Sequence[Answer], charts: Sequence[str], ab
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    sections = [
-        replace(_section(one, about.zone), chart=chart) for one, chart in zip(answers, charts, strict=True)
-    ]
+    sections = [replace(_section(one, about.zone), chart=chart) for one, chart in zip(answers, charts, strict=True)]
     return environment.get_template("page.html").render(
         title=printable(report.title),
         about=printable(report.about),
@@ -109,19 +107,18 @@ def page_of(report: Report, answers: Sequence[Answer], charts: Sequence[str], ab
         made=local_time(about.made, about.zone),
         version=spanline.__version__,
         problems=[printable(line) for line in about.problems],
-        note=about.note,
+        lacking=about.lacking,
         sections=sections,
     )
 
 
 def _section(answer: Answer, zone: tzinfo) -> _Section:
-    question = answer.question
-    text = question.query if answer.query is None else answer.query.text
-    section = _Section(printable(question.title), printable(question.about), printable(text))
-    if answer.error is not None:
-        return replace(section, error=printable(str(answer.error)), excerpt=answer.error.excerpt(), first="failed")
-    assert answer.table is not None and answer.query is not None
-    section = replace(section, window=window_text(answer.table.schema.metadata, zone))
+    title, about = printable(answer.question.title), printable(answer.question.about)
+    if isinstance(answer, Failed):
+        error, excerpt = printable(str(answer.error)), answer.error.excerpt()
+        return _Section(title, about, printable(answer.question.query), error=error, excerpt=excerpt, first="failed")
+    window = window_text(answer.table.schema.metadata, zone)
+    section = _Section(title, about, printable(answer.query.text), window)
     if not answer.table.num_rows:
         return replace(section, first="nothing found")
     groups = {one.name for one in answer.query.group}
