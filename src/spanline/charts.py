@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,15 +57,17 @@ def write_picture(chart: alt.TopLevelMixin, path: str) -> None:
     elif suffix == ".svg":
         made = svg_of(chart).encode()
     else:
+        # Vega's own menu leads to a page on the internet.
+        spec = json.dumps({**chart.to_dict(), "usermeta": {"embedOptions": {"actions": False}}})
         # A name with </script> in it would end the script that it stands in.
-        text = vl_convert.vegalite_to_html(chart.to_json().replace("<", _LESS), vl_version=version, bundle=True)
+        text = vl_convert.vegalite_to_html(spec.replace("<", _LESS), vl_version=version, bundle=True)
         made = text.replace(_LESS, "\\u003c").encode()
     with open_stream(path) as stream:
         stream.write(made)
 
 
 def svg_of(chart: alt.TopLevelMixin) -> str:
-    """As text, with all that it needs."""
+    """The chart as an <svg> element, which can stand in a page; what comes from names is escaped in it."""
     import vl_convert
 
     made: str = vl_convert.vegalite_to_svg(chart.to_json(), vl_version=_version())
@@ -72,7 +75,7 @@ def svg_of(chart: alt.TopLevelMixin) -> str:
 
 
 def _version() -> str:
-    """Of Vega-Lite, as vl-convert has it."""
+    """Of Vega-Lite, as vl-convert names it."""
     import altair as alt
 
     return alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]

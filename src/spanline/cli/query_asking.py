@@ -174,7 +174,9 @@ def answered(asking: Asking, asked: Asked, limit: int | None, quiet: bool, outpu
         from spanline.query_charts import answer_chart
 
         groups = {one.name for one in asking.query.group}
-        write_picture(answer_chart(table, groups, asking.zone, asking.query.text), chart)
+        has_tooltips = Path(chart).suffix.lower() == ".html"
+        drawn = answer_chart(table, groups, asking.zone, asking.query.text, has_tooltips=has_tooltips)
+        write_picture(drawn, chart)
     sys.stdout.flush()
     if not quiet:
         complain(window_text(table.schema.metadata, asking.zone))

@@ -66,7 +66,7 @@ def print_answer(table: pa.Table, total: int, query: Query, zone: tzinfo, target
 def scale_text(schema: pa.Schema) -> str:
     """What the lines of series mean; "" where there are none."""
     step = next((field.metadata[b"step"] for field in schema if b"step" in field.metadata), None)
-    return "" if step is None else f"Each line has its own scale; behind it, the most of any {_length(int(step))}."
+    return "" if step is None else f"Each line has its own scale; behind it, the most of any {length_text(int(step))}."
 
 
 def answer_lines(table: pa.Table, groups: Collection[str], zone: tzinfo, width: int) -> list[Line]:
@@ -138,11 +138,11 @@ def shown_column(table: pa.Table, n: int, groups: Collection[str], zone: tzinfo)
     values = plain(table.select([n])).column(0).to_pylist()
     nothing = NOT_SET if field.name in groups else UNKNOWN
     if b"step" in field.metadata:
-        show = _text_of(kind, field.type.value_type, zone)
         lines = [np.array([np.nan if one is None else one for one in row], np.float64) for row in values]
+        show = text_of(field, zone)
         most = [UNKNOWN if np.isnan(line).all() else show(float(np.nanmax(line))) for line in lines]
         return Shown(heading, most, False, lines)
-    show = _text_of(kind, field.type, zone)
+    show = text_of(field, zone)
     texts = [nothing if value is None else printable(show(value)) for value in values]
     return Shown(heading, texts, kind not in _LEFT)
 
@@ -151,6 +151,13 @@ def heading_of(name: str) -> str:
     """Of a column: a sum is called as what is summed."""
     found = _SUM.fullmatch(name)
     return printable(found[2] if found else name)
+
+
+def text_of(field: pa.Field, zone: tzinfo) -> Callable[[Any], str]:
+    """What makes text of a value of a column; of a series, of one of its values."""
+    said = field.metadata[b"kind"].decode()
+    stored = field.type.value_type if b"step" in field.metadata else field.type
+    return _text_of(None if said == "count" else Kind(said), stored, zone)
 
 
 def cells_of(table: pa.Table, n: int, groups: Collection[str], zone: tzinfo) -> list[str]:
@@ -204,7 +211,7 @@ def _local(time: int, zone: tzinfo) -> datetime:
     return (_EPOCH + timedelta(seconds=time // 10**9)).astimezone(zone)
 
 
-def _length(nanoseconds: int) -> str:
+def length_text(nanoseconds: int) -> str:
     """Of a step."""
     for unit, length in (("days", 86_400 * 10**9), ("h", 3600 * 10**9), ("min", 60 * 10**9)):
         if nanoseconds >= length:

@@ -1,0 +1,226 @@
+"""Series as lines: on one axis where they can be told apart, else each on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from spanline.cli.query_view import heading_of, length_text, local_time
+from spanline.query.tree import Kind
+from spanline.query_charts.axes import numbers, time_axis
+from spanline.query_charts.drawing import COLOURS, Drawing, Groups, Sort, text_of_number
+
+if TYPE_CHECKING:
+    import altair as alt
+
+_WIDTH = 760
+_HEIGHT = 170
+_LOW = 42
+_MOST_GROUPS = 10
+_MOST_TOGETHER, _ALIKE = 5, 20
+"""So many lines, of which the highest is at most so many times as high as the lowest, share an axis."""
+_MOST_STEPS = 1000
+"""That are drawn; a picture has not more columns of pixels."""
+# Okabe and Ito's colours, which people who see few colours can tell apart.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
+_MILLISECOND = 10**6
+_TICKS = {1: 9, 2: 5, 3: 3}
+"""How many ticks of time have room beside so many panels."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """A series of the answer.
+
+    values   float64[drawn groups, steps], NaN where nothing is known
+    begin    of the first step, and `step` how long they are: ms
+    several  of the answer's steps that are one here
+    """
+
+    field: pa.Field
+    values: npt.NDArray[np.float64]
+    begin: int
+    step: int
+    several: int
+
+    @property
+    def heading(self) -> str:
+        counted = self.field.metadata[b"kind"].decode() in (Kind.BYTES, Kind.PACKETS, Kind.NUMBER)
+        heading = heading_of(self.field.name)
+        return (
+            f"{heading} in {length_text(int(self.field.metadata[b'step']))}"
+            if counted and _is_sum(self.field)
+            else heading
+        )
+
+    @property
+    def end(self) -> int:
+        return self.begin + self.step * self.values.shape[1]
+
+    def peaks(self) -> npt.NDArray[np.float64]:
+        """float64[drawn groups], 0 where nothing is known."""
+        return np.nan_to_num(self.values).max(axis=1)
+
+
+def lines(table: pa.Table, groups: Collection[str], zone: tzinfo, has_tooltips: bool) -> Drawing:
+    """A line for each group, in a panel for each series or, where one would hide another, in panels of its own.
+
+    A group that has a thousand times the traffic of the others would leave them at the bottom of a common axis, and of
+    a logarithmic one traffic that comes and goes has no place at its zeros: so each has its own scale then, as in the
+    table on a terminal, and the numbers beside it say how much it is.
+    """
+    import altair as alt
+
+    if not table.num_rows:
+        return nothing_found()
+    fields = [field for field in table.schema if b"step" in field.metadata]
+    shown = Groups(table, groups, zone, _MOST_GROUPS, can_be_added=any(map(_is_sum, fields)))
+    series = [_series(table, field, shown) for field in fields]
+    notes = [*shown.notes]
+    several = max(one.several for one in series)
+    if several > 1:
+        notes.append(f"Of {several} steps the highest one is drawn.")
+    if _are_alike(series):
+        panels = [_together(one, shown, zone, has_tooltips) for one in series]
+        return Drawing(alt.vconcat(*panels, spacing=18).resolve_scale(color="shared"), notes)
+    if len(shown.names) > 1:
+        notes.append("Each line has its own scale.")
+    columns = [_apart(one, shown, zone, has_tooltips, n, len(series)) for n, one in enumerate(series)]
+    return Drawing(alt.hconcat(*columns, spacing=14), notes)
+
+
+def nothing_found() -> Drawing:
+    """A picture that says so."""
+    import altair as alt
+
+    text = alt.Chart(alt.Data(values=[{}])).mark_text(text="nothing found", fontSize=16, color="#555555")
+    return Drawing(text.properties(width=_WIDTH, height=120))
+
+
+def _series(table: pa.Table, field: pa.Field, shown: Groups) -> _Series:
+    """Neighbours are one step where a step would be less than a pixel, or than the ms that Vega's times are of."""
+    begin, step = (int(field.metadata[name]) for name in (b"begin", b"step"))
+    values = shown.of(np.array(table.column(field.name).to_pylist(), np.float64), can_be_added=_is_sum(field))
+    several = max(-(-values.shape[1] // _MOST_STEPS), -(-_MILLISECOND // step))
+    if several > 1:
+        missing = -values.shape[1] % several
+        padded = np.pad(values, ((0, 0), (0, missing)), constant_values=np.nan)
+        values = np.fmax.reduce(padded.reshape(len(values), -1, several), axis=2)
+    return _Series(field, values, begin // _MILLISECOND, step * several // _MILLISECOND, several)
+
+
+def _is_sum(field: pa.Field) -> bool:
+    return bool(field.name.startswith("series(sum("))
+
+
+def _are_alike(series: Sequence[_Series]) -> bool:
+    if len(series[0].values) > _MOST_TOGETHER:
+        return False
+    peaks = [one.peaks() for one in series]
+    return all(most.max() <= _ALIKE * min(most[most > 0], default=0) for most in peaks)
+
+
+def _rows(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool) -> list[dict[str, Any]]:
+    """t  when a step begins, e  when it ends, v  the value, g  the group, k  its sort; s, w  value and time as texts
+
+    Behind a step after which nothing is known stands a row more, so that its line has a length.
+    """
+    show = text_of_number(one.field, zone)
+    times = [one.begin + one.step * n for n in range(one.values.shape[1] + 1)]
+    when = [local_time(at * 10**6, zone) for at in times] if has_tooltips else []
+    made = []
+    for name, sort, line in zip(shown.names, shown.sorts, one.values.tolist(), strict=True):
+        known = [None if value != value else value for value in line]
+        for n, value in enumerate(known):
+            row: dict[str, Any] = {"t": times[n], "v": value, "g": name, "k": sort}
+            if has_tooltips and value is not None:
+                row |= {"e": times[n + 1], "s": show(value), "w": f"{when[n]} to {when[n + 1]}"}
+            made.append(row)
+            if value is not None and (n + 1 == len(known) or known[n + 1] is None):
+                made.append({"t": times[n + 1] - (n + 1 < len(known)), "v": value, "g": name, "k": sort})
+    return made
+
+
+def _tooltips(heading: str) -> list[alt.Tooltip]:
+    import altair as alt
+
+    return [
+        alt.Tooltip("g:N", title="group"),
+        alt.Tooltip("w:N", title="time"),
+        alt.Tooltip("s:N", title=heading),
+    ]
+
+
+def _together(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool) -> alt.LayerChart:
+    import altair as alt
+
+    own = iter(_COLOURS)
+    colours = [next(own) if sort is Sort.GROUP else COLOURS[sort] for sort in shown.sorts]
+    legend = None if shown.is_one else alt.Legend(title=None)
+    top = one.peaks().max() or 1.0
+    axis = alt.Axis(labelExpr=numbers(one.field), tickCount=5, domain=False, ticks=False, titleFontWeight="normal")
+    base = alt.Chart().encode(
+        x=time_axis(one.begin, one.end, zone, _TICKS[1]),
+        y=alt.Y("v:Q", title=None, axis=axis, scale=alt.Scale(domain=[0, top], nice=True)),
+        color=alt.Color("g:N", scale=alt.Scale(domain=shown.names, range=colours), legend=legend),
+    )
+    layers = [base.mark_line(interpolate="step-after", strokeWidth=1.6)]
+    if has_tooltips:
+        layers.append(base.mark_point(size=120, opacity=0, filled=True).encode(tooltip=_tooltips(one.heading)))
+    made: alt.LayerChart = alt.layer(*layers, data=_data(_rows(one, shown, zone, has_tooltips))).properties(
+        width=_WIDTH, height=_HEIGHT, title=_title(one.heading)
+    )
+    return made
+
+
+def _apart(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool, place: int, places: int) -> alt.FacetChart:
+    """A column of panels, of which the first of `places` columns has the names of the groups."""
+    import altair as alt
+
+    rows = _rows(one, shown, zone, has_tooltips)
+    # The top of each panel: of a line that is 0 throughout, too, which is at the bottom.
+    tops = zip(shown.names, shown.sorts, one.peaks().tolist(), strict=True)
+    rows += [{"t": one.begin, "m": top or 1.0, "g": name, "k": sort} for name, sort, top in tops]
+    axis = alt.Axis(labelExpr=numbers(one.field), tickCount=2, domain=False, ticks=False)
+    x = time_axis(one.begin, one.end, zone, _TICKS.get(places, 2))
+    base = alt.Chart().encode(x=x)
+    y = alt.Y("v:Q", title=None, axis=axis, scale=alt.Scale(nice=False, zero=True))
+    colour = alt.Color("k:N", scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())), legend=None)
+    layers = [
+        base.mark_area(interpolate="step-after", opacity=0.25).encode(y=y, color=colour),
+        base.mark_line(interpolate="step-after", strokeWidth=1.2).encode(y=y, color=colour),
+        base.mark_point(opacity=0).encode(y="m:Q"),
+    ]
+    if has_tooltips:
+        layers.append(base.mark_rect(opacity=0).encode(x2="e", tooltip=_tooltips(one.heading)))
+    header = alt.Header(labelAngle=0, labelAlign="left", labelLimit=180, labelFontSize=11) if not place else None
+    made: alt.FacetChart = (
+        alt.layer(*layers)
+        .properties(width=(_WIDTH - 60 * (places - 1)) // places, height=_LOW)
+        .facet(
+            row=alt.Row("g:N", sort=shown.names, title=None, header=header),
+            data=_data(rows),
+            title=_title(one.heading),
+            spacing=10,
+        )
+        .resolve_scale(y="independent")
+    )
+    return made
+
+
+def _title(heading: str) -> alt.TitleParams:
+    import altair as alt
+
+    return alt.TitleParams(heading, fontSize=12, anchor="start", offset=6)
+
+
+def _data(rows: list[dict[str, Any]]) -> alt.Data:
+    import altair as alt
+
+    return alt.Data(values=rows)  # type: ignore[no-untyped-call, no-any-return]
