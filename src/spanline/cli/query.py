@@ -27,6 +27,12 @@ from spanline.cli.options import Output, WrittenPath, writes
 )
 @click.option("--to", "end", metavar="TIME", help="In the same way; a day is in it as a whole.")
 @click.option(
+    "--at-hours",
+    "hours",
+    metavar="HOURS",
+    help="Only what was in these hours of each day: 21:00-06:30. A flow that is partly in them counts in part.",
+)
+@click.option(
     "--timezone", metavar="ZONE", help="Of times in the query and in the table: Europe/Zurich. Default: this machine's."
 )
 @click.option(
@@ -65,6 +71,7 @@ def command(
     on: tuple[str, ...],
     begin: str | None,
     end: str | None,
+    hours: str | None,
     timezone: str | None,
     inventory: tuple[str, ...],
     geoip: str | None,
@@ -98,12 +105,15 @@ def command(
         if explain is not None:
             raise click.UsageError("--explain has no answer that --chart could draw")
         check_picture("--chart", chart, (".html", ".svg", ".png"))
-    asking = Asking(text, begin, end, timezone, inventory, geoip, asn)
+    asking = Asking(begin, end, hours, timezone, inventory, geoip, asn)
+    question = asking.question(text)
     if explain == "tree":
-        write_lines(asking.tree_lines(), output)
+        from spanline.cli.query_tree import tree_lines
+
+        write_lines(tree_lines(question.query), output)
         return
     with source(store, (*on, *paths) if on else (), paths, quiet) as asked:
         if explain == "sql":
-            write_lines(explained(asking, asked), output)
+            write_lines(explained(asking, question, asked), output)
         else:
-            answered(asking, asked, limit, quiet, output, chart)
+            answered(asking, question, asked, limit, quiet, output, chart)

@@ -20,64 +20,90 @@ from spanline.cli.options import Inputs, Output
 from spanline.cli.reading import conclude
 from spanline.errors import Problem, UsageError
 from spanline.query.times import Clock, Unfit, span, zone_of
-from spanline.query.tree import Query, Window
+from spanline.query.tree import Hours, Query, Window
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from spanline.enrich import Enrichment
+    from spanline.store import Store
 
 _ROWS = 40
 _VXLAN = 4789
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Question:
+    """A query, and when it was asked, ns since the epoch."""
+
+    query: Query
+    now: int
+
+
 class Asking:
-    """A query with the options that say what it means. Everything that can be wrong with them raises UsageError."""
+    """How queries are meant. Everything that can be wrong with that raises UsageError."""
 
     def __init__(
         self,
-        text: str,
         begin: str | None,
         end: str | None,
+        hours: str | None,
         timezone: str | None,
         inventory: Sequence[str],
         geoip: str | None,
         asn: str | None,
     ) -> None:
-        from spanline.query.reading import parse
-
-        self.now = time.time_ns()
         self.zone: tzinfo = zone_of(timezone)
+        self._begin, self._end = begin, end
+        self._hours = None if hours is None else self._hours_of(hours)
         self._inventory = inventory
         self._databases = geoip, asn
-        self.query = self._within(parse(text, now=self.now, timezone=self.zone), begin, end)
+        self._times(time.time_ns())
 
-    def _within(self, query: Query, begin: str | None, end: str | None) -> Query:
-        """The query with the window of --from and --to."""
-        if begin is None and end is None:
-            return query
-        if not query.window.is_default:
-            raise UsageError("the query says when, and so do --from and --to", hint="leave one of them out")
-        first = None if begin is None else self._moment("--from", begin)[0]
-        last = None if end is None else self._moment("--to", end)[1]
+    def question(self, text: str) -> Question:
+        """The query that somebody asks now, within the window of --from and --to and in the hours of --at-hours."""
+        from spanline.query.reading import parse
+
+        now = time.time_ns()
+        query = parse(text, now=now, timezone=self.zone)
+        times = self._times(now)
+        if times is not None:
+            if not query.window.is_default:
+                raise UsageError("the query says when, and so do --from and --to", hint="leave one of them out")
+            query = dataclasses.replace(query, window=times)
+        if self._hours is not None:
+            query = dataclasses.replace(query, window=dataclasses.replace(query.window, hours=self._hours))
+        return Question(query, now)
+
+    def _times(self, now: int) -> Window | None:
+        """The window of --from and --to."""
+        if self._begin is None and self._end is None:
+            return None
+        first = None if self._begin is None else self._moment("--from", self._begin, now)[0]
+        last = None if self._end is None else self._moment("--to", self._end, now)[1]
         if first is not None and last is not None and first >= last:
             raise UsageError("--from is not before --to", hint="the earlier one is --from")
-        return dataclasses.replace(query, window=Window(begin=first, end=last))
+        return Window(begin=first, end=last)
 
-    def _moment(self, option: str, text: str) -> tuple[int, int]:
+    def _moment(self, option: str, text: str, now: int) -> tuple[int, int]:
         try:
-            return span(text, Clock(self.now, self.zone))
+            return span(text, Clock(now, self.zone))
         except Unfit as error:
             raise UsageError(f"{option}: {error.message}", hint=error.hint) from None
+
+    def _hours_of(self, text: str) -> Hours:
+        from spanline.query.hours import hours_of
+
+        try:
+            return hours_of(text, self.zone)
+        except Unfit as error:
+            raise UsageError(f"--at-hours: {error.message}", hint=error.hint) from None
 
     @cached_property
     def enrichment(self) -> Enrichment:
         from spanline.enrich import Enrichment, read_inventory
 
         return Enrichment(read_inventory(self._inventory) if self._inventory else None, *self._databases)
-
-    def tree_lines(self) -> list[str]:
-        from spanline.cli.query_tree import tree_lines
-
-        return tree_lines(self.query)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -139,39 +165,54 @@ def _crunched(captures: Sequence[str], folder: Path, quiet: bool) -> list[Proble
     return capture.problems
 
 
-def explained(asking: Asking, asked: Asked) -> list[str]:
+def explained(asking: Asking, question: Question, asked: Asked) -> list[str]:
     """The lines of the SQL."""
     from spanline.query.answer import explain
 
-    return explain(asking.query, asked.folder, now=asking.now, enrichment=asking.enrichment).splitlines()
+    return explain(question.query, asked.folder, now=question.now, enrichment=asking.enrichment).splitlines()
 
 
-def answered(asking: Asking, asked: Asked, limit: int | None, quiet: bool, output: Output, chart: str | None) -> None:
+def answered(
+    asking: Asking, question: Question, asked: Asked, limit: int | None, quiet: bool, output: Output, chart: str | None
+) -> None:
     """Shows the answer, also as the picture `chart`, then what it is about and what is missing. To be called last."""
-    from spanline.cli.query_view import print_answer, window_text
+    from spanline.cli.query_view import print_answer
     from spanline.cli.show import page, write
-    from spanline.query.answer import query
 
-    table = query(asking.query, asked.folder, now=asking.now, enrichment=asking.enrichment)
+    table = table_of(asking, question, asked.folder)
     rows = (_ROWS if output.format == "table" else 0) if limit is None else limit
     here = table.slice(0, rows or None)
     if output.format == "table":
         with page(output) as target:
-            print_answer(here, table.num_rows, asking.query, asking.zone, target)
+            print_answer(here, table.num_rows, question.query, asking.zone, target)
     else:
         write(here, output)
     if chart is not None:
         from spanline.charts import write_picture
         from spanline.query_charts import answer_chart
 
-        groups = {one.name for one in asking.query.group}
-        write_picture(answer_chart(table, groups, asking.zone, asking.query.text), chart)
+        groups = {one.name for one in question.query.group}
+        write_picture(answer_chart(table, groups, asking.zone, question.query.text), chart)
     sys.stdout.flush()
+    is_whole = tell(table, asking.zone, quiet)
+    conclude(asked.problems)
+    if not is_whole:
+        click.get_current_context().exit(FAILED)
+
+
+def table_of(asking: Asking, question: Question, store: Path | Store) -> pa.Table:
+    from spanline.query.answer import query
+
+    return query(question.query, store, now=question.now, enrichment=asking.enrichment)
+
+
+def tell(table: pa.Table, zone: tzinfo, quiet: bool) -> bool:
+    """Says what time an answer is about, and what is missing in it; whether nothing is."""
+    from spanline.cli.query_view import window_text
+
     if not quiet:
-        complain(window_text(table.schema.metadata, asking.zone))
+        complain(window_text(table.schema.metadata, zone))
     left_out = json.loads(table.schema.metadata[b"left_out"])
     for line in left_out:
         complain(line)
-    conclude(asked.problems)
-    if left_out:
-        click.get_current_context().exit(FAILED)
+    return not left_out

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 from spanline.arrow import address_text
 from spanline.cli.text import rfc3339
 from spanline.query import tree
+from spanline.query.hours import hours_text
 from spanline.query.tree import Query
 
 _NANOSECONDS = 10**9

@@ -211,6 +211,9 @@ def window_text(metadata: Mapping[bytes, bytes], zone: tzinfo) -> str:
     newest = metadata[b"measured_from"].decode()
     last = _local(end - 1, zone)
     times = f"{local_time(begin, zone)} to {local_time(end - 1, zone)} {last.strftime('%Z')}".rstrip()
+    hours = metadata[b"hours"].decode()
+    if hours:
+        times += f", of each day {hours}"
     if metadata[b"is_default"] == b"1":
         return f"about the last 24 hours until {newest}: {times}"
     return f"about {times}{f', until {newest}' if newest else ''}"
