@@ -47,21 +47,35 @@ _LESS = "\ue000"
 
 def write_picture(chart: alt.TopLevelMixin, path: str) -> None:
     """Writes HTML, SVG or PNG, as the suffix of `path` says. Raises OutputError when the file cannot be written."""
-    import altair as alt
     import vl_convert
 
-    version = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
+    version = _version()
     suffix = Path(path).suffix.lower()
     if suffix == ".png":
         made = vl_convert.vegalite_to_png(chart.to_json(), vl_version=version, scale=2)
     elif suffix == ".svg":
-        made = vl_convert.vegalite_to_svg(chart.to_json(), vl_version=version).encode()
+        made = svg_of(chart).encode()
     else:
         # A name with </script> in it would end the script that it stands in.
         text = vl_convert.vegalite_to_html(chart.to_json().replace("<", _LESS), vl_version=version, bundle=True)
         made = text.replace(_LESS, "\\u003c").encode()
     with open_stream(path) as stream:
         stream.write(made)
+
+
+def svg_of(chart: alt.TopLevelMixin) -> str:
+    """As text, with all that it needs."""
+    import vl_convert
+
+    made: str = vl_convert.vegalite_to_svg(chart.to_json(), vl_version=_version())
+    return made
+
+
+def _version() -> str:
+    """Of Vega-Lite, as vl-convert has it."""
+    import altair as alt
+
+    return alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
 
 
 def round_trip_chart(over_time: pa.Table, metric: str) -> alt.FacetChart:

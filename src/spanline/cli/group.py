@@ -18,8 +18,7 @@ from spanline.errors import SpanlineError
 
 COMMANDS = (
     *("crunch", "flows", "rtt", "stats", "plaintext", "follow", "packets", "info", "capture"),
-    *("crunch", "flows", "rtt", "stats", "plaintext", "follow", "packets", "info", "capture"),
-    *("query", "store", "inventory", "lab"),
+    *("query", "report", "store", "inventory", "lab"),
     "completion",
 )
 """Each is the variable `command` of the module of its name, which is imported when it is needed."""
@@ -27,7 +26,7 @@ COMMANDS = (
 OWN_PROCESS = object()
 """The context's object where the process is there for the command, which may change it for good."""
 
-UNWANTED = 1
+UNWANTED = UNANSWERED = 1
 FAILED = 2
 INTERRUPTED = 128 + signal.SIGINT
 BROKEN_PIPE = 128 + 13  # SIGPIPE, which Windows lacks
@@ -35,7 +34,8 @@ BROKEN_PIPE = 128 + 13  # SIGPIPE, which Windows lacks
 EPILOG = """\b
 Exit codes:
     0  everything was read
-    1  stats --policy: there is something that the policy calls unwanted
+    1  stats --policy: there is something that the policy calls unwanted;
+       report: a query of it has no answer, the others have
     2  wrong usage, nothing could be read or written, or an input had a fault:
        a line on stderr for each, after the results of what could be read
   130  interrupted (Ctrl-C); 143 after SIGTERM, 129 after SIGHUP.

@@ -54,11 +54,11 @@ class Asking:
         asn: str | None,
     ) -> None:
         self.zone: tzinfo = zone_of(timezone)
-        self._begin, self._end = begin, end
-        self._hours = None if hours is None else self._hours_of(hours)
+        self._limits = begin, end
+        window_between(begin, end, Clock(time.time_ns(), self.zone))
+        self._hours = None if hours is None else hours_within(hours, self.zone)
         self._inventory = inventory
         self._databases = geoip, asn
-        self._times(time.time_ns())
 
     def question(self, text: str) -> Question:
         """The query that somebody asks now, within the window of --from and --to and in the hours of --at-hours."""
@@ -66,7 +66,7 @@ class Asking:
 
         now = time.time_ns()
         query = parse(text, now=now, timezone=self.zone)
-        times = self._times(now)
+        times = window_between(*self._limits, Clock(now, self.zone))
         if times is not None:
             if not query.window.is_default:
                 raise UsageError("the query says when, and so do --from and --to", hint="leave one of them out")
@@ -75,35 +75,39 @@ class Asking:
             query = dataclasses.replace(query, window=dataclasses.replace(query.window, hours=self._hours))
         return Question(query, now)
 
-    def _times(self, now: int) -> Window | None:
-        """The window of --from and --to."""
-        if self._begin is None and self._end is None:
-            return None
-        first = None if self._begin is None else self._moment("--from", self._begin, now)[0]
-        last = None if self._end is None else self._moment("--to", self._end, now)[1]
-        if first is not None and last is not None and first >= last:
-            raise UsageError("--from is not before --to", hint="the earlier one is --from")
-        return Window(begin=first, end=last)
-
-    def _moment(self, option: str, text: str, now: int) -> tuple[int, int]:
-        try:
-            return span(text, Clock(now, self.zone))
-        except Unfit as error:
-            raise UsageError(f"{option}: {error.message}", hint=error.hint) from None
-
-    def _hours_of(self, text: str) -> Hours:
-        from spanline.query.hours import hours_of
-
-        try:
-            return hours_of(text, self.zone)
-        except Unfit as error:
-            raise UsageError(f"--at-hours: {error.message}", hint=error.hint) from None
-
     @cached_property
     def enrichment(self) -> Enrichment:
         from spanline.enrich import Enrichment, read_inventory
 
         return Enrichment(read_inventory(self._inventory) if self._inventory else None, *self._databases)
+
+
+def window_between(begin: str | None, end: str | None, clock: Clock) -> Window | None:
+    """What --from and --to say; None where neither is there. Raises UsageError."""
+    if begin is None and end is None:
+        return None
+    first = None if begin is None else _moment("--from", begin, clock)[0]
+    last = None if end is None else _moment("--to", end, clock)[1]
+    if first is not None and last is not None and first >= last:
+        raise UsageError("--from is not before --to", hint="the earlier one is --from")
+    return Window(begin=first, end=last)
+
+
+def hours_within(text: str, zone: tzinfo) -> Hours:
+    """What --at-hours says. Raises UsageError."""
+    from spanline.query.hours import hours_of
+
+    try:
+        return hours_of(text, zone)
+    except Unfit as error:
+        raise UsageError(f"--at-hours: {error.message}", hint=error.hint) from None
+
+
+def _moment(option: str, text: str, clock: Clock) -> tuple[int, int]:
+    try:
+        return span(text, clock)
+    except Unfit as error:
+        raise UsageError(f"{option}: {error.message}", hint=error.hint) from None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
