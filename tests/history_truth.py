@@ -229,7 +229,7 @@ def grouped(
     columns += [by] if order or not series else []
     shown = [None if key == "" else key for key in keys.tolist()]
     rows = [(key, *(column[n].tolist() for column in columns)) for n, key in enumerate(shown)]
-    ranks = sorted(range(len(rows)), key=lambda n: (shown[n] is None, -by[n], shown[n] or ""))
+    ranks = sorted(range(len(rows)), key=lambda n: (shown[n] is None, -by[n], "" if shown[n] is None else shown[n]))
     heads = (name, *series, *((order or "Count",) if order or not series else ()))
     return Answer(heads, [rows[n] for n in ranks], truth.begin, truth.end)
 

@@ -67,7 +67,7 @@ def minutes_inside(hours: tuple[time, time], zone: str, begin: int, end: int) ->
         ("Australia/Lord_Howe", "2026-04-04 00:00", "2026-04-06 00:00"),  # half an hour
         ("Asia/Kathmandu", "1985-12-30 00:00", "1986-01-02 00:00"),  # a quarter, for ever
         ("Europe/Zurich", "1969-12-30 00:00", "1970-01-02 12:00"),
-        ("America/New_York", "2025-09-01 00:00", "2026-07-01 00:00"),  # back and forward
+        ("America/New_York", "2025-10-25 00:00", "2026-03-15 00:00"),  # back and forward
     ],
 )
 def test_hours_are_those_that_clocks_show(hours: tuple[time, time], zone: str, begin: str, end: str) -> None:
@@ -119,14 +119,19 @@ def test_wrong_hours_are_told(text: str, told: str, capture: Path) -> None:
 @pytest.fixture(scope="module")
 def made() -> Iterator[tuple[history.History, Store, Enrichment]]:
     with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
-        found = history.write(Path(name) / "store", 10_000)
+        found = history.write(Path(name) / "store", 3000)
         yield found, Store(Path(name) / "store"), Enrichment(read_inventory([str(Path(name) / "store.yaml")]))
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4, 8, 12, 14, 15, 17, 18])
+@pytest.mark.parametrize("number", [2, 3, 4, 8, 12, 17, 18])
 @pytest.mark.parametrize(
     ("days", "hours", "zone"),
-    [(14, NIGHT, NEW_YORK), (14, WORK, NEW_YORK), (2, NIGHT, "Asia/Kolkata"), (14, (time(2, 15), time(2, 45)), NEW_YORK)],
+    [
+        (14, NIGHT, NEW_YORK),
+        (14, WORK, NEW_YORK),
+        (2, NIGHT, "Asia/Kolkata"),
+        (14, (time(2, 15), time(2, 45)), NEW_YORK),
+    ],
     ids=["nights", "work", "nights of two days", "the hour that is left out"],
 )
 def test_a_query_answers_what_is_true_of_some_hours(
@@ -148,8 +153,10 @@ def test_all_hours_are_all(made: tuple[history.History, Store, Enrichment]) -> N
     text = "series(sum(bytes rate)), series(avg(rtt)), max(duration), sessions of flows group by Source Country"
     query = parse(text)
     window = dataclasses.replace(query.window, hours=hours_of("00:00-24:00", ZoneInfo(NEW_YORK)))
-    both = [spanline.query(one, store, enrichment=enrichment) for one in (query, dataclasses.replace(query, window=window))]
-    assert both[0].num_rows > 20
+    both = [
+        spanline.query(one, store, enrichment=enrichment) for one in (query, dataclasses.replace(query, window=window))
+    ]
+    assert both[0].num_rows > 10
     for name in both[0].column_names:
         one, other = (flat(table[name]) for table in both)
         assert one == pytest.approx(other, rel=1e-9, nan_ok=True)
@@ -168,12 +175,17 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     times = [begin, begin + timedelta(seconds=1), end, end + timedelta(seconds=1)]
     frames = [(int(one.timestamp()), 1000 + n) for n, one in enumerate(times)]
     frames += [(int(begin.timestamp()) + n, 2000) for n in (-19, 21)]
-    records = [
-        Record(at * SECOND, ethernet() / ipv4() / udp(port, 53) / b"question") for at, port in sorted(frames)
-    ]
+    records = [Record(at * SECOND, ethernet() / ipv4() / udp(port, 53) / b"question") for at, port in sorted(frames)]
     (tmp_path / "night.pcap").write_bytes(pcap(records, nanoseconds=True))
     shown = run(
-        *("query", "total traffic, sessions, bytes rate of flows", "--on", tmp_path / "night.pcap", "--format", "json"),
+        *(
+            "query",
+            "sum(bytes), sum(sessions), sum(bytes rate) of flows",
+            "--on",
+            tmp_path / "night.pcap",
+            "--format",
+            "json",
+        ),
         *("--from", "2026-10-24", "--to", "2026-10-25", "--timezone", "Europe/Zurich", "--at-hours", "21:00-06:30"),
     )
     (row,) = json.loads(shown.stdout)

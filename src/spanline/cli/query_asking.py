@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import tzinfo
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,8 @@ import click
 from spanline.cli.group import FAILED, complain
 from spanline.cli.options import Inputs, Output
 from spanline.cli.reading import conclude
-from spanline.errors import Problem, UsageError
+from spanline.errors import Problem, UsageError, quoted
+from spanline.query.parameters import MARK, VALUE
 from spanline.query.times import Clock, Unfit, span, zone_of
 from spanline.query.tree import Hours, Query, Window
 
@@ -60,12 +62,20 @@ class Asking:
         self._inventory = inventory
         self._databases = geoip, asn
 
-    def question(self, text: str) -> Question:
-        """The query that somebody asks now, within the window of --from and --to and in the hours of --at-hours."""
+    def question(self, text: str, values: Sequence[str] = ()) -> Question:
+        """The query that somebody asks now, within the window of --from and --to and in the hours of --at-hours.
+
+        text    a query, or @name of one that is kept; behind that, or in `values`, the values of its parameters
+        """
         from spanline.query.reading import parse
 
+        parameters: Mapping[str, Sequence[str]] = {}
+        if text.startswith(MARK):
+            from spanline.query.saved import called
+
+            text, parameters = called([*_words(text), *values])
         now = time.time_ns()
-        query = parse(text, now=now, timezone=self.zone)
+        query = parse(text, now=now, timezone=self.zone, parameters=parameters)
         times = window_between(*self._limits, Clock(now, self.zone))
         if times is not None:
             if not query.window.is_default:
@@ -80,6 +90,22 @@ class Asking:
         from spanline.enrich import Enrichment, read_inventory
 
         return Enrichment(read_inventory(self._inventory) if self._inventory else None, *self._databases)
+
+
+def values_before(text: str | None, paths: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What stands behind a query, as (the values of its parameters, paths): only @name has values."""
+    if text is None or not text.startswith(MARK):
+        return (), paths
+    values = tuple(path for path in paths if VALUE.fullmatch(path))
+    return values, tuple(path for path in paths if path not in values)
+
+
+def _words(text: str) -> list[str]:
+    """As a shell has them."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        raise UsageError(f"{quoted(text)}: a quote has no end", hint="write vm='web 1'") from None
 
 
 def window_between(begin: str | None, end: str | None, clock: Clock) -> Window | None:
@@ -112,9 +138,10 @@ def _moment(option: str, text: str, clock: Clock) -> tuple[int, int]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Asked:
-    """The folder of a store, and what was wrong with the captures that it was made of."""
+    """The folder of a store, what it is called, and what was wrong with the captures that it was made of."""
 
     folder: Path
+    name: str
     problems: Sequence[Problem] = ()
 
 
@@ -128,7 +155,7 @@ def source(store: str | None, captures: Sequence[str], others: Sequence[str], qu
     if store is None and not captures:
         raise click.UsageError("nothing to ask: name --store DIR or --on PATH")
     if store is not None:
-        yield Asked(Path(store))
+        yield Asked(Path(store), store)
         return
     from spanline.output import temporary_folder
     from spanline.sources.live import PREFIXES
@@ -139,7 +166,7 @@ def source(store: str | None, captures: Sequence[str], others: Sequence[str], qu
         if Path(path, "spanline-store.json").is_file():
             raise click.UsageError(f"{path}: a store; ask it with --store")
     with temporary_folder("store") as folder:
-        yield Asked(folder, _crunched(captures, folder, quiet))
+        yield Asked(folder, ", ".join(captures), _crunched(captures, folder, quiet))
 
 
 def _crunched(captures: Sequence[str], folder: Path, quiet: bool) -> list[Problem]:

@@ -43,7 +43,9 @@ def hours_of(text: str, zone: tzinfo) -> Hours:
 def hours_text(hours: Hours) -> str:
     """21:00-06:30"""
     end = hours.begin + hours.length
-    return "-".join(f"{time // HOUR:02}:{time % HOUR // _MINUTE:02}" for time in (hours.begin, end if end <= DAY else end - DAY))
+    return "-".join(
+        f"{time // HOUR:02}:{time % HOUR // _MINUTE:02}" for time in (hours.begin, end if end <= DAY else end - DAY)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,9 +99,7 @@ def page_of(report: Report, answers: Sequence[Answer], charts: Sequence[str], ab
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    sections = [
-        replace(_section(one, about.zone), chart=chart) for one, chart in zip(answers, charts, strict=True)
-    ]
+    sections = [replace(_section(one, about.zone), chart=chart) for one, chart in zip(answers, charts, strict=True)]
     return environment.get_template("page.html").render(
         title=printable(report.title),
         about=printable(report.about),
