@@ -337,6 +337,6 @@ def answer(
     days: int | None = None,
     hours: tuple[time, time, str] | None = None,
 ) -> Answer:
-    """What query `number` of the 19 has to answer, from 1; of other days, or in some hours of them by a zone's clocks."""
+    """What query `number` of the 19 has to answer, from 1; of other days, or in some hours by a zone's clocks."""
     usual, way = ANSWERS[number]
     return way(Truth(history, (days or usual) * DAY, hours), counters)

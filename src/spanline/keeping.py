@@ -1,5 +1,5 @@
-"""What takes long to make is kept in the user's cache folder, what nobody else may know in the state folder, and what the
-user made in the configuration folder.
+"""What takes long to make is kept in the user's cache folder, what nobody else may know in the state folder, and what
+the user made in the configuration folder.
 
 Of what was kept, only what this installation wrote is used again: a key that nobody else can read seals it.
 """

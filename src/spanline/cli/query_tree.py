@@ -77,6 +77,8 @@ def _value(value: tree.Value) -> str:
 
 
 def _window(window: tree.Window) -> str:
+    if window.hours is not None:
+        return f"{_window(dataclasses.replace(window, hours=None))}, of each day {hours_text(window.hours)}"
     if window.begin is not None or window.end is not None:
         begin = "the beginning" if window.begin is None else rfc3339(window.begin)
         return f"from {begin} to {'the end' if window.end is None else rfc3339(window.end)}"

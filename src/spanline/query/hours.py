@@ -103,12 +103,11 @@ def inside(hours: Hours, begin: int, end: int) -> Inside:
     """The hours in the time from `begin` to before `end`, ns since the epoch."""
     periods: list[Period] = []
     elapsed = 0
+    # That is before whatever clocks show, also when they are set back: no remainder below is negative.
+    day = begin // DAY - 3
     for start, offset in _offsets(hours.zone, begin, end):
         if periods:
             elapsed = Inside(hours.length, tuple(periods)).elapsed(start)
-        local = start + offset
-        # Two days before the first moment is before all that clocks may be set back to.
-        day = (local - hours.begin) // DAY - 2 if not periods else day
         origin = day * DAY + hours.begin - offset
         periods.append(Period(start, origin, elapsed - _since(start - origin, hours.length)))
     return Inside(hours.length, tuple(periods))
