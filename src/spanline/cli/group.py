@@ -82,9 +82,7 @@ def _told() -> Iterator[None]:
         complain(_usage(error))
         raise click.exceptions.Exit(FAILED) from error
     except SpanlineError as error:
-        complain(str(error))
-        for line in error.excerpt():
-            click.echo(line, err=True)
+        complain_of(error)
         raise click.exceptions.Exit(FAILED) from error
     except OSError as error:
         _forget_output()
@@ -104,6 +102,13 @@ def _usage(error: click.UsageError) -> str:
 def complain(what: str) -> None:
     """One line on stderr."""
     click.echo(f"spanline: {printable(what)}", err=True)
+
+
+def complain_of(error: SpanlineError) -> None:
+    """The same, and the place of the fault where there is one."""
+    complain(str(error))
+    for line in error.excerpt():
+        click.echo(line, err=True)
 
 
 def _forget_output() -> None:

@@ -49,8 +49,17 @@ class Shown:
         return [f"{line} {text.rjust(room)}" for line, text in zip(drawn, self.texts, strict=True)]
 
 
-def print_answer(table: pa.Table, total: int, query: Query, zone: tzinfo, target: Console) -> None:
-    """The first rows of an answer (query.answer.query()) that has `total`; times in `zone`."""
+def print_answer(
+    table: pa.Table,
+    total: int,
+    query: Query,
+    zone: tzinfo,
+    target: Console,
+    *,
+    more: str = "-n 0 shows all, -o FILE writes them",
+) -> None:
+    """The first rows of an answer (query.answer.query()) that has `total`; times in `zone`. `more` says how to see more
+    of them."""
     if not total:
         draw_lines(target, [Line("nothing found")])
         return
@@ -59,7 +68,7 @@ def print_answer(table: pa.Table, total: int, query: Query, zone: tzinfo, target
     if scale:
         lines.append(Line(scale, "dim"))
     if total > table.num_rows:
-        lines.append(Line(f"{table.num_rows:,} of {total:,} rows; -n 0 shows all, -o FILE writes them", "dim"))
+        lines.append(Line(f"{table.num_rows:,} of {total:,} rows; {more}", "dim"))
     draw_lines(target, lines)
 
 
@@ -225,6 +234,9 @@ def window_text(metadata: Mapping[bytes, bytes], zone: tzinfo) -> str:
     newest = metadata[b"measured_from"].decode()
     last = _local(end - 1, zone)
     times = f"{local_time(begin, zone)} to {local_time(end - 1, zone)} {last.strftime('%Z')}".rstrip()
+    hours = metadata[b"hours"].decode()
+    if hours:
+        times += f", of each day {hours}"
     if metadata[b"is_default"] == b"1":
         return f"about the last 24 hours until {newest}: {times}"
     return f"about {times}{f', until {newest}' if newest else ''}"
