@@ -229,7 +229,7 @@ def test_captures_are_asked(capture: Path, cut: Path, tmp_path: Path) -> None:
     (section,) = sections(target.read_text())
     assert cells(section) == [["443", "162 B", "3"], ["53", "50 B", "1"]]
     told = tree_of(target.read_text()).findtext("./body/header/dl/dd") or ""
-    assert told.startswith(f"captures {capture}: 2 flow records, seen 20")
+    assert told.startswith(f"{capture}: 2 flow records, seen 20")
     run("report", asked, "--on", cut, "-q", "-o", target, code=2)
     assert "cut.pcap" in text_of(tree_of(target.read_text()).find("./body/header/div[@class='bad']"))
 

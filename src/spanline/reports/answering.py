@@ -21,7 +21,7 @@ from spanline.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class Terms:
     """What all queries of a report share.
 
     now     ns since the epoch
@@ -58,18 +58,18 @@ class Failed:
 Answer: TypeAlias = Answered | Failed
 
 
-def answers(questions: Iterable[Question], asking: Asking) -> Iterator[Answer]:
+def answers(questions: Iterable[Question], terms: Terms) -> Iterator[Answer]:
     """In the order of `questions`, each when it is asked for."""
     for question in questions:
-        yield _answer(question, asking)
+        yield _answer(question, terms)
 
 
-def _answer(question: Question, asking: Asking) -> Answer:
+def _answer(question: Question, terms: Terms) -> Answer:
     try:
-        read = parse(question.query, now=asking.now, timezone=asking.zone)
-        if asking.window is not None and read.window.is_default:
-            read = dataclasses.replace(read, window=asking.window)
-        table = query(read, asking.store, now=asking.now, enrichment=asking.enrichment)
+        read = parse(question.query, now=terms.now, timezone=terms.zone)
+        if terms.window is not None and read.window.is_default:
+            read = dataclasses.replace(read, window=terms.window)
+        table = query(read, terms.store, now=terms.now, enrichment=terms.enrichment)
     except UsageError as error:
         return Failed(question, error)
     return Answered(question, read, table)
