@@ -48,14 +48,14 @@ def numbers(field: pa.Field) -> str:
 
 
 def time_axis(begin: int, end: int, zone: tzinfo, most: int) -> alt.X:
-    """The times from `begin` to `end`, ms since the epoch, with at most `most` ticks at full hours or days in `zone`.
+    """The times from `begin` to `end`, ms since the epoch, about `most` steps between full hours or days of `zone`.
 
     Vega knows UTC and the zone of a browser. So where ticks are, and by how much their labels differ from UTC, is told.
     """
     import altair as alt
 
     offsets = _offsets(begin, end, zone)
-    step = next((step for step in _STEPS if (end - begin) / step <= most - 1), _STEPS[-1])
+    step = next((step for step in _STEPS if (end - begin) / step < most + 1), _STEPS[-1])
     local = f"time(datum.value) + {_offset_expression(offsets)}"
     day = "%a %d %b" if end - begin <= 60 * _DAY else "%d %b %Y"
     clock = "%H:%M" if step >= _MINUTE else "%H:%M:%S"
@@ -69,7 +69,7 @@ def time_axis(begin: int, end: int, zone: tzinfo, most: int) -> alt.X:
 
 def _ticks(offsets: Sequence[tuple[int, int]], end: int, step: int) -> list[int]:
     """Where the local time is a multiple of `step`."""
-    made = []
+    made: list[int] = []
     for (since, offset), (until, _) in zip(offsets, [*offsets[1:], (end + 1, 0)], strict=True):
         first = -(-(since + offset) // step) * step - offset
         made += range(first, until, step)

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from spanline.cli.query_view import heading_of
 from spanline.errors import UsageError
-from spanline.query_charts.drawing import COLOURS, Drawing, Groups, Sort, text_of_number
+from spanline.query_charts.drawing import COLOURS, Drawing, Groups, Sort, data_of, text_of_number, title_of
 from spanline.query_charts.lines import nothing_found
 from spanline.query_charts.world import world_map
 
@@ -47,12 +47,12 @@ def bars(table: pa.Table, groups: Collection[str], zone: tzinfo, has_tooltips: b
         world = world_map(numbers, field, zone, has_tooltips)
         if world is not None:
             return Drawing(alt.vconcat(world.chart, chart, spacing=20), [*world.notes, *notes])
-    return Drawing(chart, notes)
+    return Drawing(alt.vconcat(chart), notes)
 
 
 def _bars(
     field: pa.Field, values: npt.NDArray[np.float64], shown: Groups, zone: tzinfo, has_tooltips: bool
-) -> tuple[alt.LayerChart, bool]:
+) -> tuple[alt.LayerChart | alt.FacetChart, bool]:
     """The bars, and whether one is cut."""
     import altair as alt
 
@@ -73,7 +73,7 @@ def _bars(
                 "s": f"» {said}" if said and value > longest else said,
             }
         )
-    base = alt.Chart(alt.Data(values=rows)).encode(  # type: ignore[no-untyped-call]
+    base = alt.Chart(data_of(rows)).encode(
         y=alt.Y("g:N", sort=None, title=None, axis=alt.Axis(labelLimit=260, ticks=False, domain=False, labelPadding=8)),
         x=alt.X("v:Q", axis=None, scale=alt.Scale(domain=[0, longest or 1], nice=False)),
     )
@@ -81,8 +81,7 @@ def _bars(
     told = [alt.Tooltip("g:N", title="group"), alt.Tooltip("s:N", title=heading_of(field.name))]
     bar = base.mark_bar().encode(color=colour, **({"tooltip": told} if has_tooltips else {}))
     number = base.mark_text(align="left", dx=5, fontSize=11, color="#333333").encode(text="s:N")
-    heading = alt.TitleParams(heading_of(field.name), fontSize=12, anchor="start", offset=6)
-    chart: alt.LayerChart = alt.layer(bar, number).properties(width=_WIDTH, height={"step": 20}, title=heading)
+    chart = alt.layer(bar, number).properties(width=_WIDTH, height={"step": 20}, title=title_of(heading_of(field.name)))
     return chart, bool((known > longest).any())
 
 

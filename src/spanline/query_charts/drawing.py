@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,7 @@ COLOURS = {Sort.GROUP: BLUE, Sort.OTHERS: GREY, Sort.NOT_SET: LIGHT_GREY}
 class Drawing:
     """A picture, and what has to be said of it."""
 
-    chart: alt.TopLevelMixin
+    chart: alt.ConcatChart | alt.VConcatChart | alt.HConcatChart | alt.LayerChart | alt.FacetChart
     notes: Sequence[str] = ()
 
 
@@ -47,6 +47,20 @@ def text_of_number(field: pa.Field, zone: tzinfo) -> Callable[[float], str]:
     """What makes text of a column's number as it is in the terminal's table."""
     show = text_of(field, zone)
     return (lambda value: show(round(value))) if field.metadata[b"kind"] == b"count" else show
+
+
+def data_of(rows: Sequence[dict[str, Any]]) -> alt.Data:
+    """Rows that stand in the picture itself."""
+    import altair as alt
+
+    return alt.Data(values=rows)  # type: ignore[no-untyped-call]
+
+
+def title_of(heading: str) -> alt.TitleParams:
+    """Of a panel."""
+    import altair as alt
+
+    return alt.TitleParams(heading, fontSize=12, anchor="start", frame="group", offset=6)
 
 
 class Groups:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from spanline.cli.query_view import heading_of, length_text, local_time
 from spanline.query.tree import Kind
 from spanline.query_charts.axes import numbers, time_axis
-from spanline.query_charts.drawing import COLOURS, Drawing, Groups, Sort, text_of_number
+from spanline.query_charts.drawing import COLOURS, Drawing, Groups, Sort, data_of, text_of_number, title_of
 
 if TYPE_CHECKING:
     import altair as alt
@@ -22,16 +22,18 @@ if TYPE_CHECKING:
 _WIDTH = 760
 _HEIGHT = 170
 _LOW = 42
+_ROOM = 62
+"""For the numbers of an axis, in pixels."""
 _MOST_GROUPS = 10
-_MOST_TOGETHER, _ALIKE = 5, 20
+_MOST_TOGETHER, _ALIKE = 3, 20
 """So many lines, of which the highest is at most so many times as high as the lowest, share an axis."""
 _MOST_STEPS = 1000
 """That are drawn; a picture has not more columns of pixels."""
 # Okabe and Ito's colours, which people who see few colours can tell apart.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
+_COLOURS = ("#0072b2", "#d55e00", "#009e73")
 _MILLISECOND = 10**6
-_TICKS = {1: 9, 2: 5, 3: 3}
-"""How many ticks of time have room beside so many panels."""
+_TICKS = {1: 8, 2: 4, 3: 2}
+"""How many steps between ticks of time have room in so many panels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,12 @@ class _Series:
 
     @property
     def end(self) -> int:
-        return self.begin + self.step * self.values.shape[1]
+        return self.begin + self.step * len(self.values[0])
 
     def peaks(self) -> npt.NDArray[np.float64]:
         """float64[drawn groups], 0 where nothing is known."""
-        return np.nan_to_num(self.values).max(axis=1)
+        most: npt.NDArray[np.float64] = np.nan_to_num(self.values).max(axis=1)
+        return most
 
 
 def lines(table: pa.Table, groups: Collection[str], zone: tzinfo, has_tooltips: bool) -> Drawing:
@@ -99,7 +102,7 @@ def nothing_found() -> Drawing:
     """A picture that says so."""
     import altair as alt
 
-    text = alt.Chart(alt.Data(values=[{}])).mark_text(text="nothing found", fontSize=16, color="#555555")
+    text = alt.Chart(data_of([{}])).mark_text(text="nothing found", fontSize=16, color="#555555")
     return Drawing(text.properties(width=_WIDTH, height=120))
 
 
@@ -157,7 +160,7 @@ def _tooltips(heading: str) -> list[alt.Tooltip]:
     ]
 
 
-def _together(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool) -> alt.LayerChart:
+def _together(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool) -> alt.LayerChart | alt.FacetChart:
     import altair as alt
 
     own = iter(_COLOURS)
@@ -173,10 +176,9 @@ def _together(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool) -> 
     layers = [base.mark_line(interpolate="step-after", strokeWidth=1.6)]
     if has_tooltips:
         layers.append(base.mark_point(size=120, opacity=0, filled=True).encode(tooltip=_tooltips(one.heading)))
-    made: alt.LayerChart = alt.layer(*layers, data=_data(_rows(one, shown, zone, has_tooltips))).properties(
-        width=_WIDTH, height=_HEIGHT, title=_title(one.heading)
+    return alt.layer(*layers, data=data_of(_rows(one, shown, zone, has_tooltips))).properties(
+        width=_WIDTH, height=_HEIGHT, title=title_of(one.heading)
     )
-    return made
 
 
 def _apart(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool, place: int, places: int) -> alt.FacetChart:
@@ -185,10 +187,12 @@ def _apart(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool, place:
 
     rows = _rows(one, shown, zone, has_tooltips)
     # The top of each panel: of a line that is 0 throughout, too, which is at the bottom.
-    tops = zip(shown.names, shown.sorts, one.peaks().tolist(), strict=True)
-    rows += [{"t": one.begin, "m": top or 1.0, "g": name, "k": sort} for name, sort, top in tops]
+    tops = dict(zip(shown.names, one.peaks().tolist(), strict=True))
+    for row in rows:
+        if row["t"] == one.begin:
+            row["m"] = tops[row["g"]] or 1.0
     axis = alt.Axis(labelExpr=numbers(one.field), tickCount=2, domain=False, ticks=False)
-    x = time_axis(one.begin, one.end, zone, _TICKS.get(places, 2))
+    x = time_axis(one.begin, one.end, zone, _TICKS.get(places, 1))
     base = alt.Chart().encode(x=x)
     y = alt.Y("v:Q", title=None, axis=axis, scale=alt.Scale(nice=False, zero=True))
     colour = alt.Color("k:N", scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())), legend=None)
@@ -199,28 +203,21 @@ def _apart(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool, place:
     ]
     if has_tooltips:
         layers.append(base.mark_rect(opacity=0).encode(x2="e", tooltip=_tooltips(one.heading)))
-    header = alt.Header(labelAngle=0, labelAlign="left", labelLimit=180, labelFontSize=11) if not place else None
+    header = (
+        alt.Header(labelAngle=0, labelAlign="left", labelLimit=180, labelFontSize=11, labelPadding=_ROOM)
+        if not place
+        else None
+    )
     made: alt.FacetChart = (
         alt.layer(*layers)
         .properties(width=(_WIDTH - 60 * (places - 1)) // places, height=_LOW)
         .facet(
             row=alt.Row("g:N", sort=shown.names, title=None, header=header),
-            data=_data(rows),
-            title=_title(one.heading),
-            spacing=10,
+            data=data_of(rows),
+            title=title_of(one.heading),
+            spacing=18,
+            bounds="flush",
         )
         .resolve_scale(y="independent")
     )
     return made
-
-
-def _title(heading: str) -> alt.TitleParams:
-    import altair as alt
-
-    return alt.TitleParams(heading, fontSize=12, anchor="start", offset=6)
-
-
-def _data(rows: list[dict[str, Any]]) -> alt.Data:
-    import altair as alt
-
-    return alt.Data(values=rows)  # type: ignore[no-untyped-call, no-any-return]

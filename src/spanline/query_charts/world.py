@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,16 +15,12 @@ from spanline.cli.query_view import NOT_SET, heading_of
 from spanline.cli.text import printable
 from spanline.enrich.names import NAMES
 from spanline.query_charts.axes import numbers
-from spanline.query_charts.drawing import Drawing, text_of_number
-
-if TYPE_CHECKING:
-    import altair as alt
+from spanline.query_charts.drawing import Drawing, data_of, text_of_number
 
 _WIDTH, _HEIGHT = 760, 350
 _LAND, _BORDER = "#e3e3e3", "#ffffff"
-# From light to dark, and never the grey of land.
-_SHADES = "yellowgreenblue"
 _MOST_TOLD = 5
+_MOST_TICKS = 5
 
 
 def world_map(values: Mapping[str | None, float], field: pa.Field, zone: tzinfo, has_tooltips: bool) -> Drawing | None:
@@ -53,13 +49,14 @@ def world_map(values: Mapping[str | None, float], field: pa.Field, zone: tzinfo,
     shaded = [told[code] for code in told.keys() & (shapes.keys() | dots.keys())]
     if not shaded:
         return None
-    land = alt.Chart(alt.Data(values=world, format=alt.TopoDataFormat(type="topojson", feature="countries")))
+    topology = alt.Data(values=world, format=alt.TopoDataFormat(type="topojson", feature="countries"))  # type: ignore[no-untyped-call]
+    # What has no number is filtered, so that it takes no colour of the scale.
+    known = alt.Chart().transform_filter("isValid(datum.properties.v)")
     colours = _colours(shaded, field)
-    shape = land.mark_geoshape(stroke=_BORDER, strokeWidth=0.4).encode(
-        color=alt.condition("isValid(datum.properties.v)", alt.Color("properties.v:Q", **colours), alt.value(_LAND))
-    )
+    land = alt.Chart().mark_geoshape(fill=_LAND, stroke=_BORDER, strokeWidth=0.4)
+    shape = known.mark_geoshape(stroke=_BORDER, strokeWidth=0.4).encode(color=alt.Color("properties.v:Q", **colours))
     dot = (
-        alt.Chart(alt.Data(values=rows))  # type: ignore[no-untyped-call]
+        alt.Chart(data_of(rows))
         .mark_circle(size=36, opacity=1, stroke="#555555", strokeWidth=0.6)
         .encode(longitude="x:Q", latitude="y:Q", color=alt.Color("v:Q", **colours))
     )
@@ -69,7 +66,9 @@ def world_map(values: Mapping[str | None, float], field: pa.Field, zone: tzinfo,
             tooltip=[alt.Tooltip("properties.g:N", title="country"), alt.Tooltip("properties.s:N", title=heading)]
         )
         dot = dot.encode(tooltip=[alt.Tooltip("g:N", title="country"), alt.Tooltip("s:N", title=heading)])
-    chart = alt.layer(shape, dot).project(type="equalEarth").properties(width=_WIDTH, height=_HEIGHT)
+    chart = (
+        alt.layer(land, shape, dot, data=topology).project(type="equalEarth").properties(width=_WIDTH, height=_HEIGHT)
+    )
     missing = [
         f"{NOT_SET if name is None else printable(name)} {show(value)}"
         for name, value in values.items()
@@ -86,16 +85,21 @@ def _colours(values: Sequence[float], field: pa.Field) -> dict[str, Any]:
     least, most = min(values), max(values)
     if least == most:
         least = most / 10
-    decades = [10.0**power for power in range(math.ceil(math.log10(least)), math.floor(math.log10(most)) + 1)]
-    if len(decades) < 2:
-        decades = [least, most]
+    powers = range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1)
+    for digits in ((1, 2, 5), (1,)):
+        ticks = [
+            tick for power in powers for tick in (digit * 10.0**power for digit in digits) if least <= tick <= most
+        ]
+        if len(ticks) <= _MOST_TICKS:
+            break
     legend = alt.Legend(
         title=heading_of(field.name),
         labelExpr=numbers(field),
-        values=decades,
+        values=ticks if len(ticks) > 1 else [least, most],
         orient="bottom",
         direction="horizontal",
         gradientLength=260,
         titleOrient="left",
     )
-    return {"scale": alt.Scale(type="log", domain=[least, most], scheme=_SHADES), "legend": legend}
+    # From light to dark, and never the grey of land.
+    return {"scale": alt.Scale(type="log", domain=[least, most], scheme="yellowgreenblue"), "legend": legend}
