@@ -39,21 +39,30 @@ def answer_chart(
 
     draw = lines if any(b"step" in field.metadata for field in table.schema) else bars
     drawing = draw(table, groups, zone, has_tooltips)
-    about = [window_text(table.schema.metadata, zone)] if title else []
-    heading = alt.TitleParams(
-        textwrap.wrap(
-            printable(title), _LINE_OF_TITLE, max_lines=_LINES_OF_TITLE, placeholder=" …", break_on_hyphens=False
-        ),
-        subtitle=[line for note in (*about, *drawing.notes) for line in textwrap.wrap(note, _LINE_OF_TITLE)],
-        anchor="start",
-        fontSize=13,
-        subtitleFontSize=11,
-        subtitleColor="#555555",
-        offset=14,
+    words = textwrap.wrap(
+        printable(title), _LINE_OF_TITLE, max_lines=_LINES_OF_TITLE, placeholder=" …", break_on_hyphens=False
     )
+    about = [window_text(table.schema.metadata, zone)] if words else []
+    small = [line for note in (*about, *drawing.notes) for line in textwrap.wrap(note, _LINE_OF_TITLE)]
+    chart = drawing.chart
+    if words:
+        chart = chart.properties(
+            title=alt.TitleParams(
+                words,
+                subtitle=small,
+                anchor="start",
+                fontSize=13,
+                subtitleFontSize=11,
+                subtitleColor="#555555",
+                offset=14,
+            )
+        )
+    elif small:
+        chart = chart.properties(
+            title=alt.TitleParams(small, anchor="start", fontSize=11, fontWeight="normal", color="#555555", offset=8)
+        )
     made: alt.TopLevelMixin = (
-        drawing.chart.properties(title=heading)
-        .configure(background="white")
+        chart.configure(background="white")
         .configure_view(stroke=None)
         .configure_axis(gridColor="#e8e8e8", domainColor="#bbbbbb", tickColor="#bbbbbb", labelFontSize=11)
         .configure_legend(labelFontSize=11, labelLimit=220, symbolStrokeWidth=3)

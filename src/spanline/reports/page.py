@@ -28,6 +28,8 @@ ROWS = 20
 
 _SPARK = 24
 """Characters of a series."""
+_WHOLE = 20
+"""Characters of a cell that stands on one line; a time has as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,15 @@ class _Column:
     heading: str
     is_right: bool
     cells: Sequence[_Cell]
+
+    @property
+    def is_whole(self) -> bool:
+        """No cell of it is so long that it may be broken."""
+        return self.is_right or max(len(cell.text) for cell in self.cells) <= _WHOLE
+
+    @property
+    def style(self) -> str:
+        return " ".join(["right"] * self.is_right + ["whole"] * self.is_whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +163,16 @@ def _column(table: pa.Table, n: int, groups: Collection[str], zone: tzinfo) -> _
 
 
 def _first(table: pa.Table, columns: Sequence[_Column], rows: int, query: Query) -> str:
-    """The first group with the number that made it the first, else how many rows there are."""
+    """The first group with the number that made it the first, or the only row's last number, else how many rows there
+    are."""
     groups = [one.name for one in query.group]
     shown = dict(zip(table.column_names, columns, strict=True))
+    if not groups and rows > 1:
+        return f"{rows:,} {query.entity}"
     numbers = [field.name for field in table.schema if field.name not in groups and b"step" not in field.metadata]
     keys = [aggregate_name(key.by) for key in query.order[:1] if isinstance(key.by, Aggregate)]
-    by = next((name for name in (*keys, *numbers) if name in numbers), None)
-    if not groups or by is None:
-        return "" if rows == 1 else f"{rows:,} {query.entity}"
+    by = next((name for name in (*keys, *numbers) if name in numbers), table.column_names[-1])
+    number = shown[by].cells[0]
     what = query.entity if shown[by].heading == "Count" else shown[by].heading.lower()
-    return f"{', '.join(shown[name].cells[0].text for name in groups)}: {shown[by].cells[0].text} {what}"
+    most = "at most " if number.line else ""
+    return f"{', '.join(shown[name].cells[0].text for name in groups)}: {most}{number.text} {what}".removeprefix(": ")
