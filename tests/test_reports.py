@@ -21,6 +21,7 @@ from history_places import inventory
 
 import spanline
 from spanline.cli.query_view import shown_column
+from spanline.cli.text import size
 from spanline.enrich import Enrichment, read_inventory
 from spanline.query.reading import parse
 from spanline.query.times import zone_of
@@ -154,10 +155,12 @@ def test_the_contents_tell_what_stands_first(made: Made, tmp_path: Path) -> None
     country, count = answer(4, made.history, {}).rows[0]
     port, *_, sessions = answer(12, made.history, {}).rows[0]
     flows = len(answer(16, made.history, {}).rows)
+    most = size(max(answer(15, made.history, {}).rows[0][2]), "b/s")
     assert told == [
         f"{country}: {count:,} flows",
-        f"{port}: {sessions} session count",
+        f"{port}: session count {sessions}",
         f"{flows:,} flows",
+        f"bytes rate at most {most}",
         "nothing found",
     ]
 

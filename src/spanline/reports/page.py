@@ -18,6 +18,7 @@ import spanline
 from spanline.cli.query_view import local_time, scale_text, shown_column, window_text
 from spanline.cli.text import printable
 from spanline.query.flow_plans import aggregate_name
+from spanline.query.properties import entity_labels
 from spanline.query.sparkline import sparkline
 from spanline.query.tree import Aggregate, Query
 from spanline.reports.answering import Answer, Failed
@@ -64,13 +65,11 @@ class _Column:
     cells: Sequence[_Cell]
 
     @property
-    def is_whole(self) -> bool:
-        """No cell of it is so long that it may be broken."""
-        return self.is_right or max(len(cell.text) for cell in self.cells) <= _WHOLE
-
-    @property
     def style(self) -> str:
-        return " ".join(["right"] * self.is_right + ["whole"] * self.is_whole)
+        """Classes of its cells: only long ones may be broken into lines."""
+        if self.is_right:
+            return "right whole"
+        return "whole" if max(len(cell.text) for cell in self.cells) <= _WHOLE else "long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +167,12 @@ def _first(table: pa.Table, columns: Sequence[_Column], rows: int, query: Query)
     groups = [one.name for one in query.group]
     shown = dict(zip(table.column_names, columns, strict=True))
     if not groups and rows > 1:
-        return f"{rows:,} {query.entity}"
+        return f"{rows:,} {entity_labels()[query.entity]}"
     numbers = [field.name for field in table.schema if field.name not in groups and b"step" not in field.metadata]
     keys = [aggregate_name(key.by) for key in query.order[:1] if isinstance(key.by, Aggregate)]
     by = next((name for name in (*keys, *numbers) if name in numbers), table.column_names[-1])
-    number = shown[by].cells[0]
-    what = query.entity if shown[by].heading == "Count" else shown[by].heading.lower()
-    most = "at most " if number.line else ""
-    return f"{', '.join(shown[name].cells[0].text for name in groups)}: {most}{number.text} {what}".removeprefix(": ")
+    heading, number = shown[by].heading, shown[by].cells[0]
+    told = f"{heading.lower()} {'at most ' if number.line else ''}{number.text}"
+    if heading == "Count":
+        told = f"{number.text} {entity_labels()[query.entity]}"
+    return f"{', '.join(shown[name].cells[0].text for name in groups)}: {told}" if groups else told
