@@ -18,7 +18,6 @@ import spanline
 from spanline.cli.query_view import local_time, scale_text, shown_column, window_text
 from spanline.cli.text import printable
 from spanline.query.flow_plans import aggregate_name
-from spanline.query.properties import entity_labels
 from spanline.query.sparkline import sparkline
 from spanline.query.tree import Aggregate, Query
 from spanline.reports.answering import Answer, Failed
@@ -167,12 +166,12 @@ def _first(table: pa.Table, columns: Sequence[_Column], rows: int, query: Query)
     groups = [one.name for one in query.group]
     shown = dict(zip(table.column_names, columns, strict=True))
     if not groups and rows > 1:
-        return f"{rows:,} {entity_labels()[query.entity]}"
+        return f"{rows:,} {'rows' if query.projections or query.entity != 'flows' else 'flows'}"
     numbers = [field.name for field in table.schema if field.name not in groups and b"step" not in field.metadata]
     keys = [aggregate_name(key.by) for key in query.order[:1] if isinstance(key.by, Aggregate)]
     by = next((name for name in (*keys, *numbers) if name in numbers), table.column_names[-1])
     heading, number = shown[by].heading, shown[by].cells[0]
     told = f"{heading.lower()} {'at most ' if number.line else ''}{number.text}"
-    if heading == "Count":
-        told = f"{number.text} {entity_labels()[query.entity]}"
+    if heading == "Count" and query.entity == "flows":
+        told = f"{number.text} flows"
     return f"{', '.join(shown[name].cells[0].text for name in groups)}: {told}" if groups else told
