@@ -32,16 +32,18 @@ _LONGEST = 24
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A column as texts; of a series also its lines, of which the texts are the most."""
+    """A column as texts; of a series also its lines, of which the texts are the most. What is_whole says nothing any
+    more when it is cut."""
 
     heading: str
     texts: list[str]
     is_right: bool
     lines: list[np.ndarray] | None = None
+    is_whole: bool = False
 
     def cells(self, spark: int, longest: int | None) -> list[str]:
         if self.lines is None:
-            if longest is None or self.is_right:
+            if longest is None or self.is_right or self.is_whole:
                 return self.texts
             return [text if len(text) <= longest else f"{text[: longest - 1]}…" for text in self.texts]
         drawn = [sparkline(line, spark) for line in self.lines]
@@ -153,7 +155,8 @@ def shown_column(table: pa.Table, n: int, groups: Collection[str], zone: tzinfo)
         return Shown(heading, most, False, lines)
     show = text_of(field, zone)
     texts = [nothing if value is None else printable(show(value)) for value in values]
-    return Shown(heading, texts, kind not in _LEFT)
+    is_one_address = kind is Kind.ADDRESS and not pa.types.is_list(field.type)
+    return Shown(heading, texts, kind not in _LEFT, is_whole=is_one_address)
 
 
 def heading_of(name: str) -> str:

@@ -20,11 +20,11 @@ _STEPS = (
     *(_SECOND * n for n in (1, 2, 5, 10, 15, 30)),
     *(_MINUTE * n for n in (1, 2, 5, 10, 15, 30)),
     *(_HOUR * n for n in (1, 2, 3, 6, 12)),
-    *(_DAY * n for n in (1, 2, 7, 14, 28, 91, 182, 364)),
+    *(_DAY * n for n in (1, 2, 3, 7, 14, 28, 91, 182, 364)),
 )
 """Of ticks, in ms."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_COUNTED = "format(datum.value, abs(datum.value) < 1e5 ? ',~r' : '~s')"
+_COUNTED = "format(datum.value, abs(datum.value) < 1e4 ? ',~r' : '~s')"
 _OF_UNIT = "replace(format(datum.value, abs(datum.value) < 1 ? '~r' : '~s'), regexp('([a-zA-Z]?)$'), ' $1{unit}')"
 _OF_DURATION = " : ".join(
     [
@@ -39,7 +39,10 @@ _OF_DURATION = " : ".join(
 
 def numbers(field: pa.Field) -> str:
     """Vega's expression for a label of an axis: the number with its unit, as tables on a terminal have it."""
-    kind = field.metadata[b"kind"].decode()
+    return f"datum.value == 0 ? '0' : {_labels(field.metadata[b'kind'].decode())}"
+
+
+def _labels(kind: str) -> str:
     if kind in (Kind.BYTES, Kind.RATE):
         return _OF_UNIT.format(unit="B" if kind == Kind.BYTES else "b/s")
     if kind == Kind.DURATION:

@@ -70,7 +70,8 @@ def _bars(
                 "g": name,
                 "k": sort,
                 "v": min(max(value, 0), longest) if said else None,
-                "s": f"» {said}" if said and value > longest else said,
+                "s": said,
+                "n": f"» {said}" if said and value > longest else said,
             }
         )
     base = alt.Chart(data_of(rows)).encode(
@@ -80,7 +81,7 @@ def _bars(
     colour = alt.Color("k:N", scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())), legend=None)
     told = [alt.Tooltip("g:N", title="group"), alt.Tooltip("s:N", title=heading_of(field.name))]
     bar = base.mark_bar().encode(color=colour, **({"tooltip": told} if has_tooltips else {}))
-    number = base.mark_text(align="left", dx=5, fontSize=11, color="#333333").encode(text="s:N")
+    number = base.mark_text(align="left", dx=5, fontSize=11, color="#333333").encode(text="n:N")
     chart = alt.layer(bar, number).properties(width=_WIDTH, height={"step": 20}, title=title_of(heading_of(field.name)))
     return chart, bool((known > longest).any())
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _WIDTH = 760
 _HEIGHT = 170
 _LOW = 42
+_HEADROOM = 1.15
+_TOP_OF_NOTHING = 2.0
 _ROOM = 62
 """For the numbers of an axis, in pixels."""
 _MOST_GROUPS = 10
@@ -31,6 +33,7 @@ _MOST_STEPS = 1000
 """That are drawn; a picture has not more columns of pixels."""
 # Okabe and Ito's colours, which people who see few colours can tell apart.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73")
+_HAS_TEXT = "isValid(datum.s)"
 _MILLISECOND = 10**6
 _TICKS = {1: 8, 2: 4, 3: 2}
 """How many steps between ticks of time have room in so many panels."""
@@ -41,29 +44,22 @@ class _Series:
     """A series of the answer.
 
     values   float64[drawn groups, steps], NaN where nothing is known
-    begin    of the first step, and `step` how long they are: ms
+    times    when steps begin, and when the last one ends: ms since the epoch, nothing outside of the window
     several  of the answer's steps that are one here
     """
 
     field: pa.Field
     values: npt.NDArray[np.float64]
-    begin: int
-    step: int
+    times: list[int]
     several: int
 
     @property
     def heading(self) -> str:
         counted = self.field.metadata[b"kind"].decode() in (Kind.BYTES, Kind.PACKETS, Kind.NUMBER)
         heading = heading_of(self.field.name)
-        return (
-            f"{heading} in {length_text(int(self.field.metadata[b'step']))}"
-            if counted and _is_sum(self.field)
-            else heading
-        )
-
-    @property
-    def end(self) -> int:
-        return self.begin + self.step * len(self.values[0])
+        if not counted or not _is_sum(self.field):
+            return heading
+        return f"{heading} in {length_text(int(self.field.metadata[b'step']))}"
 
     def peaks(self) -> npt.NDArray[np.float64]:
         """float64[drawn groups], 0 where nothing is known."""
@@ -115,7 +111,9 @@ def _series(table: pa.Table, field: pa.Field, shown: Groups) -> _Series:
         missing = -values.shape[1] % several
         padded = np.pad(values, ((0, 0), (0, missing)), constant_values=np.nan)
         values = np.fmax.reduce(padded.reshape(len(values), -1, several), axis=2)
-    return _Series(field, values, begin // _MILLISECOND, step * several // _MILLISECOND, several)
+    first, last = (int(table.schema.metadata[name]) // _MILLISECOND for name in (b"window_begin", b"window_end"))
+    times = np.arange(values.shape[1] + 1) * (step * several // _MILLISECOND) + begin // _MILLISECOND
+    return _Series(field, values, np.clip(times, first, max(last, first + 1)).tolist(), several)
 
 
 def _is_sum(field: pa.Field) -> bool:
@@ -135,8 +133,8 @@ def _rows(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool) -> list
     Behind a step after which nothing is known stands a row more, so that its line has a length.
     """
     show = text_of_number(one.field, zone)
-    times = [one.begin + one.step * n for n in range(one.values.shape[1] + 1)]
-    when = [local_time(at * 10**6, zone) for at in times] if has_tooltips else []
+    times = one.times
+    when = [local_time(at * _MILLISECOND, zone) for at in times] if has_tooltips else []
     made = []
     for name, sort, line in zip(shown.names, shown.sorts, one.values.tolist(), strict=True):
         known = [None if value != value else value for value in line]
@@ -166,16 +164,18 @@ def _together(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool) -> 
     own = iter(_COLOURS)
     colours = [next(own) if sort is Sort.GROUP else COLOURS[sort] for sort in shown.sorts]
     legend = None if shown.is_one else alt.Legend(title=None)
-    top = one.peaks().max() or 1.0
+    top = one.peaks().max() or _TOP_OF_NOTHING
     axis = alt.Axis(labelExpr=numbers(one.field), tickCount=5, domain=False, ticks=False, titleFontWeight="normal")
     base = alt.Chart().encode(
-        x=time_axis(one.begin, one.end, zone, _TICKS[1]),
+        x=time_axis(one.times[0], one.times[-1], zone, _TICKS[1]),
         y=alt.Y("v:Q", title=None, axis=axis, scale=alt.Scale(domain=[0, top], nice=True)),
         color=alt.Color("g:N", scale=alt.Scale(domain=shown.names, range=colours), legend=legend),
     )
     layers = [base.mark_line(interpolate="step-after", strokeWidth=1.6)]
     if has_tooltips:
-        layers.append(base.mark_point(size=120, opacity=0, filled=True).encode(tooltip=_tooltips(one.heading)))
+        layers.append(
+            base.mark_point(size=120, opacity=0).transform_filter(_HAS_TEXT).encode(tooltip=_tooltips(one.heading))
+        )
     return alt.layer(*layers, data=data_of(_rows(one, shown, zone, has_tooltips))).properties(
         width=_WIDTH, height=_HEIGHT, title=title_of(one.heading)
     )
@@ -189,10 +189,10 @@ def _apart(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool, place:
     # The top of each panel: of a line that is 0 throughout, too, which is at the bottom.
     tops = dict(zip(shown.names, one.peaks().tolist(), strict=True))
     for row in rows:
-        if row["t"] == one.begin:
-            row["m"] = tops[row["g"]] or 1.0
+        if row["t"] == one.times[0]:
+            row["m"] = tops[row["g"]] * _HEADROOM or _TOP_OF_NOTHING
     axis = alt.Axis(labelExpr=numbers(one.field), tickCount=2, domain=False, ticks=False)
-    x = time_axis(one.begin, one.end, zone, _TICKS.get(places, 1))
+    x = time_axis(one.times[0], one.times[-1], zone, _TICKS.get(places, 1))
     base = alt.Chart().encode(x=x)
     y = alt.Y("v:Q", title=None, axis=axis, scale=alt.Scale(nice=False, zero=True))
     colour = alt.Color("k:N", scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())), legend=None)
@@ -202,9 +202,11 @@ def _apart(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool, place:
         base.mark_point(opacity=0).encode(y="m:Q"),
     ]
     if has_tooltips:
-        layers.append(base.mark_rect(opacity=0).encode(x2="e", tooltip=_tooltips(one.heading)))
+        layers.append(
+            base.mark_rect(opacity=0).transform_filter(_HAS_TEXT).encode(x2="e", tooltip=_tooltips(one.heading))
+        )
     header = (
-        alt.Header(labelAngle=0, labelAlign="left", labelLimit=180, labelFontSize=11, labelPadding=_ROOM)
+        alt.Header(labelAngle=0, labelAlign="left", labelLimit=260, labelFontSize=11, labelPadding=_ROOM)
         if not place
         else None
     )

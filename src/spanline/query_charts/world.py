@@ -21,6 +21,7 @@ _WIDTH, _HEIGHT = 760, 350
 _LAND, _BORDER = "#e3e3e3", "#ffffff"
 _MOST_TOLD = 5
 _MOST_TICKS = 5
+_NO_BREAK = "\u00a0"
 
 
 def world_map(values: Mapping[str | None, float], field: pa.Field, zone: tzinfo, has_tooltips: bool) -> Drawing | None:
@@ -70,7 +71,7 @@ def world_map(values: Mapping[str | None, float], field: pa.Field, zone: tzinfo,
         alt.layer(land, shape, dot, data=topology).project(type="equalEarth").properties(width=_WIDTH, height=_HEIGHT)
     )
     missing = [
-        f"{NOT_SET if name is None else printable(name)} {show(value)}"
+        f"{NOT_SET if name is None else printable(name)} {show(value)}".replace(" ", _NO_BREAK)
         for name, value in values.items()
         if value > 0 and codes.get(name or "") not in shapes.keys() | dots.keys()
     ]
@@ -86,12 +87,10 @@ def _colours(values: Sequence[float], field: pa.Field) -> dict[str, Any]:
     if least == most:
         least = most / 10
     powers = range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1)
-    for digits in ((1, 2, 5), (1,)):
-        ticks = [
-            tick for power in powers for tick in (digit * 10.0**power for digit in digits) if least <= tick <= most
-        ]
-        if len(ticks) <= _MOST_TICKS:
-            break
+    rows = [[digit * 10.0**power for power in powers for digit in (1, 2, 5)]]
+    rows += [[10.0**power for power in powers if power % step == 0] for step in range(1, len(powers) + 1)]
+    inside = ([tick for tick in row if least <= tick <= most] for row in rows)
+    ticks = next((row for row in inside if len(row) <= _MOST_TICKS), [])
     legend = alt.Legend(
         title=heading_of(field.name),
         labelExpr=numbers(field),
