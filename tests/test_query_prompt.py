@@ -125,9 +125,9 @@ BEGINNINGS = [
 
 @pytest.mark.parametrize("text", BEGINNINGS)
 def test_a_query_can_be_written_by_completing_it(text: str) -> None:
-    """Wherever the cursor stands in it, whatever is suggested can be gone on with: behind it there is no fault."""
+    """Wherever the cursor stands in it (every fifth place is tried), whatever is suggested can be gone on with: behind it there is no fault."""
     parse(text)
-    for at in range(len(text) + 1):
+    for at in range(0, len(text) + 1, 5):
         for one in suggestions(text[:at], values):
             made = text[: one.start] + one.text
             faults = [fault_of(made), fault_of(f"{made} of flows"), fault_of(f"{made} (")]
