@@ -47,7 +47,6 @@ def tree(text: str, **parameters: list[str]) -> Query:
          "flows between 2026-01-01 and 2026-01-02"),
         ("flows until $then", {"then": ["24 hours ago"]}, "flows until 24 hours ago"),
         ("flows from $net to vm $vm", {"net": ["10.0.0.0/8"], "vm": ["a b"]}, "flows from 10.0.0.0/8 to vm 'a b'"),
-        ("flows where vm in (vms where name = $vm)", {"vm": ["a"]}, "flows where vm in (vms where name = a)"),
         ("flows where vm = '$vm'", {"vm": ["a"]}, "flows where vm = \"$vm\""),
         # Whatever is in a value, it is one.
         ("flows where vm = $vm", {"vm": ["a' or vlan = 1 or 'b"]}, "flows where vm = \"a' or vlan = 1 or 'b\""),
@@ -64,6 +63,13 @@ def test_values_stand_for_parameters(text: str, parameters: dict[str, list[str]]
             parse(text, parameters=parameters)
         return
     assert tree(text, **parameters) == tree(meant)
+
+
+def test_a_query_within_a_query_has_parameters_too() -> None:
+    query = parse("flows where vm in (vms where name = $vm)", parameters={"vm": ["a) or (b"]})
+    assert query.where is not None
+    inner = query.where.query
+    assert inner.where == parse("vms where name = 'a) or (b'").where
 
 
 @given(st.text())
@@ -87,7 +93,7 @@ def test_a_value_that_is_no_number_is_told(value: str) -> None:
     [
         ("flows where port = $port", {}, "$port has no value"),
         ("flows where port = $port", {"port": ["1", "2"]}, "$port has 2 values; only a list has several: in ($port)"),
-        ("flows in last $time", {"time": ["soon"]}, "'soon' is no length of time"),
+        ("flows in last $time", {"time": ["soon"]}, "'soon' is no unit of time"),
         ("flows limit $n", {"n": ["3"]}, "'$n' was not expected here"),
     ],
 )
@@ -150,7 +156,7 @@ class TestKept:
             (["--save", "a", "flws"], "did you mean Flows?"),
             (["--save", "a", "flows where prt = $port"], "did you mean Port?"),
             (["--save", "a", "flows where port = $p and sorce vm = $q"], "did you mean Source VM"),
-            (["--save", "a", "flows where port = $p and source ip = $p"], "is no IP address"),
+            (["--save", "a", "flows where port = $p and source ip = $p"], "'now' is not a number"),
             (["--save", "a", "--saved"], "--save, --saved and --delete are three things to do"),
             (["--saved", "flows"], "flows: nothing is asked here"),
             (["--delete", "logns"], "no query is called 'logns'; did you mean logins?"),
@@ -188,7 +194,7 @@ class TestKept:
             ("a: flows\n'b c': flows\n", ", line 2, column 1: a query cannot be called 'b c'"),
             ("a: flows\nb:\n  - flows\n", ", line 3, column 3: b is no text"),
             ("a: 'flows\n", ", line 2, column 1: "),
-            ("a: flows\n---\nb: flows\n", ": a second document"),
+            ("a: flows\n---\nb: flows\n", ", line 2, column 1: a second document"),
             ("a: \x07\n", ", line 1: the control character U+0007"),
         ],
     )

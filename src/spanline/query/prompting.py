@@ -87,7 +87,7 @@ def suggestions(text: str, values: Values) -> list[Suggestion]:
         made |= {
             Suggestion(word, start, about): None
             for word, about in _candidates(_before(text[:start]), values, begun)
-            if _beginning(word).startswith(begun) and word != text[start:]
+            if _beginning(word.lstrip("'\"")).startswith(begun) and word != text[start:]
         }
     return list(made)[:MOST]
 
@@ -145,14 +145,16 @@ def _before(text: str) -> _Place:
         terminals = tokens(text)
     except QueryError:
         return _Place([], frozenset())
-    return _Place(terminals, acceptable(terminals))
+    is_unknown = any(one.type == "NAME" for one in terminals)
+    return _Place(terminals, frozenset() if is_unknown else acceptable(terminals))
 
 
 def _candidates(place: _Place, values: Values, begun: str) -> Iterator[tuple[str, str]]:
     """(what may stand at a place, what it is)."""
-    types = {one.type for one in place.terminals[-1:]}
-    wants_value = "VALUE" in place.may_follow and not types & {"ENTITY", "EITHER"}
-    if wants_value:
+    last = place.terminals[-1].type if place.terminals else ""
+    if last in _TIMES:
+        yield from ((one, "") for one in _TIMES[last])
+    elif last not in ("ENTITY", "EITHER"):  # what may be called by its name, which few write
         yield from ((_written(one), "") for one in _values_at(place, values))
     entity = _entity(place.terminals)
     if "ENTITY" in place.may_follow and (entity is None or "PROPERTY" not in place.may_follow):
@@ -169,7 +171,7 @@ def _candidates(place: _Place, values: Values, begun: str) -> Iterator[tuple[str
 
 def _fitting(words: Sequence[str], place: _Place) -> Sequence[str]:
     """Operators that the property before them has."""
-    of = _property(place.terminals, _entity(place.terminals))
+    of = _property(place.terminals)
     if of is None or words[0] not in ("=", "like", "between"):
         return words
     if words[0] == "=":
@@ -194,22 +196,20 @@ def _values_at(place: _Place, values: Values) -> Sequence[str]:
     """Values that may stand at a place."""
     if "VALUE" not in place.may_follow:
         return ()
-    terminals = place.terminals
-    last = terminals[-1].type if terminals else ""
-    if last in _TIMES:
-        return _TIMES[last]
-    of = _property(terminals, _entity(terminals))
-    if of is None and not any(one.type in _ENDS for one in terminals[-4:]):
+    of = _property(place.terminals)
+    if of is None and not any(one.type in _ENDS for one in place.terminals[-4:]):
         return ()
     return values(of)
 
 
 def _scope(terminals: Sequence[Token]) -> Sequence[Token]:
-    """The terminals of the innermost query."""
-    begins, brackets = [0], []
+    """The terminals of the innermost query; a list of values is none."""
+    begins, brackets = [0], list[bool]()
     for place, one in enumerate(terminals):
         if one.type == "LPAR":
-            is_query = place > 0 and terminals[place - 1].type in ("IN", "NOT_IN")
+            is_query = terminals[place - 1].type in ("IN", "NOT_IN") and [
+                behind.type for behind in terminals[place + 1 : place + 2]
+            ] != ["VALUE"]
             brackets.append(is_query)
             if is_query:
                 begins.append(place + 1)
@@ -219,23 +219,25 @@ def _scope(terminals: Sequence[Token]) -> Sequence[Token]:
 
 
 def _entity(terminals: Sequence[Token]) -> Entity | None:
-    """What is asked for, in the innermost query or else around it."""
-    for scope in (_scope(terminals), terminals):
-        for place, one in enumerate(scope):
-            before = scope[place - 1].type if place else "SHOW"
-            behind = scope[place + 1].type if place + 1 < len(scope) else ""
-            if one.type in ("ENTITY", "EITHER") and before in ("SHOW", "OF", "INT") and behind not in ("OF", "COMMA"):
-                return entity_words()[one]
+    """What the innermost query asks for."""
+    scope = _scope(terminals)
+    for place, one in enumerate(scope):
+        before = scope[place - 1].type if place else "SHOW"
+        behind = scope[place + 1].type if place + 1 < len(scope) else ""
+        if one.type in ("ENTITY", "EITHER") and before in ("SHOW", "OF", "INT") and behind not in ("OF", "COMMA"):
+            return entity_words()[one]
     return None
 
 
-def _property(terminals: Sequence[Token], entity: Entity | None) -> Property | None:
+def _property(terminals: Sequence[Token]) -> Property | None:
     """The property that stands before the cursor: of whose values the next is one."""
-    for one in reversed(terminals):
-        if one.type in ("PROPERTY", "EITHER", "ENTITY", "NAME"):
+    for place in range(len(terminals) - 1, -1, -1):
+        one = terminals[place]
+        if one.type in ("PROPERTY", "EITHER", "ENTITY"):
+            entity = _entity(terminals[: place + 1])
             return None if entity is None else entity.properties.get(one)
         if one.type not in ("VALUE", "COMMA", "LPAR", "IN", "NOT_IN", "COMPARISON", "LIKE", "BETWEEN", "AND"):
-            return None
+            break
     return None
 
 

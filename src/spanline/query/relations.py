@@ -33,11 +33,12 @@ STORED = {
     "last_seen": "last_seen",
     "flow_begin": "flow_begin",
     "handshake_rtt": "handshake_rtt",
+    "community_id": "community_id",
     **{f"{side}_{name}": f"{side}_{name}" for side in SIDES for name in ("packets", "bytes", "retransmissions")},
 }
 """Columns of "records", and what they are called in schema.FLOW and in the store."""
 
-NEVER_MISSING = frozenset((*FLOW_KEY, "source_port", "first_seen", "last_seen"))
+NEVER_MISSING = frozenset((*FLOW_KEY, "source_port", "community_id", "first_seen", "last_seen"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,9 @@ def _name(name: str) -> str:
 def _found(name: str, queries: Mapping[str, str]) -> str:
     if name.lower() not in queries:
         there = f"there {'is' if len(queries) == 1 else 'are'} {', '.join(queries)}"
-        hint = nearest(name.lower(), queries) or (there if queries else "spanline query --save NAME QUERY keeps one")
+        hint = nearest(name.lower(), list(queries)) or (
+            there if queries else "spanline query --save NAME QUERY keeps one"
+        )
         raise UsageError(f"no query is called {quoted(name)}", hint=hint)
     return name.lower()
 
