@@ -19,6 +19,7 @@ from spanline.arrow import column, numbers_of
 from spanline.enrich import Enrichment
 from spanline.errors import Problem
 from spanline.query import nodes
+from spanline.query.hours import hours_text
 from spanline.query.planning import plan_of
 from spanline.query.reading import parse
 from spanline.query.running import MEMORY, Limits, Session, sql_of
@@ -65,8 +66,8 @@ def query(
     of float64, one for each bucket; the metadata of its field say where the first begins and how long they are: `begin`
     and `step`, ns. Metadata of all fields: `unit` and `kind` (query.tree.Kind, or "count"). Those of the Table:
     `window_begin`, `window_end` (ns since the epoch), `measured_from` ("now", "the newest record", or "" where the
-    query says when), `is_default` ("1": the query says nothing of time) and `left_out`, a JSON list of what is wrong
-    with segments that were not read.
+    query says when), `is_default` ("1": the query says nothing of time), `hours` ("21:00-06:30", or "") and `left_out`,
+    a JSON list of what is wrong with segments that were not read.
 
     Raises QueryError for a fault in the text, UsageError for what cannot be answered, or not within the limits.
     """
@@ -143,6 +144,7 @@ def _answer(plan: Plan, session: Session, asked: Query, problems: Sequence[Probl
         "window_end": str(plan.span.end),
         "measured_from": plan.span.measured_from,
         "is_default": "1" if asked.window.is_default else "0",
+        "hours": hours_text(asked.window.hours) if asked.window.hours is not None else "",
         "left_out": json.dumps([str(problem) for problem in problems]),
     }
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=metadata))

@@ -94,12 +94,13 @@ class Groups:
         parts = of_records(parts_of(measures), traffic)
         columns = [*group, *bucket, *flow]
         if step:
-            needed = _needed(parts, [*keys, *(FLOW_KEY if is_per_flow else ())])
+            needed = _needed([*parts, *traffic.is_touched], [*keys, *(FLOW_KEY if is_per_flow else ())])
             kept = [nodes.named(node, name) for name, node in tags.items()]
             inner = records.in_buckets([*map(nodes.column, needed), *kept], step)
             group = [nodes.column(name) for name in (*keys, *tags)]
             columns = [*group, *bucket, *flow]
-            scan = nodes.select([*columns, *parts], nodes.within_brackets(inner, "buckets"), group=len(columns))
+            buckets = nodes.within_brackets(inner, "buckets")
+            scan = nodes.select([*columns, *parts], buckets, where=traffic.is_touched, group=len(columns))
         else:
             scan = records.read([*columns, *parts], len(columns))
         table = self._setting.table("base")

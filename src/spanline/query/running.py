@@ -18,6 +18,7 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
+from spanline.community import community_ids
 from spanline.errors import UsageError
 from spanline.query import nodes
 from spanline.query.relations import STORED
@@ -26,6 +27,9 @@ from spanline.store.layout import EXPRESSIONS, SCHEMA
 
 MEMORY = 2 << 30
 DIALECT = "duckdb"
+COMMUNITY_ID = "community_id"
+"""A column that no segment has, and the function that makes it of those that it has."""
+_FIVE_TUPLE = ("source", "destination", "source_port", "destination_port", "protocol")
 _SPILL = 4
 """Times the memory that may be in temporary files."""
 
@@ -63,6 +67,10 @@ class Session:
         if limits.threads is not None:
             settings["threads"] = limits.threads
         settings |= {"allowed_paths": paths, "enable_external_access": False, "lock_configuration": True}
+        taken = ["UUID", "UUID", "USMALLINT", "USMALLINT", "UTINYINT"]
+        self.connection.create_function(
+            COMMUNITY_ID, _community_ids, taken, "VARCHAR", type="arrow", side_effects=False
+        )
         for name, value in settings.items():
             self.connection.execute(f"SET {name} = {exp.convert(value).sql(DIALECT)}")
 
@@ -147,8 +155,27 @@ def view(name: str, files: Sequence[str | os.PathLike[str]]) -> str:
     else:
         columns = ", ".join(f"NULL::{_type(one.type)} AS {one.name}" for one in SCHEMA)
         source = f"(SELECT {columns} WHERE false)"
-    columns = ", ".join(f'{EXPRESSIONS.get(stored, stored)} AS "{name}"' for name, stored in STORED.items())
+    columns = ", ".join(f'{_expression(stored)} AS "{name}"' for name, stored in STORED.items())
     return f'CREATE TEMP VIEW "{name}" AS SELECT {columns} FROM {source}'
+
+
+def _expression(stored: str) -> str:
+    """What a column of the view is, over those of a segment."""
+    if stored == COMMUNITY_ID:
+        return f"{COMMUNITY_ID}({', '.join(_FIVE_TUPLE)})"
+    return EXPRESSIONS.get(stored, stored)
+
+
+def _community_ids(
+    source: pa.ChunkedArray,
+    destination: pa.ChunkedArray,
+    source_port: pa.ChunkedArray,
+    destination_port: pa.ChunkedArray,
+    protocol: pa.ChunkedArray,
+) -> pa.Array:
+    """Of the columns _FIVE_TUPLE, as many rows at once as the engine takes."""
+    ends = [pa.chunked_array([one.storage for one in end.chunks], pa.binary(16)) for end in (source, destination)]
+    return community_ids(pa.table([*ends, source_port, destination_port, protocol], names=list(_FIVE_TUPLE)))
 
 
 def _type(kind: pa.DataType) -> str:

@@ -25,7 +25,7 @@ def answer_chart(
 
     groups        columns by which the query groups; an answer without them is drawn by the names of what it lists
     zone          of the times
-    title         the query
+    title         the query; "" where the picture stands beside it, and beside the time that it is about
     has_tooltips  what is under the pointer is told: for HTML, as there is no pointer in SVG and PNG
 
     Groups by one country are a map above the bars. Groups beyond the first ten (bars: twenty) are added up as
@@ -39,21 +39,30 @@ def answer_chart(
 
     draw = lines if any(b"step" in field.metadata for field in table.schema) else bars
     drawing = draw(table, groups, zone, has_tooltips)
-    about = textwrap.wrap(window_text(table.schema.metadata, zone), _LINE_OF_TITLE)
-    heading = alt.TitleParams(
-        textwrap.wrap(
-            printable(title), _LINE_OF_TITLE, max_lines=_LINES_OF_TITLE, placeholder=" …", break_on_hyphens=False
-        ),
-        subtitle=[*about, *(line for note in drawing.notes for line in textwrap.wrap(note, _LINE_OF_TITLE))],
-        anchor="start",
-        fontSize=13,
-        subtitleFontSize=11,
-        subtitleColor="#555555",
-        offset=14,
+    words = textwrap.wrap(
+        printable(title), _LINE_OF_TITLE, max_lines=_LINES_OF_TITLE, placeholder=" …", break_on_hyphens=False
     )
+    about = [window_text(table.schema.metadata, zone)] if words else []
+    small = [line for note in (*about, *drawing.notes) for line in textwrap.wrap(note, _LINE_OF_TITLE)]
+    chart = drawing.chart
+    if words:
+        chart = chart.properties(
+            title=alt.TitleParams(
+                words,
+                subtitle=small,
+                anchor="start",
+                fontSize=13,
+                subtitleFontSize=11,
+                subtitleColor="#555555",
+                offset=14,
+            )
+        )
+    elif small:
+        chart = chart.properties(
+            title=alt.TitleParams(small, anchor="start", fontSize=11, fontWeight="normal", color="#555555", offset=8)
+        )
     made: alt.TopLevelMixin = (
-        drawing.chart.properties(title=heading)
-        .configure(background="white")
+        chart.configure(background="white")
         .configure_view(stroke=None)
         .configure_axis(gridColor="#e8e8e8", domainColor="#bbbbbb", tickColor="#bbbbbb", labelFontSize=11)
         .configure_legend(labelFontSize=11, labelLimit=220, symbolStrokeWidth=3)
