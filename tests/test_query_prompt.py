@@ -66,7 +66,7 @@ def suggested(text: str) -> list[str]:
         ("flows in last ", ["flows in last 7 days", "flows in last 24 hours"]),
         ("flows until ", ["flows until 24 hours ago"]),
         ("flows from 10.0.0.0/8 to ", ["flows from 10.0.0.0/8 to web-1"]),
-        ("sum(by", ["sum(Bytes Rate", "sum(bytes"]),
+        ("sum(by", ["sum(Bytes Rate"]),
         ("sum(bytes", ["sum(Bytes Rate"]),
         ("sum(bytes) ", ["sum(bytes) of", "sum(bytes) ,"]),
         ("sum(bytes) of ", ["sum(bytes) of Flows", "sum(bytes) of VMs"]),

@@ -181,11 +181,11 @@ def _fitting(words: Sequence[str], place: _Place) -> Sequence[str]:
 
 
 def _names(entity: Entity | None, begun: str) -> Iterator[tuple[str, str]]:
-    """Properties of an entity, or of all where it is not known yet; other names for them when they have been begun."""
+    """Properties of an entity, or of all where it is not known yet; other names for them where these do not begin so."""
     of = [entity] if entity is not None else [one for one in entities().values() if one.is_held]
-    for one in of:
-        yield from ((own.name, own.description) for own in one.own() if own.is_held)
-    if begun:
+    own_names = [(own.name, own.description) for one in of for own in one.own() if own.is_held]
+    yield from own_names
+    if not any(_beginning(name).startswith(begun) for name, _ in own_names):
         for one in of:
             for word, own in one.properties.items():
                 if own.is_held and word != key(own.name):

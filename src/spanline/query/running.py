@@ -10,6 +10,7 @@ import contextlib
 import os
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,7 @@ class Session:
         self._folder = tempfile.TemporaryDirectory(prefix="spanline-query-")
         self._is_late = False
         self.connection = duckdb.connect(":memory:")
+        _running.add(self)
         paths = sorted({str(path) for some in files.values() for path in some})
         settings: dict[str, object] = {
             "temp_directory": self._folder.name,
@@ -145,6 +147,15 @@ class Session:
     def _interrupt(self) -> None:
         self._is_late = True
         self.connection.interrupt()
+
+
+_running: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def interrupt() -> None:
+    """Ends the queries that run, from any thread: what runs them raises KeyboardInterrupt."""
+    for session in list(_running):
+        session.connection.interrupt()
 
 
 def view(name: str, files: Sequence[str | os.PathLike[str]]) -> str:
