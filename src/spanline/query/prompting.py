@@ -152,6 +152,7 @@ def _before(text: str) -> _Place:
 def _candidates(place: _Place, values: Values, begun: str) -> Iterator[tuple[str, str]]:
     """(what may stand at a place, what it is)."""
     last = place.terminals[-1].type if place.terminals else ""
+    is_behind_name = last in ("PROPERTY", "EITHER") and _property(place.terminals) is not None
     if last in _TIMES:
         yield from ((one, "") for one in _TIMES[last])
     elif last not in ("ENTITY", "EITHER"):  # what may be called by its name, which few write
@@ -164,7 +165,8 @@ def _candidates(place: _Place, values: Values, begun: str) -> Iterator[tuple[str
     keywords = [
         (word, "") for kind, words in _KEYWORDS.items() if kind in place.may_follow for word in _fitting(words, place)
     ]
-    names = list(_names(entity, begun)) if "PROPERTY" in place.may_follow else []
+    # Two properties side by side are a query, but nobody means it.
+    names = list(_names(entity, begun)) if "PROPERTY" in place.may_follow and not is_behind_name else []
     # Behind a name or a value a property is the beginning of a condition without `where`, which few write.
     yield from [*keywords, *names] if "WHERE" in place.may_follow else [*names, *keywords]
 

@@ -10,7 +10,6 @@ import contextlib
 import os
 import tempfile
 import threading
-import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +52,6 @@ class Session:
         self._folder = tempfile.TemporaryDirectory(prefix="spanline-query-")
         self._is_late = False
         self.connection = duckdb.connect(":memory:")
-        _running.add(self)
         paths = sorted({str(path) for some in files.values() for path in some})
         settings: dict[str, object] = {
             "temp_directory": self._folder.name,
@@ -77,9 +75,13 @@ class Session:
             self.connection.execute(f"SET {name} = {exp.convert(value).sql(DIALECT)}")
 
     def __enter__(self) -> Session:
+        with _changing:
+            _running.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
+        with _changing:
+            _running.discard(self)
         self.connection.close()
         self._folder.cleanup()
 
@@ -149,13 +151,15 @@ class Session:
         self.connection.interrupt()
 
 
-_running: weakref.WeakSet[Session] = weakref.WeakSet()
+_running: set[Session] = set()
+_changing = threading.Lock()
 
 
 def interrupt() -> None:
     """Ends the queries that run, from any thread: what runs them raises KeyboardInterrupt."""
-    for session in list(_running):
-        session.connection.interrupt()
+    with _changing:
+        for session in _running:
+            session.connection.interrupt()
 
 
 def view(name: str, files: Sequence[str | os.PathLike[str]]) -> str:
