@@ -75,9 +75,13 @@ class Session:
             self.connection.execute(f"SET {name} = {exp.convert(value).sql(DIALECT)}")
 
     def __enter__(self) -> Session:
+        with _changing:
+            _running.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
+        with _changing:
+            _running.discard(self)
         self.connection.close()
         self._folder.cleanup()
 
@@ -145,6 +149,17 @@ class Session:
     def _interrupt(self) -> None:
         self._is_late = True
         self.connection.interrupt()
+
+
+_running: set[Session] = set()
+_changing = threading.Lock()
+
+
+def interrupt() -> None:
+    """Ends the queries that run, from any thread: what runs them raises KeyboardInterrupt."""
+    with _changing:
+        for session in _running:
+            session.connection.interrupt()
 
 
 def view(name: str, files: Sequence[str | os.PathLike[str]]) -> str:
