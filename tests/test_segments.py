@@ -355,6 +355,19 @@ def test_time_passes_without_frames(tmp_path: Path) -> None:
     assert threading.active_count() == 1
 
 
+def test_a_clock_that_is_set_back(tmp_path: Path) -> None:
+    """By an hour, after a second: the segment does not last an hour longer. Counted by hand."""
+    times = [START + n * STEP - (n >= 1000) * 3600 * 10**9 for n in range(2000)]
+    records = [Record(time, frame) for time, frame in zip(times, FRAMES, strict=False)]
+    (tmp_path / "source.pcap").write_bytes(pcap(records, nanoseconds=True))
+    capture = spanline.open(tmp_path / "source.pcap")
+    (batch,) = capture
+    segments = Segments(tmp_path / "out", "eth0", capture.interfaces, Counted(), Rotation(seconds=0.9))
+    segments.write(batch)
+    segments.close()
+    assert [len(frames_of(path)) for path in sorted_files(tmp_path / "out")] == [900, 100, 900, 100]
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_what_is_read_of_an_open_segment(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole pieces; and when it is cut in the last one, as by the end of the process, the ones before."""

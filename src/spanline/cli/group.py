@@ -18,7 +18,6 @@ from spanline.errors import SpanlineError
 
 COMMANDS = (
     *("crunch", "flows", "rtt", "stats", "plaintext", "follow", "packets", "info", "capture"),
-    *("crunch", "flows", "rtt", "stats", "plaintext", "follow", "packets", "info", "capture"),
     *("query", "store", "inventory", "lab"),
     "completion",
 )
@@ -102,8 +101,9 @@ def _usage(error: click.UsageError) -> str:
 
 
 def complain(what: str) -> None:
-    """One line on stderr."""
-    click.echo(f"spanline: {printable(what)}", err=True)
+    """One line on stderr. The work goes on where nobody reads it: a capture outlives its terminal, and who logs it."""
+    with contextlib.suppress(OSError):
+        click.echo(f"spanline: {printable(what)}", err=True)
 
 
 def _forget_output() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -67,7 +68,10 @@ class _Watching:
         self._tell_accidents()
         self._tell_losses(arrivals, now)
         if self._draws:
-            self._draw(arrivals, now - self._looked)
+            try:
+                self._draw(arrivals, now - self._looked)
+            except OSError:  # the terminal is gone
+                self._draws, self._progress = False, None
         self._looked = now
 
     def close(self) -> None:
@@ -108,13 +112,14 @@ class _Watching:
         flows = _live_flows(self._stages)
         if flows is not None:
             flows += self._listening.live_elsewhere
+        # What has no room is the end, and names may be long.
         parts = [
-            ", ".join(map(printable, self._listening.names)),
             f"{quantity(round(rate))} frames/s",
             f"{size(bits, 'bit')}/s",
             f"{quantity(frames)} frames",
             f"lost {_causes(arrivals)}",
             *([] if flows is None else [f"{quantity(flows)} flow{'' if flows == 1 else 's'}"]),
+            ", ".join(map(printable, self._listening.names)),
         ]
         if self._progress is None:
             self._progress = _status_line()
@@ -124,10 +129,11 @@ class _Watching:
         self._progress.refresh()
 
     def _clear(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
-            signals.last_words = b""
+        progress, self._progress = self._progress, None
+        signals.last_words = b""
+        if progress is not None:
+            with contextlib.suppress(OSError):
+                progress.stop()
 
 
 def _status_line() -> Progress:
