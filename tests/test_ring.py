@@ -332,7 +332,7 @@ def test_a_clock_that_is_set_back(cable: Sender, monkeypatch: pytest.MonkeyPatch
 NO_MEMBARRIER = """
 import ctypes, platform, struct, sys
 number = {"x86_64": 324, "aarch64": 283}[platform.machine()]
-steps = struct.pack("=HBBI" * 4, 0x20, 0, 0, 0, 0x15, 0, 1, number, 6, 0, 0, 0x50000 | 22, 6, 0, 0, 0x7FFF0000)
+steps = struct.pack("=" + "HBBI" * 4, 0x20, 0, 0, 0, 0x15, 0, 1, number, 6, 0, 0, 0x50000 | 22, 6, 0, 0, 0x7FFF0000)
 program = ctypes.create_string_buffer(steps)
 libc = ctypes.CDLL(None)
 assert libc.prctl(38, 1, 0, 0, 0) == 0
