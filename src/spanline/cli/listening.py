@@ -25,7 +25,8 @@ _EVERY = 0.5
 _CALM = 10.0
 """Seconds without losses after which new ones are worth a line."""
 
-_WIDTH = 80
+_WIDTH = 80 - len("x^C")
+"""Columns, so that what a terminal shows of Ctrl-C is on the same line, which is cleared."""
 _GAPS = {"down": "the link is down", "gone": "the interface was deleted"}
 
 
@@ -125,7 +126,7 @@ class _Watching:
             self._progress = _status_line()
             signals.last_words = signals.CLEAR_LINE
             self._progress.start()
-        self._progress.update(self._progress.task_ids[0], description="  ".join(parts)[: _WIDTH - 1])
+        self._progress.update(self._progress.task_ids[0], description="  ".join(parts)[:_WIDTH])
         self._progress.refresh()
 
     def _clear(self) -> None:
@@ -173,9 +174,13 @@ def account_text(capture: Capture) -> str:
     """What became of every frame, in one line."""
     counters = capture.counters
     left_out = f"; filtered out {counters.filtered_out:,} of decoded" if counters.filtered_out else ""
-    longer = capture.listening.longer if capture.listening else 0
-    put_together = f"; {longer:,} longer than the MTU, put together on the way" if longer else ""
     return (
         f"{offered_text(capture)}; read {counters.read:,} = decoded {counters.decoded:,} + "
-        f"undecodable {counters.undecodable:,}{left_out}{put_together}"
+        f"undecodable {counters.undecodable:,}{left_out}{longer_text(capture)}"
     )
+
+
+def longer_text(capture: Capture) -> str:
+    """How many frames were not those of the network; "" where none was. To be told behind what became of all."""
+    longer = capture.listening.longer if capture.listening else 0
+    return f"; {longer:,} longer than the MTU, put together on the way" if longer else ""
