@@ -100,8 +100,9 @@ def _usage(error: click.UsageError) -> str:
 
 
 def complain(what: str) -> None:
-    """One line on stderr."""
-    click.echo(f"spanline: {printable(what)}", err=True)
+    """One line on stderr. The work goes on where nobody reads it: a capture outlives its terminal, and who logs it."""
+    with contextlib.suppress(OSError):
+        click.echo(f"spanline: {printable(what)}", err=True)
 
 
 def complain_of(error: SpanlineError) -> None:
