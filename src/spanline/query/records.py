@@ -15,6 +15,7 @@ from sqlglot import exp
 
 from spanline.enrich import Enrichment
 from spanline.query import nodes
+from spanline.query.classes import Classes
 from spanline.query.ends import SIDES, Ends
 from spanline.query.filtering import condition_of, conjuncts, tests_of
 from spanline.query.flow_names import FlowNames, WholeFlows
@@ -80,8 +81,9 @@ class Records:
         setting.plan.steps.append(Read(self.view, self.span))
         parts = conjuncts(query.where)
         of_metrics = [part for part in parts if any(test.property.is_metric for test in tests_of(part))]
+        classes = Classes(setting.enrichment)
         whole = WholeFlows(
-            self._listed, lambda column: METRICS[column].of(nodes.column, nodes.number(self.span.seconds))
+            self._listed, classes, lambda column: METRICS[column].of(nodes.column, nodes.number(self.span.seconds))
         )
         having = [condition_of(part, whole) for part in of_metrics]
         used = {side: dict(whole.used[side]) for side in SIDES}
@@ -90,7 +92,7 @@ class Records:
         for part in parts:
             if part in of_metrics:
                 continue
-            names = FlowNames(self._listed)
+            names = FlowNames(self._listed, classes)
             node = condition_of(part, names)
             (late if any(names.used.values()) else self.where).append(node)
             for side in SIDES:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spanline.arrow import arrow_schema, column, numbers_of, strings
+from spanline.arrow import arrow_schema, chosen, column, numbers_of, strings
 from spanline.errors import CaptureError, Problem, UsageError, quoted
 from spanline.output import open_stream
 from spanline.schema import Column
@@ -97,7 +97,7 @@ def growth(folder: Path, window: tuple[int | None, int | None] = (None, None)) -
         try:
             if checksum_of_file(path) != path.stem:
                 raise CaptureError(f"{path}: other content than its name says")
-            tables.append(read_segment(path))
+            tables.append(read_segment(path, dictionaries=["switch", "port"]))
         except OSError as error:
             problems.append(Problem(str(path), "damaged", str(error), "", "import its counters again"))
     return _growth(tables, window), problems
@@ -142,10 +142,11 @@ def _table(values: dict[str, list[int | str]]) -> pa.Table:
 
 
 def _growth(tables: Sequence[pa.Table], window: tuple[int | None, int | None]) -> pa.Table:
-    texts = [[text for one in tables for text in one[name].to_pylist()] for name in ("switch", "port")]
-    ports = {port: n for n, port in enumerate(dict.fromkeys(zip(*texts, strict=True)))}
-    of = np.array([ports[port] for port in zip(*texts, strict=True)], np.int64)
+    names: dict[tuple[str, str], int] = {}
+    of = np.concatenate([np.empty(0, np.int64), *(_ports(one, names) for one in tables)])
     time = _numbers(tables, "time")
+    needed = _needed(of, time, window, len(names))
+    of, time = of[needed], time[needed]
     # What was read twice at one time is read once.
     order = np.lexsort((time, of))
     order = order[np.r_[True, (np.diff(time[order]) != 0) | (np.diff(of[order]) != 0)][: len(order)]]
@@ -159,22 +160,58 @@ def _growth(tables: Sequence[pa.Table], window: tuple[int | None, int | None]) -
     later = np.flatnonzero(follows) + 1
     grown = {}
     for name in COUNTED:
-        values = _numbers(tables, name)[order]
+        values = _numbers(tables, name)[needed][order]
         difference = values[later] - values[later - 1]
         grown[name] = np.where(difference < 0, values[later], difference)
-    names = list(ports)
     return pa.table(
         {
             "first_seen": column(time[later - 1]),
             "last_seen": column(time[later]),
-            "switch": strings([names[n][0] for n in of[later].tolist()]),
-            "name": strings([names[n][1] for n in of[later].tolist()]),
+            "switch": chosen(["", *(switch for switch, _ in names)], of[later] + 1),
+            "name": chosen(["", *(port for _, port in names)], of[later] + 1),
             "total_traffic": column(grown["in_bytes"] + grown["out_bytes"]),
             "packets": column(grown["in_packets"] + grown["out_packets"]),
             "errors": column(grown["errors"]),
             "drops": column(grown["drops"]),
         }
     )
+
+
+def _ports(readings: pa.Table, names: dict[tuple[str, str], int]) -> npt.NDArray[np.int64]:
+    """The number of each reading's port; `names` gets those that it does not have."""
+    if not len(readings):
+        return np.empty(0, np.int64)
+    texts, codes = [], []
+    for name in ("switch", "port"):
+        unified = readings[name].unify_dictionaries()
+        texts.append(unified.chunk(0).dictionary.to_pylist())
+        parts = [one.indices for one in unified.chunks]
+        codes.append(numbers_of(pa.chunked_array(parts)).astype(np.int64))
+    both = codes[0] * len(texts[1]) + codes[1]
+    numbers = np.zeros(len(texts[0]) * len(texts[1]), np.int64)
+    for pair in np.flatnonzero(np.bincount(both, minlength=len(numbers))).tolist():
+        port = texts[0][pair // len(texts[1])], texts[1][pair % len(texts[1])]
+        numbers[pair] = names.setdefault(port, len(names))
+    return numbers[both]
+
+
+def _needed(
+    of: npt.NDArray[np.int64], time: npt.NDArray[np.int64], window: tuple[int | None, int | None], ports: int
+) -> npt.NDArray[np.int64]:
+    """Indices of the readings in the window, and of each port of the last one before it and the first one behind it."""
+    begin, end = window
+    needed = np.ones(len(time), np.bool_)
+    if begin is not None:
+        before = time < begin
+        last = np.full(ports, np.iinfo(np.int64).min)
+        np.maximum.at(last, of[before], time[before])
+        needed &= ~before | (time == last[of])
+    if end is not None:
+        behind = time >= end
+        first = np.full(ports, np.iinfo(np.int64).max)
+        np.minimum.at(first, of[behind], time[behind])
+        needed &= ~behind | (time == first[of])
+    return np.flatnonzero(needed)
 
 
 def _numbers(tables: Sequence[pa.Table], name: str) -> npt.NDArray[np.int64]:
