@@ -120,12 +120,12 @@ def spread(
     """(k, b, sums): of each key and bucket. is_split: what is in one bucket is not taken apart."""
     step, begin, end = window.step, window.begin, window.end
     first, last = f"GREATEST(first_seen, {begin}) // {step}", f"LEAST(last_seen, {end - 1}) // {step}"
-    whole = {"s": f"{is_new(window)}::INTEGER", "p": inside(PACKETS, window), "y": inside(BYTES, window)}
+    whole = {"s": f"{is_new(window)}::DOUBLE", "p": inside(PACKETS, window), "y": inside(BYTES, window)}
     low, high = f"GREATEST(b * {step}, {begin})", f"LEAST((b + 1) * {step}, {end})"
     share = f"(LEAST(last_seen, {high}) - GREATEST(first_seen, {low}))::DOUBLE / (last_seen - first_seen)"
     part = f"CASE WHEN first_seen >= {low} AND last_seen < {high} THEN 1.0 ELSE {share} END"
     parts = {
-        "s": f"({is_new(window)} AND first_seen >= b * {step} AND first_seen < (b + 1) * {step})::INTEGER",
+        "s": f"({is_new(window)} AND first_seen >= b * {step} AND first_seen < (b + 1) * {step})::DOUBLE",
         "p": f"({PACKETS})::DOUBLE * {part}",
         "y": f"({BYTES})::DOUBLE * {part}",
     }
@@ -224,7 +224,7 @@ def listed(where: str) -> Ways:
     def way(window: Window) -> str:
         seconds = (window.end - window.begin) / SECOND
         return f"""WITH flows AS (SELECT {KEY}, SUM({inside(BYTES, window)}) AS y, SUM({inside(PACKETS, window)}) AS p,
-            SUM({is_new(window)}::INTEGER) AS s, MIN(first_seen) AS first, MAX(last_seen) AS last
+            COUNT(*) FILTER (WHERE {is_new(window)}) AS s, MIN(first_seen) AS first, MAX(last_seen) AS last
             FROM records WHERE {overlaps(window)} AND {where} GROUP BY ALL)
             SELECT source, a.name, destination, z.name, destination_port, protocol, y, y * 8 / {seconds}, p, s, first, last
             FROM flows LEFT JOIN vms a ON a.address = source LEFT JOIN vms z ON z.address = destination

@@ -34,14 +34,16 @@ BEGIN = 1_767_571_200 * 10**9  # Monday, 2026-01-05, 00:00 UTC
 HOURS = 14 * 24
 SECOND, HOUR = 10**9, 3600 * 10**9
 
-# (port, IP protocol, application, share of the flows, where the server stands)
-INSIDE, OUTSIDE, INWARD = 0, 1, 2
+# (port, IP protocol, application, share of the flows, where the server stands); INWARD: the client is outside, and
+# AMONG, UPWARD: the client is a server, too, and talks to others inside or outside
+INSIDE, OUTSIDE, INWARD, AMONG, UPWARD = range(5)
 SERVICES = (
-    *((443, 6, "tls", 0.34, OUTSIDE), (443, 17, "quic", 0.08, OUTSIDE), (80, 6, "http", 0.04, OUTSIDE)),
-    *((53, 17, "dns", 0.20, INSIDE), (53, 17, "dns", 0.03, OUTSIDE), (443, 6, "tls", 0.10, INSIDE)),
+    *((443, 6, "tls", 0.31, OUTSIDE), (443, 17, "quic", 0.08, OUTSIDE), (80, 6, "http", 0.04, OUTSIDE)),
+    *((53, 17, "dns", 0.15, INSIDE), (53, 17, "dns", 0.03, OUTSIDE), (443, 6, "tls", 0.10, INSIDE)),
+    *((5432, 6, "pgsql", 0.05, AMONG), (22, 6, "ssh", 0.002, AMONG), (443, 6, "tls", 0.03, UPWARD)),
     *((445, 6, "smb2", 0.04, INSIDE), (389, 6, "ldap", 0.03, INSIDE), (88, 6, "kerberos", 0.02, INSIDE)),
     *((1433, 6, "tds", 0.03, INSIDE), (8080, 6, "http", 0.03, INSIDE), (161, 17, "snmp", 0.02, INSIDE)),
-    *((22, 6, "ssh", 0.006, INSIDE), (3389, 6, "rdp", 0.005, INSIDE), (23, 6, "telnet", 0.001, INSIDE)),
+    *((22, 6, "ssh", 0.004, INSIDE), (3389, 6, "rdp", 0.005, INSIDE), (23, 6, "telnet", 0.001, INSIDE)),
     *((22, 6, "ssh", 0.012, INWARD), (23, 6, None, 0.006, INWARD), (3389, 6, None, 0.005, INWARD)),
     (8, 1, None, 0.005, INSIDE),
 )
@@ -95,11 +97,13 @@ def flows(company: Company, seed: int, begin: int, count: int) -> pa.Table:
     rng = np.random.default_rng(seed)
     service = np.searchsorted(np.cumsum([s[3] for s in SERVICES])[:-1], rng.random(count), side="right")
     port, protocol, where = (np.array([s[n] for s in SERVICES])[service] for n in (0, 1, 4))
-    tcp, outside, inward = protocol == 6, where == OUTSIDE, where == INWARD
+    tcp, outside, inward = protocol == 6, np.isin(where, (OUTSIDE, UPWARD)), where == INWARD
     client, server = _zipf(rng, CLIENTS, count), _zipf(rng, SERVERS, count)
     remote, scanner = _zipf(rng, REMOTE, count), _zipf(rng, SCANNERS, count)
     source = company.clients[client]
     source[inward] = company.scanners[scanner[inward]]
+    by_server = np.isin(where, (AMONG, UPWARD))
+    source[by_server] = company.servers[(server[by_server] * 7 + client[by_server]) % SERVERS]
     destination = company.servers[server]
     destination[outside] = company.remote[remote[outside]]
 
