@@ -18,11 +18,10 @@ from spanline.query import nodes
 from spanline.query.nodes import Node
 from spanline.query.tree import Network
 
-NAMES = ("is_internal", "is_own", "is_internet", "is_multicast", "is_broadcast", "is_link_local")
-"""is_own: internal, and not the broadcast address of a subnet."""
+NAMES = ("is_internal", "is_internet", "is_multicast", "is_broadcast", "is_link_local")
 
 _MOST = 64
-"""Ranges that SQL compares each record with; when there are more, looking up different addresses is less work."""
+"""Ranges that SQL compares each record with. When there are more, or each is of one address, looking up is less work."""
 _MULTICAST = ("224.0.0.0/4", "ff00::/8")
 _LINK_LOCAL = ("169.254.0.0/16", "fe80::/10")
 # Neither internal nor somebody's in the internet: RFC 6890, "this host" and loopback.
@@ -41,17 +40,20 @@ class Classes:
         return [Network(first, last) for first, last in self._enrichment.internal]
 
     @cached_property
-    def _broadcast(self) -> list[Network]:
-        """All, or all of an IPv4 subnet of the inventory."""
+    def broadcast(self) -> list[bytes]:
+        """The addresses of all, and of all of an IPv4 subnet of the inventory; 16 bytes, IPv4 mapped."""
         own = [row.get("cidr") for row in self._enrichment.inventory.section("subnets")]
         last = {one.broadcast_address for one in own if one.version == 4 and one.prefixlen < 31}
-        return [Network(octets, octets) for octets in map(_mapped, {*last, _EVERYBODY})]
+        return sorted(map(mapped, {*last, _EVERYBODY}))
+
+    @cached_property
+    def _broadcast(self) -> list[Network]:
+        return [Network(octets, octets) for octets in self.broadcast]
 
     def _ranges(self, name: str) -> tuple[list[Network], list[Network]]:
         """The addresses of a class are those in the first list, or all where it is empty, and not in the second one."""
         made: dict[str, Callable[[], tuple[list[Network], list[Network]]]] = {
             "is_internal": lambda: (self._internal, []),
-            "is_own": lambda: (self._internal, self._broadcast),
             "is_internet": lambda: (
                 [],
                 [*self._internal, *_networks(_MULTICAST), *_networks(_NOBODY), *self._broadcast],
@@ -65,8 +67,10 @@ class Classes:
 
     def condition(self, name: str, address: Node) -> Node | None:
         """Whether an address is of the class, in SQL; never NULL. None: of too many ranges."""
+        if name == "is_broadcast":
+            return None
         inside, beside = self._ranges(name)
-        if sum(one.first != one.last for one in (*inside, *beside)) > _MOST:
+        if len(inside) + len(beside) > _MOST:
             return None
         parts = [nodes.within(address, inside)] if inside else []
         parts += [nodes.negated(nodes.within(address, beside))] if beside else []
@@ -79,13 +83,13 @@ class Classes:
         return found & ~_within(addresses, beside)
 
 
-def _mapped(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bytes:
+def mapped(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bytes:
     return address.packed if address.version == 6 else b"\0" * 10 + b"\xff\xff" + address.packed
 
 
 def _networks(texts: Iterable[str]) -> list[Network]:
     return [
-        Network(_mapped(one.network_address), _mapped(one.broadcast_address)) for one in map(ipaddress.ip_network, texts)
+        Network(mapped(one.network_address), mapped(one.broadcast_address)) for one in map(ipaddress.ip_network, texts)
     ]
 
 

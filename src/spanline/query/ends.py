@@ -12,17 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spanline.arrow import column, numbers_of, octets_of
+from spanline.arrow import column, numbers_of, octet_strings, octets_of
 from spanline.enrich import COLUMNS, Enrichment
 from spanline.query import nodes
 from spanline.query.classes import NAMES as CLASSES
-from spanline.query.classes import Classes
+from spanline.query.classes import Classes, mapped
 from spanline.query.nodes import Node
 from spanline.schema import NO_TUNNEL_ID, NO_VLAN
 
 SIDES = ("source", "destination")
 ATTRIBUTES = (*COLUMNS, *CLASSES, "is_vm")
 """Those that begin with is_ are bool, never null."""
+_OF_KNOWN = frozenset(("vm", "host", "application", "port_group", "is_vm", "is_broadcast"))
+"""What is so, or is not null, of few addresses, and the inventory says of which."""
 _WITHOUT_EPOCHS = np.iinfo(np.int64).min
 
 
@@ -37,6 +39,16 @@ class Ends:
         needed = ("vm" if name == "is_vm" else name for name in attributes if name not in CLASSES)
         self._columns = tuple(dict.fromkeys(needed))
         self.tags = enrichment.depends(self._columns)
+
+    def known(self) -> pa.Table | None:
+        """The addresses of which anything can be known, as "address", a UUID: of all others attributes are null or
+        false. None: that are not the inventory's alone."""
+        if self.tags or not _OF_KNOWN.issuperset(self.attributes):
+            return None
+        vms = self._enrichment.inventory.section("vms")
+        of_vms = {mapped(one) for row in vms for one in row.get("addresses") or ()}
+        octets = octet_strings(sorted(of_vms.union(Classes(self._enrichment).broadcast)), 16)
+        return pa.table({"address": pa.ExtensionArray.from_storage(pa.uuid(), octets)})
 
     def tag(self, name: str) -> Node:
         """What beside the address a record is looked up by, of the table of records; never NULL."""

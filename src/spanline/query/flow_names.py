@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from sqlglot import exp
+
 from spanline.query import nodes
 from spanline.query.classes import NAMES as CLASSES
 from spanline.query.classes import Classes
@@ -43,7 +45,8 @@ class FlowNames:
             if condition is not None:
                 return condition
         self.used[side][attribute] = None
-        return nodes.column(attribute, f"{side}_ends")
+        node = nodes.column(attribute, f"{side}_ends")
+        return nodes.call("COALESCE", node, exp.false()) if attribute.startswith("is_") else node
 
     def over(self, of: Property, condition: Node) -> Node:
         return condition

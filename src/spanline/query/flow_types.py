@@ -33,7 +33,8 @@ def _both(attribute: str) -> Callable[[Attribute], Node]:
 
 
 def _is_physical(of: Attribute, side: str) -> Node:
-    return nodes.every((of(side, "is_own"), nodes.negated(of(side, "is_vm"))))
+    others = (nodes.negated(of(side, attribute)) for attribute in ("is_vm", "is_broadcast"))
+    return nodes.every((of(side, "is_internal"), *others))
 
 
 def _physical(side: str) -> Callable[[Attribute], Node]:

@@ -83,7 +83,7 @@ def plan_things(query: Query, setting: Setting, plan: Plan) -> None:
     else:
         asked = [name for name in _TRAFFIC if name in _columns_of(query)]
         if asked:
-            things = _with_traffic(query, things, asked, setting, plan)
+            things = _with_traffic(query, things, held.column_names, asked, setting, plan)
     where = [] if query.where is None else [condition_of(query.where, _Names(setting, lists))]
     if query.group or any(not isinstance(one, Property) for one in query.projections):
         _groups(query, things, where, setting)
@@ -99,8 +99,10 @@ def _columns_of(query: Query) -> set[str]:
     return found | {one.column for one in asked if isinstance(one, Property)}
 
 
-def _with_traffic(query: Query, things: str, asked: Sequence[str], setting: Setting, plan: Plan) -> str:
-    """The things, and what else has traffic by such a name, with those metrics of it that are `asked`."""
+def _with_traffic(
+    query: Query, things: str, held: Sequence[str], asked: Sequence[str], setting: Setting, plan: Plan
+) -> str:
+    """The things, with the columns `held`, and what else has traffic by such a name; with its metrics `asked`."""
     named = entities()["flows"].properties
     sums = tuple(Aggregate("sum", named[_TRAFFIC[name]]) for name in asked)
     group, order = (named[_ENDS[query.entity]],), (OrderKey(sums[0]),)
@@ -110,7 +112,6 @@ def _with_traffic(query: Query, things: str, asked: Sequence[str], setting: Sett
     plan(flows, setting)
     (name, *metrics), traffic = setting.plan.columns, setting.plan.answer
     setting.plan = outer
-    held = relations(setting.enrichment)[query.entity].column_names
     both = nodes.call("COALESCE", nodes.column("name", things), nodes.column(name.source, traffic))
     columns = [nodes.named(both, "name")]
     columns += [nodes.named(nodes.column(one, things), one) for one in held if one != "name"]
