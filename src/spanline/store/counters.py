@@ -6,11 +6,13 @@ is one, and a file with another checksum is damaged and left out.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +22,7 @@ from spanline.arrow import arrow_schema, chosen, column, numbers_of, strings
 from spanline.errors import CaptureError, Problem, UsageError, quoted
 from spanline.output import open_stream
 from spanline.schema import Column
-from spanline.store.segments import checksum_of, checksum_of_file, make_folders, read_segment
+from spanline.store.segments import checksum_of, checksum_of_file, make_folders
 from spanline.yaml_files import read_bounded
 
 FOLDER = "counters"
@@ -37,6 +39,9 @@ READING = (
 
 _NEEDED = ("time", "switch", "port", "in_bytes", "out_bytes")
 _MOST = (1 << 63) - 1
+_ALWAYS = -_MOST, _MOST
+_ROW_GROUP = 1 << 16
+"""Readings that a query passes over together, by their times."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -73,8 +78,16 @@ def add(folder: Path, readings: pa.Table) -> bool:
     """
     from pyarrow.parquet import write_table
 
+    order = np.argsort(_numbers([readings], "time"), kind="stable")
     sink = pa.BufferOutputStream()
-    write_table(readings, sink, compression="zstd", write_page_checksum=True, store_schema=False)
+    write_table(
+        readings.take(pa.array(order)),
+        sink,
+        row_group_size=_ROW_GROUP,
+        compression="zstd",
+        write_page_checksum=True,
+        store_schema=False,
+    )
     content = sink.getvalue()
     path = folder / FOLDER / f"{checksum_of(content)}.parquet"
     if path.exists():
@@ -92,15 +105,61 @@ def growth(folder: Path, window: tuple[int | None, int | None] = (None, None)) -
     `window` (from, to without that one); switch and name, those of the port; total_traffic, in bytes in and out, and
     packets, errors and drops (int64).
     """
-    tables, problems = [], []
-    for path in sorted((folder / FOLDER).glob("*.parquet")):
-        try:
-            if checksum_of_file(path) != path.stem:
-                raise CaptureError(f"{path}: other content than its name says")
-            tables.append(read_segment(path, dictionaries=["switch", "port"]))
-        except OSError as error:
-            problems.append(Problem(str(path), "damaged", str(error), "", "import its counters again"))
-    return _growth(tables, window), problems
+    from pyarrow.parquet import ParquetFile
+
+    groups: list[_Group] = []
+    problems = []
+    with contextlib.ExitStack() as opened:
+        for path in sorted((folder / FOLDER).glob("*.parquet")):
+            try:
+                if checksum_of_file(path) != path.stem:
+                    raise CaptureError(f"{path}: other content than its name says")
+                options = {"page_checksum_verification": True, "read_dictionary": ["switch", "port"]}
+                groups += _groups(opened.enter_context(ParquetFile(path, **options)))
+            except (OSError, pa.ArrowException) as error:
+                problems.append(Problem(str(path), "damaged", str(error), "", "import its counters again"))
+        return _growth(_read(groups, *window), window), problems
+
+
+class _Group(NamedTuple):
+    """A row group: the times of its first and last reading, and the file that it is in."""
+
+    first: int
+    last: int
+    number: int
+    file: Any
+
+    def read(self) -> pa.Table:
+        return self.file.read_row_group(self.number)
+
+
+def _groups(file: Any) -> Iterator[_Group]:
+    at = file.schema_arrow.names.index("time")
+    for number in range(file.metadata.num_row_groups):
+        times = file.metadata.row_group(number).column(at).statistics
+        if times is not None and times.has_min_max:
+            yield _Group(times.min_raw, times.max_raw, number, file)
+        elif file.metadata.row_group(number).num_rows:
+            yield _Group(*_ALWAYS, number, file)
+
+
+def _read(groups: Sequence[_Group], begin: int | None, end: int | None) -> list[pa.Table]:
+    """The readings that growth in a window needs, and others.
+
+    Where the window ends with the readings, what was before it is only needed until there is one of each port.
+    """
+    if begin is None or any(end is not None and one.first >= end for one in groups):
+        return [one.read() for one in groups]
+    tables = [one.read() for one in groups if one.last >= begin]
+    names: dict[tuple[str, str], int] = {}
+    found = [(_ports(one, names), _numbers([one], "time")) for one in tables]
+    missing = {*range(len(names))}.difference(*(of[time < begin].tolist() for of, time in found))
+    for one in sorted((one for one in groups if one.last < begin), key=lambda one: -one.last):
+        if not missing:
+            break
+        tables.append(one.read())
+        missing.difference_update(_ports(tables[-1], names).tolist())
+    return tables
 
 
 def _add(row: Sequence[str], at: dict[str, int], values: dict[str, list[int | str]], where: str) -> None:

@@ -7,7 +7,7 @@ import itertools
 import json
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -143,15 +143,12 @@ def checksum_of_file(path: Path) -> str:
     return checksum.hexdigest()
 
 
-def read_segment(path: Path, columns: list[str] | None = None, dictionaries: Sequence[str] = ()) -> pa.Table:
-    """All of it, as it is stored; what its pages' checksums do not confirm raises OSError, as a missing file does.
-
-    `dictionaries` are columns of texts of which each text is there once.
-    """
+def read_segment(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """All of it, as it is stored; what its pages' checksums do not confirm raises OSError, as a missing file does."""
     from pyarrow.parquet import ParquetFile
 
     try:
-        with ParquetFile(path, page_checksum_verification=True, read_dictionary=list(dictionaries)) as file:
+        with ParquetFile(path, page_checksum_verification=True) as file:
             stored = file.read(columns)
     except pa.ArrowException as error:
         raise CaptureError(f"{path}: not a segment: {error}") from error
