@@ -22,7 +22,7 @@ from spanline.community import community_ids
 from spanline.errors import UsageError
 from spanline.query import nodes
 from spanline.query.relations import STORED
-from spanline.query.steps import Give, LookUp, Make, Plan, Read
+from spanline.query.steps import Gather, Give, LookUp, Make, Plan, Read
 from spanline.store.layout import EXPRESSIONS, SCHEMA
 
 MEMORY = 2 << 30
@@ -32,6 +32,8 @@ COMMUNITY_ID = "community_id"
 _FIVE_TUPLE = ("source", "destination", "source_port", "destination_port", "protocol")
 _SPILL = 4
 """Times the memory that may be in temporary files."""
+_MOST_GATHERED = 4 << 20
+"""Records that are held as rows: some 100 bytes each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ class Session:
                     self.connection.execute(view(step.table, self._files[step.table]))
                 elif isinstance(step, Make):
                     self.connection.execute(f'CREATE TEMP TABLE "{step.table}" AS {step.of.sql(DIALECT)}')
+                elif isinstance(step, Gather):
+                    self._gather(step)
                 elif isinstance(step, Give):
                     self.give(step.table, step.rows)
                 else:
@@ -107,6 +111,14 @@ class Session:
         self.connection.register("given", table)
         self.connection.execute(f'CREATE TEMP TABLE "{name}" AS SELECT * FROM "given"')
         self.connection.unregister("given")
+
+    def _gather(self, step: Gather) -> None:
+        of = step.of.sql(DIALECT)
+        made = f'CREATE TEMP TABLE "{step.table}" AS {of} LIMIT {_MOST_GATHERED + 1}'
+        ((count,),) = self.connection.execute(made).fetchall()
+        if count > _MOST_GATHERED:
+            self.connection.execute(f'DROP TABLE "{step.table}"')
+            self.connection.execute(f'CREATE TEMP VIEW "{step.table}" AS {of}')
 
     def _look_up(self, step: LookUp) -> None:
         keys = self.connection.sql(step.keys.sql(DIALECT)).to_arrow_table()
@@ -212,7 +224,7 @@ def sql_of(plan: Plan, dialect: str = DIALECT) -> str:
     for step in plan.steps:
         if isinstance(step, Read):
             parts.append(f"-- {step.table}: the records that overlap {step.span.begin} to {step.span.end}")
-        elif isinstance(step, Make):
+        elif isinstance(step, Make | Gather):
             parts.append(f"-- {step.table}\n{step.of.sql(dialect, pretty=True)};")
         elif isinstance(step, Give):
             parts.append(f"-- {step.table}: {', '.join(step.rows.column_names)}")
