@@ -53,7 +53,7 @@ def info(folder: str, output: Output) -> None:
 @command.command("verify")
 @_of_a_store
 def verify(folder: str, output: Output) -> None:
-    """Read every byte of DIR and compare the checksums."""
+    """Read all of DIR: compare the checksums, and decode what they are of."""
     from spanline.cli.reading import conclude
     from spanline.cli.store_view import show_verified
     from spanline.store import Store

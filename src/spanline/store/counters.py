@@ -21,6 +21,7 @@ from spanline.errors import CaptureError, Problem, UsageError, quoted
 from spanline.output import open_stream
 from spanline.schema import Column
 from spanline.store.segments import checksum_of, checksum_of_file, make_folders, read_segment
+from spanline.store.verified import reason_of
 from spanline.yaml_files import read_bounded
 
 FOLDER = "counters"
@@ -35,8 +36,10 @@ READING = (
 )
 """What was read of one port at one time: counters that grow. One that fell began again from 0."""
 
+_SCHEMA = arrow_schema(READING)
 _NEEDED = ("time", "switch", "port", "in_bytes", "out_bytes")
-_MOST = (1 << 63) - 1
+_MOST = (1 << 62) - 1  # two of them have a sum in 64 bits
+_MOST_SECONDS = 1 << 33  # of a time, either way: 64 bits of nanoseconds have room for 292 years
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -93,14 +96,44 @@ def growth(folder: Path, window: tuple[int | None, int | None] = (None, None)) -
     packets, errors and drops (int64).
     """
     tables, problems = [], []
-    for path in sorted((folder / FOLDER).glob("*.parquet")):
+    for path in _files(folder):
         try:
-            if checksum_of_file(path) != path.stem:
-                raise CaptureError(f"{path}: other content than its name says")
-            tables.append(read_segment(path))
+            tables.append(_readings(path))
         except OSError as error:
-            problems.append(Problem(str(path), "damaged", str(error), "", "import its counters again"))
+            problems.append(_problem(folder, path, error))
     return _growth(tables, window), problems
+
+
+def faults(folder: Path) -> dict[Path, Problem]:
+    """The files of the store in `folder` that are damaged, and what is wrong with each; all of them are read."""
+    found = {}
+    for path in _files(folder):
+        try:
+            _readings(path)
+        except OSError as error:
+            found[path] = _problem(folder, path, error)
+    return found
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted((folder / FOLDER).glob("*.parquet"))
+
+
+def _readings(path: Path) -> pa.Table:
+    """Those in a file. Raises OSError for what is damaged, or was never ours."""
+    if not path.is_file():
+        raise CaptureError(f"{path}: not a file")
+    if checksum_of_file(path) != path.stem:
+        raise CaptureError(f"{path}: its checksum is wrong")
+    readings = read_segment(path)
+    if not readings.schema.equals(_SCHEMA) or any(one.null_count for one in readings.columns):
+        raise CaptureError(f"{path}: no counters of switch ports")
+    return readings
+
+
+def _problem(folder: Path, path: Path, error: OSError) -> Problem:
+    hint = f"its readings are left out; spanline store repair {folder} sets it aside; import them again"
+    return Problem(str(path), "damaged", reason_of(error, path), hint=hint)
 
 
 def _add(row: Sequence[str], at: dict[str, int], values: dict[str, list[int | str]], where: str) -> None:
@@ -127,7 +160,10 @@ def _time(text: str, where: str) -> int:
         hint = "write it as 2026-01-31T08:00:00Z"
         raise UsageError(f"{where}, column time: {quoted(text)} is no time", hint=hint) from None
     since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
+    seconds = since.days * 86_400 + since.seconds
+    if abs(seconds) > _MOST_SECONDS:
+        raise UsageError(f"{where}, column time: {quoted(text)} is too far away", hint="look at the collector's clock")
+    return seconds * 10**9 + since.microseconds * 1000
 
 
 def _table(values: dict[str, list[int | str]]) -> pa.Table:
