@@ -28,9 +28,16 @@ from spanline.store.segments import checksum_of
 from tests.commands import run
 from tests.stored import a_store, some_flows
 
-pytestmark = pytest.mark.usefixtures("apart")
+pytestmark = pytest.mark.usefixtures("apart", "narrow")
 
 ROWS = 50
+MOST_ROWS = 1000
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row group has at most so many rows."""
+    monkeypatch.setattr(segments, "_MOST_ROWS", MOST_ROWS)
 
 
 def parquet(table: pa.Table, **options: Any) -> bytes:
@@ -69,7 +76,7 @@ FORGED = [
         [field.with_type(pa.int32()) if field.name == "last_seen" else field for field in SCHEMA]))), "other columns"),
     ("no-rows", lambda whole: parquet(SCHEMA.empty_table()), "how many rows"),
     ("more-rows", lambda whole: parquet(nulls(ROWS + 1)), "it has 51 rows, and the manifest says 50"),
-    ("absurd", lambda whole: parquet(nulls((1 << 20) + 1), row_group_size=1 << 21), "larger than any"),
+    ("absurd", lambda whole: parquet(nulls(MOST_ROWS + 1)), "larger than any"),
     ("rotten-pages", rotten, ""),
 ]  # fmt: skip
 
@@ -205,17 +212,17 @@ def test_numbers_of_a_manifest_are_numbers(field: str, value: Any, tmp_path: Pat
 
 
 def test_every_byte_of_the_manifest_may_be_anything(tmp_path: Path) -> None:
-    """Another byte, one less or one more at each place: the state is what whole lines say, and nothing raises."""
+    """Another byte, one less or one more at places all over it: the state is what whole lines say."""
     chance = random.Random(7)
     store = a_store(tmp_path / "store", 0, 1, count=10)
     whole, before = (store.path / NAME).read_bytes(), store.state()
-    for at in range(len(whole)):
+    for at in range(0, len(whole), 3):
         other = bytes([chance.randrange(256)])
-        for changed in (whole[:at] + other + whole[at + 1 :], whole[:at] + whole[at + 1 :], whole[:at] + other + whole[at:]):
-            (store.path / NAME).write_bytes(changed)
-            state = store.state()
-            assert set(state.segments.items()) <= set(before.segments.items())
-            assert state.problems or changed == whole or not changed.endswith(b"\n") or len(state.segments) == 2
+        changed = whole[:at] + chance.choice([other, b"", whole[at : at + 1] + other]) + whole[at + 1 :]
+        (store.path / NAME).write_bytes(changed)
+        state = store.state()
+        assert state.segments.items() <= before.segments.items()
+        assert state.problems or len(state.segments) == 2 or not changed.endswith(b"\n")
 
 
 # --- what is no file, and what is no store
@@ -292,13 +299,13 @@ def test_nobody_waits_for_a_pipe(name: str, tmp_path: Path) -> None:
     path.unlink(missing_ok=True)
     path.parent.mkdir(exist_ok=True)
     os.mkfifo(path)
-    run("query", "top 5 switch ports by Network Rate", "--store", store.path, code=2)
-    if name not in ("spanline-store.json",):
-        run("store", "verify", store.path, code=2)
+    asked = "flows" if name == "a segment" else "top 5 switch ports by Network Rate"
+    (line, *_) = run("query", asked, "--store", store.path, "-q", code=2).stderr.splitlines()
+    assert str(store.path) in line
+    run("store", "verify", store.path, code=2)
+    if name != "spanline-store.json":
         run("store", "repair", store.path)
         assert verify(Store(store.path)) == []
-    else:
-        run("store", "verify", store.path, code=2)
 
 
 def test_forged_counters_are_left_out(tmp_path: Path) -> None:
@@ -325,10 +332,10 @@ def test_a_store_that_can_only_be_read_is_read(capture: Path, tmp_path: Path) ->
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], capture_output=True).returncode:
         pytest.skip("cannot mount")
     try:
-        store = a_store(disk / "store", 0, count=ROWS)
+        store = a_store(disk / "store", 0, 0, count=ROWS)
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         assert run("query", "count of flows in last 30 days", "--store", store.path, "--format", "json").stdout
-        assert "all well: 1 segment" in run("store", "verify", store.path).stdout
+        assert "all well: 2 segments" in run("store", "verify", store.path).stdout
         run("store", "info", store.path)
         for command in ("repair", "compact", "expire", "crunch"):
             (line,) = run(*_command(command, store.path, capture), code=2).stderr.splitlines()

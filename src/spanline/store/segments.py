@@ -167,9 +167,8 @@ def read_footer(path: Path) -> Any:
 
     reader = ParquetReader()
     try:
-        reader.open(str(path))
-        footer = reader.metadata
-        columns = footer.schema.to_arrow_schema().remove_metadata()
+        reader.open(str(path), arrow_extensions_enabled=True)
+        footer, columns = reader.metadata, reader.schema_arrow.remove_metadata()
     except pa.ArrowException as error:
         raise CaptureError(f"{path}: not a segment: {error}") from error
     finally:
