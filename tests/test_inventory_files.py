@@ -147,7 +147,7 @@ EXPORTS = [
     ),
     (
         "PowerCLI Get-VM, in German",
-        'Name;PowerState;NumCpu;MemoryMB;MemoryGB;VMHost\nweb;PoweredOn;4;1536;1,5;esx1\nbig;PoweredOn;4;1;1,024;esx1\n',
+        "Name;PowerState;NumCpu;MemoryMB;MemoryGB;VMHost\nweb;PoweredOn;4;1536;1,5;esx1\nbig;PoweredOn;4;1;1,024;esx1\n",
         [
             {"name": "web", "vcpus": 4, "memory": 3 << 29, "host": "esx1"},
             {"name": "big", "vcpus": 4, "memory": round(1.024 * (1 << 30)), "host": "esx1"},
@@ -160,9 +160,10 @@ EXPORTS = [
     ),
     (
         "RVTools vNetwork with all its columns",
-        "VM,Powerstate,Template,SRM Placeholder,NIC label,Adapter,Network,Switch,Connected,Starts Connected,Mac Address,"
-        "Type,IPv4 Address,IPv6 Address,Direct Path IO,Internal Sort Column,Annotation,Datacenter,Cluster,Host,Folder,"
-        "OS according to the configuration file,OS according to the VMware Tools,VM ID,VM UUID,VI SDK Server,VI SDK UUID\n"
+        "VM,Powerstate,Template,SRM Placeholder,NIC label,Adapter,Network,Switch,Connected,Starts Connected,"
+        "Mac Address,Type,IPv4 Address,IPv6 Address,Direct Path IO,Internal Sort Column,Annotation,Datacenter,Cluster,"
+        "Host,Folder,OS according to the configuration file,OS according to the VMware Tools,VM ID,VM UUID,"
+        "VI SDK Server,VI SDK UUID\n"
         'web,poweredOn,False,False,Network adapter 1,Vmxnet3,dvpg,dvs,True,True,00:50:56:01:02:03,assigned,"10.0.0.5, '
         '10.0.0.6",fe80::1,False,web 1,"a\nnote",DC,C1,esx1,vm,Other,Other,vm-1,4200-1,vc.local,1\n',
         [{"name": "web", "port_group": "dvpg", "macs": 1, "addresses": 2, "cluster": "C1", "host": "esx1"}],

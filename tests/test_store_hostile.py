@@ -50,6 +50,12 @@ def nulls(rows: int) -> pa.Table:
     return pa.Table.from_arrays([pa.nulls(rows, field.type) for field in SCHEMA], schema=SCHEMA)
 
 
+def bomb() -> pa.Table:
+    """Thirty megabytes, that are some thousand bytes in the file."""
+    rows = nulls(ROWS)
+    return rows.set_column(rows.schema.names.index("history"), "history", pa.array(["S" * 600_000] * ROWS))
+
+
 def rotten(content: bytes) -> bytes:
     """Its pages are rubbish, and its footer is whole."""
     length = int.from_bytes(content[-8:-4], "little")
@@ -77,6 +83,7 @@ FORGED = [
     ("no-rows", lambda whole: parquet(SCHEMA.empty_table()), "how many rows"),
     ("more-rows", lambda whole: parquet(nulls(ROWS + 1)), "it has 51 rows, and the manifest says 50"),
     ("absurd", lambda whole: parquet(nulls(MOST_ROWS + 1)), "larger than any"),
+    ("bomb", lambda whole: parquet(bomb(), compression="zstd", use_dictionary=False), "larger than any"),
     ("rotten-pages", rotten, ""),
 ]  # fmt: skip
 
@@ -127,11 +134,14 @@ def test_a_lost_manifest_is_not_made_again_of_forged_segments(name: str, tmp_pat
     assert verify(Store(store.path)) == []
 
 
-def test_what_unpacks_to_much_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "_MOST_BYTES", 1000)
-    store = a_store(tmp_path / "store", 0, count=ROWS)
-    with store.segments() as chosen:
-        assert "larger than any that spanline writes" in str(chosen.problems[0])
+def test_labels_that_are_no_labels_are_set_aside(tmp_path: Path) -> None:
+    """In a dictionary they take little room, wherever they are not taken out of it."""
+    store = a_store(tmp_path / "store", 0, 1, count=ROWS)
+    path = forge(store, parquet(bomb(), compression="zstd"))
+    (problem,) = verify(store)
+    assert (problem.path, problem.what) == (str(path), "a label of 600,000 bytes")
+    assert len(repair(store.path).set_aside) == 1
+    assert Store(store.path).read().num_rows == ROWS
 
 
 # --- the manifest

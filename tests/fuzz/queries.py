@@ -257,7 +257,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"seed {options.seed}, case {number}: --replay {text!a}", file=sys.stderr)
             return 1
     seconds = time.monotonic() - begun
-    print(f"{number} queries of seed {options.seed} in {seconds:.0f} s, {right} of them right, the slowest {slowest:.2f} s: all hold")
+    told = f"{number} queries of seed {options.seed} in {seconds:.0f} s, {right} of them right"
+    print(f"{told}, the slowest in {slowest:.2f} s: all hold")
     return 0
 
 

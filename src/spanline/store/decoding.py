@@ -9,10 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import pyarrow as pa
+
 from spanline.relay import cores
+from spanline.store.layout import SCHEMA
 
 MEMORY = 512 << 20
 """Bytes that reading may take; some row groups of a segment take a tenth."""
+
+# A dictionary may have each of them a million times.
+_LONGEST = 1000
+_LABELS = ", ".join(f"max(strlen({field.name}))" for field in SCHEMA if field.type == pa.string())
+_ALL = f"SELECT greatest({_LABELS}), bit_xor(hash(COLUMNS(*))) FROM read_parquet(?)"
 
 
 def undecodable(paths: Iterable[Path]) -> dict[Path, str]:
@@ -35,8 +43,10 @@ def undecodable(paths: Iterable[Path]) -> dict[Path, str]:
             while left:
                 path = left.pop()
                 try:
-                    engine.execute("SELECT bit_xor(hash(COLUMNS(*))) FROM read_parquet(?)", [str(path)]).fetchall()
+                    ((longest, *_),) = engine.execute(_ALL, [str(path)]).fetchall()
                 except duckdb.Error as error:
                     found[path] = str(error).splitlines()[0].partition(": ")[2]
                     break  # of some errors an engine does not recover
+                if longest is not None and longest > _LONGEST:
+                    found[path] = f"a label of {longest:,} bytes"
     return found

@@ -32,9 +32,10 @@ _HOUR = 3600 * 10**9
 _DICTIONARY_BYTES = 4 << 20
 _ABOUT = b"spanline.segment"
 _PIECE = 1 << 20
-# More than writers put into a row group: rows, and bytes before they are compressed.
+# More than writers put into a row group: rows, and bytes of them before they are compressed, six times what is usual.
 _MOST_ROWS = 1 << 20
-_MOST_BYTES = 1 << 30
+_MOST_BYTES_A_ROW = 2048
+_FEW_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +179,14 @@ def read_footer(path: Path) -> Any:
         raise CaptureError(f"{path}: not a segment: other columns")
     if not 0 < sum(group.num_rows for group in groups) == footer.num_rows:
         raise CaptureError(f"{path}: not a segment: it says two things of how many rows it has")
-    if any(group.num_rows > _MOST_ROWS or _octets(group) > _MOST_BYTES for group in groups):
+    if any(_is_too_large(group) for group in groups):
         raise CaptureError(f"{path}: not a segment: larger than any that spanline writes")
     return footer
 
 
-def _octets(group: Any) -> int:
-    """Bytes of a row group that are not compressed."""
-    return sum(group.column(n).total_uncompressed_size for n in range(group.num_columns))
+def _is_too_large(group: Any) -> bool:
+    octets = sum(group.column(n).total_uncompressed_size for n in range(group.num_columns))
+    return bool(group.num_rows > _MOST_ROWS or octets > _FEW_BYTES + _MOST_BYTES_A_ROW * group.num_rows)
 
 
 def read_about(path: Path) -> tuple[About, Segment]:
@@ -217,7 +218,7 @@ def read_about(path: Path) -> tuple[About, Segment]:
 
 
 def _span(path: Path, groups: int) -> tuple[int, int]:
-    """The earliest first_seen and the latest last_seen; all columns are read, so that the checksums of all pages are."""
+    """The earliest first_seen and the latest last_seen; all is read, and with it the checksums of all pages."""
     from pyarrow.parquet import ParquetFile
 
     begins, ends = [], []

@@ -44,7 +44,8 @@ Window = tuple[int | None, int | None]
 class Store:
     """The store in the folder `path`; `create` makes one where there is none.
 
-    Raises UsageError where there is no store, LaterStore where it is one of a later version, OutputError where none can be made.
+    Raises UsageError where there is no store, LaterStore where it is one of a later version, OutputError where none can
+    be made.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = False) -> None:
