@@ -503,7 +503,7 @@ SIZES = (
     ({"block_bytes": 5000}, "a block of the ring cannot have 5,000 bytes"),
     ({"block_bytes": 1 << 31}, "a block of the ring cannot have 2,147,483,648 bytes"),
     ({"blocks": 1}, "a ring cannot have 1 blocks"),
-    ({"blocks": 1 << 19}, "a ring of 524,288 blocks of 4,194,304 bytes is more than half of the free memory"),
+    ({"blocks": 1 << 19}, "a ring of 524,288 blocks of 8,388,608 bytes is more than half of the free memory"),
     ({"snaplen": 0}, "0 bytes of a frame cannot be kept"),
     ({"filter": "prot 6"}, "filter 'prot 6'"),
 )

@@ -214,10 +214,10 @@ def _captures(duration: str, *snaplen: str) -> Callable[[Decorated], Decorated]:
             "block_bytes",
             type=size_in_bytes,
             metavar="SIZE",
-            help="live: size of a block of the ring. Default: 4M.",
+            help="live: size of a block of the ring. Default: 8M.",
         ),
         click.option(
-            "--blocks", type=click.IntRange(2, 65536), metavar="N", help="live: blocks in the ring. Default: 16."
+            "--blocks", type=click.IntRange(2, 65536), metavar="N", help="live: blocks in the ring. Default: 8."
         ),
         click.option("--user", metavar="NAME", help="live: go on as NAME, of root, once the socket is open."),
         click.option("--allow-root", is_flag=True, help="live: stay root, but without capabilities."),

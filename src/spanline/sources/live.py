@@ -40,8 +40,8 @@ class LiveOptions:
     duration: float | None = None
     snaplen: int = 262144
     promiscuous: bool = True
-    block_bytes: int = 1 << 22
-    blocks: int = 16
+    block_bytes: int = 1 << 23
+    blocks: int = 8
     workers: int = 1
     filter: str | None = None
 
