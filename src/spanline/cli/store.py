@@ -121,7 +121,7 @@ def import_counters(folder: str, paths: tuple[str, ...]) -> None:
     """Add counters of switch ports to DIR, from files of CSV.
 
     The first line of a FILE names its columns: time (as 2026-01-31T08:00:00Z), switch, port, in_bytes, out_bytes, and
-    perhaps index, in_packets, out_packets, errors and drops. Counters grow; one that fell began again from 0.
+    perhaps in_packets, out_packets, errors and drops. Counters grow; one that fell began again from 0.
     """
     from spanline.cli.text import plural, printable
     from spanline.store import Store, counters

@@ -79,7 +79,7 @@ def plan_things(query: Query, setting: Setting, plan: Plan) -> None:
             lists[column] = setting.table(several)
             setting.plan.steps.append(Give(lists[column], _one_by_one(held, several)))
     if query.entity == "switch ports":
-        things = with_counters(things, span, setting)
+        things = with_counters(things, held.column_names, span, setting)
     elif any(name in _TRAFFIC for name in _columns_of(query)):
         things = _with_traffic(query, things, setting, plan)
     where = [] if query.where is None else [condition_of(query.where, _Names(setting, lists))]
