@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import tzinfo
 from pathlib import Path
@@ -22,12 +22,14 @@ from spanline.query import nodes
 from spanline.query.hours import hours_text
 from spanline.query.planning import plan_of
 from spanline.query.reading import parse
-from spanline.query.running import MEMORY, Limits, Session, sql_of
+from spanline.query.running import MEMORY, Limits, Session, UnansweredError, sql_of
 from spanline.query.spans import Held, Span, buckets_of, span_of
 from spanline.query.steps import Column, Plan, Read
 from spanline.query.tree import Kind, Query
 from spanline.store import Store
 from spanline.store.counters import growth
+from spanline.store.store import Selection
+from spanline.store.verified import problem_of
 
 UNITS = {
     Kind.BYTES: "byte",
@@ -76,16 +78,38 @@ def query(
     own = store if isinstance(store, Store) else Store(store)
     problems: list[Problem] = []
     plan = planned(asked, own, enrichment or Enrichment(), moment, problems)
+    limits = Limits(memory, threads, seconds)
     with ExitStack() as opened:
-        files: dict[str, Sequence[Path]] = {}
+        chosen: dict[str, Selection] = {}
         for step in plan.steps:
             if isinstance(step, Read):
-                chosen = opened.enter_context(own.segments((step.span.begin, step.span.end)))
-                files[step.table] = chosen.paths
-                problems += [one for one in chosen.problems if one not in problems]
-        session = opened.enter_context(Session(files, Limits(memory, threads, seconds)))
+                chosen[step.table] = opened.enter_context(own.segments((step.span.begin, step.span.end)))
+                problems += [one for one in chosen[step.table].problems if one not in problems]
+        try:
+            return _answered(plan, asked, {name: one.paths for name, one in chosen.items()}, limits, problems)
+        except UnansweredError:
+            left_out = _undecodable(chosen.values())
+            if not left_out:
+                raise
+            problems += left_out.values()
+            files = {name: [path for path in one.paths if path not in left_out] for name, one in chosen.items()}
+            return _answered(plan, asked, files, limits, problems)
+
+
+def _answered(
+    plan: Plan, asked: Query, files: Mapping[str, Sequence[Path]], limits: Limits, problems: Sequence[Problem]
+) -> pa.Table:
+    with Session(files, limits) as session:
         session.run(plan)
         return _answer(plan, session, asked, problems)
+
+
+def _undecodable(chosen: Iterable[Selection]) -> dict[Path, Problem]:
+    """Segments whose checksum is right, and whose content is rubbish all the same."""
+    from spanline.store.decoding import undecodable
+
+    of = {selection.folder / one.name: (selection.folder, one) for selection in chosen for one in selection.segments}
+    return {path: problem_of(*of[path], why) for path, why in undecodable(of).items()}
 
 
 def explain(

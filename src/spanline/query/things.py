@@ -79,7 +79,7 @@ def plan_things(query: Query, setting: Setting, plan: Plan) -> None:
             lists[column] = setting.table(several)
             setting.plan.steps.append(Give(lists[column], _one_by_one(held, several)))
     if query.entity == "switch ports":
-        things = with_counters(things, span, setting)
+        things = with_counters(things, held.column_names, span, setting)
     else:
         asked = [name for name in _TRAFFIC if name in _columns_of(query)]
         if asked:

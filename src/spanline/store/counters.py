@@ -23,6 +23,7 @@ from spanline.errors import CaptureError, Problem, UsageError, quoted
 from spanline.output import open_stream
 from spanline.schema import Column
 from spanline.store.segments import checksum_of, checksum_of_file, make_folders
+from spanline.store.verified import reason_of
 from spanline.yaml_files import read_bounded
 
 FOLDER = "counters"
@@ -37,9 +38,11 @@ READING = (
 )
 """What was read of one port at one time: counters that grow. One that fell began again from 0."""
 
+_SCHEMA = arrow_schema(READING)
 _NEEDED = ("time", "switch", "port", "in_bytes", "out_bytes")
-_MOST = (1 << 63) - 1
-_ALWAYS = -_MOST, _MOST
+_ALWAYS = -(1 << 63), (1 << 63) - 1
+_MOST = (1 << 62) - 1  # two of them have a sum in 64 bits
+_MOST_SECONDS = 1 << 33  # of a time, either way: 64 bits of nanoseconds have room for 292 years
 _ROW_GROUP = 1 << 16
 """Readings that a query passes over together, by their times."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -105,19 +108,14 @@ def growth(folder: Path, window: tuple[int | None, int | None] = (None, None)) -
     `window` (from, to without that one); switch and name, those of the port; total_traffic, in bytes in and out, and
     packets, errors and drops (int64).
     """
-    from pyarrow.parquet import ParquetFile
-
     groups: list[_Group] = []
     problems = []
     with contextlib.ExitStack() as opened:
-        for path in sorted((folder / FOLDER).glob("*.parquet")):
+        for path in _files(folder):
             try:
-                if checksum_of_file(path) != path.stem:
-                    raise CaptureError(f"{path}: other content than its name says")
-                options = {"page_checksum_verification": True, "read_dictionary": ["switch", "port"]}
-                groups += _groups(opened.enter_context(ParquetFile(path, **options)))
-            except (OSError, pa.ArrowException) as error:
-                problems.append(Problem(str(path), "damaged", str(error), "", "import its counters again"))
+                groups += _groups(opened.enter_context(_opened(path)))
+            except OSError as error:
+                problems.append(_problem(folder, path, error))
         return _growth(_read(groups, *window), window), problems
 
 
@@ -162,6 +160,66 @@ def _read(groups: Sequence[_Group], begin: int | None, end: int | None) -> list[
     return tables
 
 
+def faults(folder: Path) -> dict[Path, Problem]:
+    """The files of the store in `folder` that are damaged, and what is wrong with each; all of them are read."""
+    found = {}
+    for path in _files(folder):
+        try:
+            _readings(path)
+        except OSError as error:
+            found[path] = _problem(folder, path, error)
+    return found
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted((folder / FOLDER).glob("*.parquet"))
+
+
+def _readings(path: Path) -> pa.Table:
+    """Those in a file, all of them. Raises OSError for what is damaged, or was never ours."""
+    with _opened(path) as file:
+        try:
+            return file.read()
+        except pa.ArrowException as error:
+            raise CaptureError(f"{path}: no counters of switch ports: {error}") from error
+
+
+def _opened(path: Path) -> Any:
+    """pyarrow's ParquetFile, not read yet. Raises OSError for what is damaged, or was never ours."""
+    from pyarrow.parquet import ParquetFile
+
+    if not path.is_file():
+        raise CaptureError(f"{path}: not a file")
+    if checksum_of_file(path) != path.stem:
+        raise CaptureError(f"{path}: its checksum is wrong")
+    try:
+        file = ParquetFile(path, page_checksum_verification=True, read_dictionary=["switch", "port"])
+    except pa.ArrowException as error:
+        raise CaptureError(f"{path}: no counters of switch ports: {error}") from error
+    if not file.schema.to_arrow_schema().equals(_SCHEMA) or any(_is_missing(one) for one in _parts(file.metadata)):
+        file.close()
+        raise CaptureError(f"{path}: no counters of switch ports")
+    return file
+
+
+def _parts(footer: Any) -> Iterator[Any]:
+    """What is said of each column of each row group."""
+    for number in range(footer.num_row_groups):
+        group = footer.row_group(number)
+        yield from (group.column(n) for n in range(group.num_columns))
+
+
+def _is_missing(part: Any) -> bool:
+    """Whether there may be no value in a row."""
+    told = part.statistics
+    return told is None or not told.has_null_count or told.null_count > 0
+
+
+def _problem(folder: Path, path: Path, error: OSError) -> Problem:
+    hint = f"its readings are left out; spanline store repair {folder} sets it aside; import them again"
+    return Problem(str(path), "damaged", reason_of(error, path), hint=hint)
+
+
 def _add(row: Sequence[str], at: dict[str, int], values: dict[str, list[int | str]], where: str) -> None:
     if len(row) <= max(at.values()):
         raise UsageError(f"{where}: {len(row)} columns, and the first line names more", hint="complete the line")
@@ -186,7 +244,10 @@ def _time(text: str, where: str) -> int:
         hint = "write it as 2026-01-31T08:00:00Z"
         raise UsageError(f"{where}, column time: {quoted(text)} is no time", hint=hint) from None
     since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
+    seconds = since.days * 86_400 + since.seconds
+    if abs(seconds) > _MOST_SECONDS:
+        raise UsageError(f"{where}, column time: {quoted(text)} is too far away", hint="look at the collector's clock")
+    return seconds * 10**9 + since.microseconds * 1000
 
 
 def _table(values: dict[str, list[int | str]]) -> pa.Table:
