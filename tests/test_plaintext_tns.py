@@ -52,13 +52,13 @@ def test_tshark_reads_the_same(tmp_path: Path) -> None:
     assert "(USER=alice)" in tshark.fields(capture, "tns.connect_data", "tns.connect_data")[0][0]
 
 
-@pytest.mark.parametrize(
-    ("capture", "expected"),
-    [("_tun_oracle_0_fixed", ["shekhar"]), ("delay_10_oracle_0", ["shekhar", "thomas"])],
-)
-def test_real_captures(captures: Path, capture: str, expected: list[str]) -> None:
-    """Oracle: USER in tshark's connect data. In the second one a byte too many stands after the first CONNECT."""
+@pytest.mark.parametrize("capture", ["_tun_oracle_0_fixed", "delay_10_oracle_0"])
+def test_real_captures(captures: Path, capture: str) -> None:
+    """Oracle: every USER in the bytes of the file, of which tshark shows both or the first. A byte too many stands after
+    the first CONNECT."""
     path = next((captures / "plaintext").glob(f"tns__trex-core__*{capture}.pcap"))
+    users = [user.decode() for user in re.findall(rb"\(USER=(\w+)\)", path.read_bytes())]
     shown = tshark.fields(path, "tns.connect_data", "tns.connect_data")
-    users = [user for (data,) in shown for user in re.findall(r"\(USER=(\w+)\)", data)]
-    assert [finding.account for finding in captured(path, Tns, on_ports(1521))] == users == expected
+    told = [finding.account for finding in captured(path, Tns, on_ports(1521))]
+    assert told == users == ["shekhar", "thomas"]
+    assert [user for (data,) in shown for user in re.findall(r"\(USER=(\w+)\)", data)] in (users, users[:1])
