@@ -155,7 +155,7 @@ def token_ring(
     frame_control: int = 0x40,
     routing: bytes = b"",
 ) -> Frame:
-    """LINKTYPE_IEEE802_5, 6. `routing` is the routing information field; the source's first bit says that it is there."""
+    """LINKTYPE_IEEE802_5, 6. `routing` is the routing information field, which the source's first bit announces."""
     sender = mac(source)
     sender = bytes([sender[0] | (0x80 if routing else 0)]) + sender[1:]
     return raw(bytes([0x10, frame_control]) + mac(destination) + sender + routing)

@@ -38,10 +38,12 @@ CASES: dict[str, tuple[Dialogue, list[Told]]] = {
         [("v3, authentication, no privacy", "operator", None, "unknown")],
     ),
     "a user with privacy": (
-        [(CLIENT, snmp_user(b"operator", 7))] * 2, [("v3, authentication, privacy", "operator", None, "unknown")]
+        [(CLIENT, snmp_user(b"operator", 7))] * 2,
+        [("v3, authentication, privacy", "operator", None, "unknown")],
     ),
     "privacy without authentication": (
-        [(CLIENT, snmp_user(b"operator", 6))], [("v3, no authentication, no privacy", "operator", None, "unknown")]
+        [(CLIENT, snmp_user(b"operator", 6))],
+        [("v3, no authentication, no privacy", "operator", None, "unknown")],
     ),
     "a user at two levels": (
         [(CLIENT, snmp_user(b"operator", 7)), (CLIENT, snmp_user(b"operator", 4))],

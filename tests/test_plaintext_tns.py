@@ -28,7 +28,10 @@ CASES: dict[str, tuple[Dialogue, list[Told]]] = {
         [(CLIENT, CONNECT[1] + b")"), (CLIENT, tns(11, b"")), (CLIENT, CONNECT[1].replace(b"alice", b"bobby")), ACCEPT],
         [("CONNECT", "alice", None, "accepted"), ("CONNECT", "bobby", None, "unknown")],
     ),
-    "bytes that belong to nothing": ([CONNECT, (CLIENT, b"\xff" * 5), CONNECT], [("CONNECT", "alice", None, "unknown")]),
+    "bytes that belong to nothing": (
+        [CONNECT, (CLIENT, b"\xff" * 5), CONNECT],
+        [("CONNECT", "alice", None, "unknown")],
+    ),
     "only the client": ([CONNECT], [("CONNECT", "alice", None, "unknown")]),
     "only the server": ([ACCEPT], []),
     "a capture that begins later": ([(CLIENT, tns(6, b"\0\0data"))], []),
@@ -54,8 +57,8 @@ def test_tshark_reads_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("capture", ["_tun_oracle_0_fixed", "delay_10_oracle_0"])
 def test_real_captures(captures: Path, capture: str) -> None:
-    """Oracle: every USER in the bytes of the file, of which tshark shows both or the first. A byte too many stands after
-    the first CONNECT."""
+    """Oracle: every USER in the bytes of the file, of which tshark shows both or the first. A byte too many stands
+    behind the first CONNECT."""
     path = next((captures / "plaintext").glob(f"tns__trex-core__*{capture}.pcap"))
     users = [user.decode() for user in re.findall(rb"\(USER=(\w+)\)", path.read_bytes())]
     shown = tshark.fields(path, "tns.connect_data", "tns.connect_data")

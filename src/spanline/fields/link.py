@@ -95,8 +95,9 @@ FIELDS = (
     # tshark has each of these twice, so that either order of bits can be asked for.
     _ether("fddi.dst", "Destination", _FDDI_DESTINATION, _FDDI_DESTINATION),
     _ether("fddi.src", "Source", _FDDI_SOURCE, _FDDI_SOURCE),
-    _ether("fddi.addr", "Source or Destination Address",
-           _FDDI_DESTINATION, _FDDI_DESTINATION, _FDDI_SOURCE, _FDDI_SOURCE),
+    _ether(
+        "fddi.addr", "Source or Destination Address", _FDDI_DESTINATION, _FDDI_DESTINATION, _FDDI_SOURCE, _FDDI_SOURCE
+    ),
     number("arp.hw.type", "arp", 0, 2, "Hardware type"),
     number("arp.proto.type", "arp", 2, 2, "Protocol type", digits=4, texts=ETHER_TYPES),
     number("arp.hw.size", "arp", 4, 1, "Hardware size"),
