@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import importlib
 import os
 import signal
@@ -138,4 +139,7 @@ def run() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         # A locale without arrows and Greek letters is no reason to fail.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    sys.exit(spanline.main(prog_name="spanline", obj=OWN_PROCESS))
+    try:
+        sys.exit(spanline.main(prog_name="spanline", obj=OWN_PROCESS))
+    finally:
+        gc.freeze()  # else the interpreter looks for garbage in all modules before it ends, longer than many a capture
