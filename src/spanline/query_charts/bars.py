@@ -38,7 +38,7 @@ def bars(table: pa.Table, groups: Collection[str], zone: tzinfo, has_tooltips: b
         raise UsageError("a picture needs groups or a series", hint="write group by Source Country, or series(…) of")
     if not table.num_rows:
         return nothing_found()
-    values = np.array(table.column(field.name).to_pylist(), np.float64)
+    values = table.column(field.name).cast(pa.float64()).to_numpy()
     drawn = shown.of(values[:, np.newaxis], can_be_added=_is_sum(field))[:, 0]
     chart, is_cut = _bars(field, drawn, shown, zone, has_tooltips)
     notes = [*shown.notes, *["The bar at a » is longer than it is drawn."] * is_cut]

@@ -110,7 +110,8 @@ def nothing_found() -> Drawing:
 def _series(table: pa.Table, field: pa.Field, shown: Groups) -> _Series:
     """Neighbours are one step where a step would be less than a pixel, or than the ms that Vega's times are of."""
     begin, step = (int(field.metadata[name]) for name in (b"begin", b"step"))
-    values = shown.of(np.array(table.column(field.name).to_pylist(), np.float64), can_be_added=_is_sum(field))
+    flat = table.column(field.name).combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    values = shown.of(flat.reshape(table.num_rows, -1), can_be_added=_is_sum(field))
     several = max(-(-values.shape[1] // _MOST_STEPS), -(-_MILLISECOND // step))
     if several > 1:
         missing = -values.shape[1] % several
