@@ -56,12 +56,13 @@ class Terminal:
         """What is printed up to `text`, which comes after what was waited for before. Raises AssertionError."""
         until = time.monotonic() + PATIENCE
         while (found := self.heard.find(text, self._read_to)) < 0:
-            assert self._hear(until - time.monotonic()), f"no {text!r} in {self.heard[self._read_to :]!r}"
+            assert self.listen(until - time.monotonic()), f"no {text!r} in {self.heard[self._read_to :]!r}"
         said = self.heard[self._read_to : found]
         self._read_to = found + len(text)
         return said
 
-    def _hear(self, seconds: float) -> bool:
+    def listen(self, seconds: float) -> bool:
+        """Whether something was printed within a time."""
         if seconds <= 0 or not select.select([self._master], [], [], seconds)[0]:
             return False
         try:
@@ -82,6 +83,6 @@ class Terminal:
 
     def end(self) -> int:
         """The exit code, when the process has ended."""
-        while self._hear(PATIENCE):
+        while self.listen(PATIENCE):
             pass
         return self.process.wait(PATIENCE)

@@ -10,6 +10,7 @@ import json
 import re
 from datetime import UTC, datetime, tzinfo
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -21,8 +22,10 @@ import pytest
 
 from spanline.charts import svg_of, write_picture
 from spanline.cli.text import size
+from spanline.enrich.names import NAMES
 from spanline.errors import UsageError
 from spanline.query_charts import answer_chart
+from spanline.query_charts.bundling import area_of, polygons_of, ring_of, world
 from tests.commands import run
 
 SECOND = 10**9
@@ -96,7 +99,7 @@ def test_groups_beyond_ten_are_added_up(function: str, groups: int, names: list[
     """Lines at 0, 1, 2 …: the last two of twelve, 10 and 11, are 21 together, and have no maximum. One is no others."""
     values = [[float(n), float(n == 11)] for n in range(groups)]
     table = answered([GROUP, series(function)], [f"vm-{n}" for n in range(groups)], values)
-    spec = spec_of(table)
+    spec = spec_of(table, has_tooltips=True)
     found = lines_in(spec)
     assert list(found) == names
     assert found.get("2 others") == others
@@ -164,6 +167,13 @@ def test_a_step_is_drawn_as_long_as_it_is() -> None:
     ]
 
 
+def test_what_goes_on_is_not_repeated() -> None:
+    """Where nothing can be pointed at."""
+    table = answered([GROUP, series("sum")], ["a"], [[0.0, 0.0, 5.0, 5.0, 5.0, 0.0]])
+    rows = [(row["t"] / 3_600_000, row["v"]) for row in rows_in(spec_of(table))]
+    assert rows == [(0, 0.0), (2, 5.0), (5, 0.0), (6, 0.0)]
+
+
 def test_nothing_outside_of_the_window_is_drawn() -> None:
     """The first step of an answer may begin before it, and the last one end behind it."""
     table = answered([GROUP, series("sum")], ["a"], [[1.0, 2.0, 3.0]])
@@ -176,7 +186,7 @@ def test_nothing_outside_of_the_window_is_drawn() -> None:
 def test_of_more_steps_than_pixels_the_highest_are_drawn() -> None:
     values = [float(n % 7) for n in range(2500)]
     table = answered([GROUP, series("sum", 0, SECOND)], ["a"], [values])
-    spec = spec_of(table)
+    spec = spec_of(table, has_tooltips=True)
     (line,) = lines_in(spec).values()
     assert line == [max(values[n : n + 3]) for n in range(0, 2500, 3)]
     assert "Of 3 steps the highest one is drawn." in str(spec)
@@ -184,7 +194,7 @@ def test_of_more_steps_than_pixels_the_highest_are_drawn() -> None:
 
 def test_steps_shorter_than_a_ms_are_drawn_together() -> None:
     table = answered([GROUP, series("sum", 0, 200_000)], ["a"], [[1.0, 2.0, 3.0, 9.0, 5.0, 6.0]])
-    assert lines_in(spec_of(table)) == {"a": [9.0, 6.0]}
+    assert lines_in(spec_of(table, has_tooltips=True)) == {"a": [9.0, 6.0]}
 
 
 @pytest.mark.parametrize(
@@ -244,6 +254,68 @@ def test_without_a_country_there_is_no_map() -> None:
     assert "projection" not in str(spec_of(answered([COUNTRY, COUNT], [None], [3]), "Source Country"))
 
 
+@pytest.mark.parametrize(
+    ("code", "thousands"),
+    [("BR", 8516), ("US", 9526), ("AU", 7688), ("DE", 358), ("KE", 580), ("JP", 378), ("CH", 41), ("GB", 244)],
+)
+def test_countries_are_as_large_as_they_are(code: str, thousands: int) -> None:
+    """Oracle: areas in 1,000 km² of the United Nations' Demographic Yearbook; the map is coarse, and has no lakes."""
+    drawn = json.loads(files("spanline.query_charts").joinpath("data/world.json").read_text())
+    (shape,) = [one for one in drawn["objects"]["countries"]["geometries"] if one.get("id") == code]
+    area = sum(area_of(ring_of(drawn, polygon[0])) for polygon in polygons_of(shape))
+    assert area / 1000 == pytest.approx(thousands, rel=0.12)
+
+
+@pytest.mark.parametrize(
+    ("code", "longitude", "latitude"),
+    [
+        ("SG", 103.85, 1.29),
+        ("MT", 14.5, 35.9),
+        ("LU", 6.13, 49.61),
+        ("HK", 114.2, 22.3),
+        ("BH", 50.6, 26.2),
+        ("RE", 55.5, -21),
+    ],
+)
+def test_small_ones_are_where_they_are(code: str, longitude: float, latitude: float) -> None:
+    """Oracle: where their capitals are."""
+    drawn = json.loads(files("spanline.query_charts").joinpath("data/world.json").read_text())
+    assert drawn["dots"][code] == pytest.approx([longitude, latitude], abs=0.5)
+    assert {one.get("id", "GB") for one in drawn["objects"]["countries"]["geometries"]} | set(drawn["dots"]) <= set(
+        NAMES
+    )
+
+
+def test_a_map_is_made_of_two() -> None:
+    """Two squares of 10 degrees that have a border in common, of which one is no country; and one of 0.1 degrees."""
+    arcs = [
+        [[10, 0], [0, 5], [0, 5]],
+        [[10, 10], [-10, 0], [0, -10], [10, 0]],
+        [[10, 0], [10, 0], [0, 10], [-10, 0]],
+    ]
+    squares = [("276", "Germany", [[0, 1]]), (None, "Nowhere", [[~0, 2]]), ("010", "Antarctica", [[0, 1]])]
+    coarse = topology(1.0, arcs, squares)
+    fine = topology(0.1, [[[20, 20], [1, 0], [0, 1], [-1, 0], [0, -1]]], [("702", "Singapore", [[0]])])
+    made = world(coarse, fine, [["DE", "DEU", "276"], ["SG", "SGP", "702"], ["AQ", "ATA", "010"]])
+    germany, nowhere = made["objects"]["countries"]["geometries"]
+    assert (germany["id"], "id" in nowhere, made["dots"]["SG"]) == ("DE", False, (2.05, 2.05))
+    # In a square on the equator, a degree is 111.19 km, and less at its upper end.
+    assert area_of(ring_of(made, germany["arcs"][0])) == pytest.approx(111.19**2 * 100, rel=0.01)
+    assert area_of(ring_of(made, nowhere["arcs"][0])) == area_of(ring_of(made, germany["arcs"][0]))
+
+
+def topology(scale: float, arcs: list[Any], countries: list[tuple[str | None, str, list[list[int]]]]) -> dict[str, Any]:
+    shapes = [
+        {"type": "Polygon", "arcs": rings, "properties": {"name": name}, **({"id": number} if number else {})}
+        for number, name, rings in countries
+    ]
+    return {
+        "transform": {"scale": [scale, scale], "translate": [0, 0]},
+        "arcs": arcs,
+        "objects": {"countries": {"geometries": shapes}},
+    }
+
+
 class Loaded(HTMLParser):
     """What a page loads."""
 
@@ -258,7 +330,7 @@ class Loaded(HTMLParser):
         self.found += [tag] * (tag in ("link", "iframe", "object", "embed", "base"))
 
 
-NAMES = [
+STRANGE = [
     "</script><script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
     "{{constructor}}",
@@ -274,10 +346,10 @@ NAMES = [
 
 @pytest.mark.parametrize("fields", [[GROUP, COUNT], [GROUP, series("sum")]])
 def test_names_of_strangers_stay_names(tmp_path: Path, fields: list[pa.Field]) -> None:
-    values: list[Any] = [100 + n for n in range(len(NAMES))]
-    table = answered(fields, NAMES, values if fields[1] is COUNT else [[value] for value in values])
+    values: list[Any] = [100 + n for n in range(len(STRANGE))]
+    table = answered(fields, STRANGE, values if fields[1] is COUNT else [[value] for value in values])
     for suffix in ("html", "svg"):
-        chart = answer_chart(table, {"Source VM"}, UTC, NAMES[0], has_tooltips=suffix == "html")
+        chart = answer_chart(table, {"Source VM"}, UTC, STRANGE[0], has_tooltips=suffix == "html")
         write_picture(chart, str(tmp_path / f"out.{suffix}"))
     page = (tmp_path / "out.html").read_text()
     loaded = Loaded()
@@ -290,7 +362,7 @@ def test_names_of_strangers_stay_names(tmp_path: Path, fields: list[pa.Field]) -
     assert not [one for one in tree.iter() if one.tag.endswith(("script", "image", "foreignObject"))]
     assert not [name for one in tree.iter() for name in one.attrib if name.startswith("on") or name.endswith("href")]
     written = {one.text for one in tree.iter() if one.tag.endswith("text")}
-    assert {name for name in NAMES if len(name) < 40} <= written
+    assert {name for name in STRANGE if len(name) < 40} <= written
 
 
 def test_what_does_not_print_is_escaped() -> None:
@@ -330,9 +402,11 @@ def test_a_picture_has_the_numbers_of_the_table(fortnight: Path, tmp_path: Path)
     assert [one for one in texts if one in names] == names
     assert [re.sub("^» ", "", one) for one in beside] == numbers
     shaded = [
-        one.attrib["aria-label"]
-        for one in tree.iter()
-        if one.attrib.get("aria-roledescription") == "geoshape" and one.attrib.get("fill") != "#e3e3e3"
+        one
+        for mark in tree.iter()
+        if mark.attrib.get("class", "").startswith("mark-shape")
+        for one in mark
+        if one.attrib.get("fill") != "#e3e3e3"
     ]
     assert len(shaded) == len(names) - names.count("(not set)")
 

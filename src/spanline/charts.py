@@ -1,4 +1,4 @@
-"""Pictures of Tables, as HTML that needs no network or as PNG.
+"""Pictures of Tables, as HTML that needs no network, SVG or PNG.
 
 Charts are Vega-Lite's, made by altair and turned into files by vl-convert, which needs no browser. What is drawn has
 been counted into intervals before: the size of a picture does not depend on how long the capture was. Charts are not

@@ -36,6 +36,7 @@ from spanline.query.cleaning import clean
 from spanline.query.parameters import MARK
 from spanline.query.prompting import pieces, suggestions
 from spanline.query.prompting_values import KnownValues
+from spanline.query.running import interrupt
 from spanline.store import Store
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ HELP = (
 def ask(asking: Asking, asked: Asked, limit: int | None, quiet: bool) -> None:
     """Answers queries until somebody leaves. To be called last."""
     prompt = _Prompt(asking, Store(asked.folder), limit, quiet)
-    signals.interrupt_first()
+    signals.interrupt_first(interrupt)
     click.echo(f"{printable(asked.name)}: \\? shows how to ask, and Ctrl-D leaves", err=True)
     while True:
         try:
@@ -182,7 +183,7 @@ def _left_as_it_was() -> Iterator[None]:
         yield
     finally:
         signals.last_words, signals.last_act = b"", None
-        signals.interrupt_first()  # prompt_toolkit lets signals wake its own loop
+        signals.interrupt_first(interrupt)  # prompt_toolkit lets signals wake its own loop
 
 
 def _history() -> History:

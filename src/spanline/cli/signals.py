@@ -39,7 +39,7 @@ last_act: Callable[[], None] | None = None
 _stop: Callable[[], None] | None = None
 _first: float | None = None
 _is_watched = False
-_is_interrupt = False
+_interrupt: Callable[[], None] | None = None
 _writer = -1
 
 
@@ -68,13 +68,14 @@ def stop_first(stop: Callable[[], None]) -> None:
     _stop = stop
 
 
-def interrupt_first() -> None:
-    """From now on Ctrl-C raises KeyboardInterrupt in the main thread, and only the other signals end the process.
+def interrupt_first(interrupt: Callable[[], None]) -> None:
+    """From now on Ctrl-C calls `interrupt`, in another thread, and raises KeyboardInterrupt in the main thread; only the
+    other signals end the process.
 
     To be called again where somebody else has asked to be woken by signals.
     """
-    global _is_interrupt
-    _is_interrupt = True
+    global _interrupt
+    _interrupt = interrupt
     if _is_watched:
         signal.set_wakeup_fd(_writer, warn_on_full_buffer=False)
 
@@ -82,13 +83,15 @@ def interrupt_first() -> None:
 def _watch(reader: int, caught: Iterable[int]) -> None:
     while True:
         (number,) = os.read(reader, 1)
-        if number in caught and not (_is_interrupt and number == signal.SIGINT):
+        if _interrupt is not None and number == signal.SIGINT:
+            _interrupt()
+        elif number in caught:
             _count(number)
 
 
 def _come(number: int, frame: FrameType | None) -> None:
     """In the main thread. Where the first signal ends no process, one of two that were told of it would be a second."""
-    if _is_interrupt and number == signal.SIGINT:
+    if _interrupt is not None and number == signal.SIGINT:
         raise KeyboardInterrupt
     if _stop is None:
         _end(number)

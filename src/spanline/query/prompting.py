@@ -152,6 +152,7 @@ def _before(text: str) -> _Place:
 def _candidates(place: _Place, values: Values, begun: str) -> Iterator[tuple[str, str]]:
     """(what may stand at a place, what it is)."""
     last = place.terminals[-1].type if place.terminals else ""
+    is_behind_name = last in ("PROPERTY", "EITHER") and _property(place.terminals) is not None
     if last in _TIMES:
         yield from ((one, "") for one in _TIMES[last])
     elif last not in ("ENTITY", "EITHER"):  # what may be called by its name, which few write
@@ -164,7 +165,8 @@ def _candidates(place: _Place, values: Values, begun: str) -> Iterator[tuple[str
     keywords = [
         (word, "") for kind, words in _KEYWORDS.items() if kind in place.may_follow for word in _fitting(words, place)
     ]
-    names = list(_names(entity, begun)) if "PROPERTY" in place.may_follow else []
+    # Two properties side by side are a query, but nobody means it.
+    names = list(_names(entity, begun)) if "PROPERTY" in place.may_follow and not is_behind_name else []
     # Behind a name or a value a property is the beginning of a condition without `where`, which few write.
     yield from [*keywords, *names] if "WHERE" in place.may_follow else [*names, *keywords]
 
@@ -181,11 +183,11 @@ def _fitting(words: Sequence[str], place: _Place) -> Sequence[str]:
 
 
 def _names(entity: Entity | None, begun: str) -> Iterator[tuple[str, str]]:
-    """Properties of an entity, or of all where it is not known yet; other names for them when they have been begun."""
+    """Properties of an entity, or of all where it is not known yet; other names for them where these do not begin so."""
     of = [entity] if entity is not None else [one for one in entities().values() if one.is_held]
-    for one in of:
-        yield from ((own.name, own.description) for own in one.own() if own.is_held)
-    if begun:
+    own_names = [(own.name, own.description) for one in of for own in one.own() if own.is_held]
+    yield from own_names
+    if not any(_beginning(name).startswith(begun) for name, _ in own_names):
         for one in of:
             for word, own in one.properties.items():
                 if own.is_held and word != key(own.name):

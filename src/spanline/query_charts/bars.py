@@ -38,7 +38,7 @@ def bars(table: pa.Table, groups: Collection[str], zone: tzinfo, has_tooltips: b
         raise UsageError("a picture needs groups or a series", hint="write group by Source Country, or series(…) of")
     if not table.num_rows:
         return nothing_found()
-    values = np.array(table.column(field.name).to_pylist(), np.float64)
+    values = table.column(field.name).cast(pa.float64()).to_numpy()
     drawn = shown.of(values[:, np.newaxis], can_be_added=_is_sum(field))[:, 0]
     chart, is_cut = _bars(field, drawn, shown, zone, has_tooltips)
     notes = [*shown.notes, *["The bar at a » is longer than it is drawn."] * is_cut]
@@ -80,8 +80,8 @@ def _bars(
     )
     colour = alt.Color("k:N", scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())), legend=None)
     told = [alt.Tooltip("g:N", title="group"), alt.Tooltip("s:N", title=heading_of(field.name))]
-    bar = base.mark_bar().encode(color=colour, **({"tooltip": told} if has_tooltips else {}))
-    number = base.mark_text(align="left", dx=5, fontSize=11, color="#333333").encode(text="n:N")
+    bar = base.mark_bar(aria=False).encode(color=colour, **({"tooltip": told} if has_tooltips else {}))
+    number = base.mark_text(aria=False, align="left", dx=5, fontSize=11, color="#333333").encode(text="n:N")
     chart = alt.layer(bar, number).properties(width=_WIDTH, height={"step": 20}, title=title_of(heading_of(field.name)))
     return chart, bool((known > longest).any())
 

@@ -11,16 +11,21 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from spanline.enrich.names import NAMES
 
-Ring: TypeAlias = list[tuple[float, float]]
+Point: TypeAlias = tuple[float, float]
+Ring: TypeAlias = list[Point]
 
 _SMALL = 15_000
 """km²: less is not seen on a map of 760 pixels."""
+_UNSEEN = 0.05
+"""Square degrees: a quarter of a pixel."""
+_FEWEST = 4
+"""Points of an arc that is left as it is: a triangle that is closed."""
 _RADIUS = 6371.0
 _PARTS = {
     "BQ": (-68.26, 12.18), "CC": (96.87, -12.16), "CX": (105.63, -10.49), "GF": (-53.1, 3.9), "GI": (-5.35, 36.14),
@@ -40,9 +45,9 @@ def world(coarse: dict[str, Any], fine: dict[str, Any], codes: Sequence[Sequence
     rings: dict[str, list[Ring]] = {}
     for shape in _coded(fine, letters):
         if "id" in shape:
-            rings.setdefault(shape["id"], []).extend(_ring(fine, polygon[0]) for polygon in _polygons(shape))
-    small = {code: parts for code, parts in rings.items() if parts and sum(map(_area, parts)) < _SMALL}
-    dots = _PARTS | {code: _middle(max(parts, key=_area)) for code, parts in small.items()}
+            rings.setdefault(shape["id"], []).extend(ring_of(fine, polygon[0]) for polygon in polygons_of(shape))
+    small = {code: parts for code, parts in rings.items() if parts and sum(map(area_of, parts)) < _SMALL}
+    dots = _PARTS | {code: _middle(max(parts, key=area_of)) for code, parts in small.items()}
     used = sorted({number if number >= 0 else ~number for shape in shapes for number in _numbers(shape["arcs"])})
     place = {old: new for new, old in enumerate(used)}
     for shape in shapes:
@@ -51,7 +56,7 @@ def world(coarse: dict[str, Any], fine: dict[str, Any], codes: Sequence[Sequence
         "type": "Topology",
         "transform": coarse["transform"],
         "objects": {"countries": {"type": "GeometryCollection", "geometries": shapes}},
-        "arcs": [coarse["arcs"][number] for number in used],
+        "arcs": [_simplified(coarse["arcs"][number], coarse["transform"]["scale"]) for number in used],
         "dots": dict(sorted(dots.items())),
     }
 
@@ -66,12 +71,12 @@ def _coded(topology: dict[str, Any], letters: dict[str, str]) -> list[dict[str, 
     return made
 
 
-def _polygons(shape: dict[str, Any]) -> list[Any]:
+def polygons_of(shape: dict[str, Any]) -> list[Any]:
     arcs: list[Any] = shape["arcs"]
     return [arcs] if shape["type"] == "Polygon" else arcs
 
 
-def _ring(topology: dict[str, Any], numbers: Sequence[int]) -> Ring:
+def ring_of(topology: dict[str, Any], numbers: Sequence[int]) -> Ring:
     """Longitude and latitude of the points of a ring."""
     (wide, high), (left, low) = topology["transform"]["scale"], topology["transform"]["translate"]
     made: Ring = []
@@ -85,7 +90,7 @@ def _ring(topology: dict[str, Any], numbers: Sequence[int]) -> Ring:
     return made
 
 
-def _area(ring: Ring) -> float:
+def area_of(ring: Ring) -> float:
     """km² on a sphere."""
     return abs(sum(_strips(ring))) * _RADIUS**2
 
@@ -99,6 +104,27 @@ def _middle(ring: Ring) -> tuple[float, float]:
     """Between its outermost points."""
     longitudes, latitudes = zip(*ring, strict=True)
     return round((min(longitudes) + max(longitudes)) / 2, 2), round((min(latitudes) + max(latitudes)) / 2, 2)
+
+
+def _simplified(arc: list[list[int]], scale: Sequence[float]) -> list[list[int]]:
+    """An arc without the points that make no difference, of which each is told by its distance from the one before.
+
+    The method is Visvalingam's: the point whose triangle with its neighbours is smallest goes first. Its ends stay, as
+    other arcs begin there, and of an island a triangle.
+    """
+    points = list(zip(*(accumulate(one) for one in zip(*arc, strict=True)), strict=True))
+    while len(points) > _FEWEST:
+        areas = [_triangle(*three) for three in zip(points, points[1:], points[2:], strict=False)]
+        least = min(areas)
+        if least * scale[0] * scale[1] >= _UNSEEN:
+            break
+        del points[areas.index(least) + 1]
+    before = [(0, 0), *points]
+    return [[x1 - x0, y1 - y0] for (x0, y0), (x1, y1) in pairwise(before)]
+
+
+def _triangle(a: Point, b: Point, c: Point) -> float:
+    return abs((b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1])) / 2
 
 
 def _numbers(arcs: Any) -> Iterator[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -19,7 +18,7 @@ from spanline.cli.text import plural
 if TYPE_CHECKING:
     import altair as alt
 
-BLUE, GREY, LIGHT_GREY = "#0072b2", "#767676", "#b4b4b4"
+BLUE, GREY, LIGHT_GREY = "#0072b2", "#6e6e6e", "#a6a6a6"
 _NAMED = ("Switch", "Name")
 """Columns that say what a row is about, where a query does not group."""
 
@@ -78,22 +77,18 @@ class Groups:
     ) -> None:
         columns = [n for n, field in enumerate(table.schema) if field.name in (groups or _NAMED)]
         self.is_one = not columns
-        texts = [cells_of(table, n, groups, zone) for n in columns]
-        names = [", ".join(parts) for parts in zip(*texts, strict=True)] if columns else ["all"] * table.num_rows
+        self.notes = []
         self._own, self._not_set = _split(table, columns if groups else [])
+        self._others = self._own[:0]
         if len(self._own) > most + 1:
             self._own, self._others = self._own[:most], self._own[most:]
-        else:
-            self._others = self._own[:0]
-        self.notes = []
         if len(self._others) and not can_be_added:
             self.notes.append(f"{plural(len(self._others), 'group')} more are not drawn.")
             self._others = self._others[:0]
-        drawn = [(names[n], Sort.GROUP) for n in self._own]
-        drawn += [(f"{len(self._others):,} others", Sort.OTHERS)] * (len(self._others) > 0)
-        drawn += [(names[n], Sort.NOT_SET) for n in self._not_set]
-        self.names = _told_apart([name for name, _ in drawn])
-        self.sorts = [sort for _, sort in drawn]
+        own, nothing = (_names(table.take(rows), columns, groups, zone) for rows in (self._own, self._not_set))
+        rest = [f"{len(self._others):,} others"] * (len(self._others) > 0)
+        self.names = _told_apart([*own, *rest, *nothing])
+        self.sorts = [Sort.GROUP] * len(own) + [Sort.OTHERS] * len(rest) + [Sort.NOT_SET] * len(nothing)
 
     def of(self, values: npt.NDArray[np.float64], *, can_be_added: bool) -> npt.NDArray[np.float64]:
         """float64[rows, n] of the answer as float64[drawn, n]; what cannot be added up is NaN of others."""
@@ -112,17 +107,19 @@ def _split(table: pa.Table, columns: Sequence[int]) -> tuple[npt.NDArray[np.int6
     return np.flatnonzero(~nothing), np.flatnonzero(nothing)
 
 
+def _names(table: pa.Table, columns: Sequence[int], groups: Collection[str], zone: tzinfo) -> list[str]:
+    """Of each row, as the terminal's table has them."""
+    texts = [cells_of(table, n, groups, zone) for n in columns]
+    return [", ".join(parts) for parts in zip(*texts, strict=True)] if columns else ["all"] * table.num_rows
+
+
 def _told_apart(names: Sequence[str]) -> list[str]:
     """The names, each once: two groups under one name would be drawn as one."""
-    seen: Counter[str] = Counter()
-    taken = set(names)
-    made = []
+    made: list[str] = []
     for name in names:
-        seen[name] += 1
-        told = name
-        while seen[name] > 1 and told in taken:
-            told = f"{name} ({seen[name]})"
-            seen[name] += told in taken
-        taken.add(told)
+        told, number = name, 1
+        while told in made:
+            number += 1
+            told = f"{name} ({number})"
         made.append(told)
     return made

@@ -23,7 +23,7 @@ _WIDTH = 760
 _HEIGHT = 170
 _LOW = 42
 _HEADROOM = 1.15
-_TOP_OF_NOTHING = 2.0
+_LEAST_TOP = 2.0
 _ROOM = 62
 """For the numbers of an axis, in pixels."""
 _MOST_GROUPS = 10
@@ -66,6 +66,11 @@ class _Series:
         most: npt.NDArray[np.float64] = np.nan_to_num(self.values).max(axis=1)
         return most
 
+    def top(self, peak: float) -> float:
+        """Of an axis. A line at 0 is at the bottom of one, and there are no parts of sessions."""
+        is_whole = self.field.metadata[b"kind"].decode() == Kind.NUMBER
+        return max(peak * _HEADROOM, _LEAST_TOP if is_whole or not peak else 0.0)
+
 
 def lines(table: pa.Table, groups: Collection[str], zone: tzinfo, has_tooltips: bool) -> Drawing:
     """A line for each group, in a panel for each series or, where one would hide another, in panels of its own.
@@ -105,7 +110,8 @@ def nothing_found() -> Drawing:
 def _series(table: pa.Table, field: pa.Field, shown: Groups) -> _Series:
     """Neighbours are one step where a step would be less than a pixel, or than the ms that Vega's times are of."""
     begin, step = (int(field.metadata[name]) for name in (b"begin", b"step"))
-    values = shown.of(np.array(table.column(field.name).to_pylist(), np.float64), can_be_added=_is_sum(field))
+    flat = table.column(field.name).combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    values = shown.of(flat.reshape(table.num_rows, -1), can_be_added=_is_sum(field))
     several = max(-(-values.shape[1] // _MOST_STEPS), -(-_MILLISECOND // step))
     if several > 1:
         missing = -values.shape[1] % several
@@ -130,7 +136,8 @@ def _are_alike(series: Sequence[_Series]) -> bool:
 def _rows(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool) -> list[dict[str, Any]]:
     """t  when a step begins, e  when it ends, v  the value, g  the group, k  its sort; s, w  value and time as texts
 
-    Behind a step after which nothing is known stands a row more, so that its line has a length.
+    Behind a step after which nothing is known stands a row more, so that its line has a length. A step with the
+    value of the one before it has a row only where it can be pointed at.
     """
     show = text_of_number(one.field, zone)
     times = one.times
@@ -142,7 +149,8 @@ def _rows(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool) -> list
             row: dict[str, Any] = {"t": times[n], "v": value, "g": name, "k": sort}
             if has_tooltips and value is not None:
                 row |= {"e": times[n + 1], "s": show(value), "w": f"{when[n]} to {when[n + 1]}"}
-            made.append(row)
+            if has_tooltips or not n or value != known[n - 1]:
+                made.append(row)
             if value is not None and (n + 1 == len(known) or known[n + 1] is None):
                 made.append({"t": times[n + 1] - (n + 1 < len(known)), "v": value, "g": name, "k": sort})
     return made
@@ -164,21 +172,29 @@ def _together(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool) -> 
     own = iter(_COLOURS)
     colours = [next(own) if sort is Sort.GROUP else COLOURS[sort] for sort in shown.sorts]
     legend = None if shown.is_one else alt.Legend(title=None)
-    top = one.peaks().max() or _TOP_OF_NOTHING
-    axis = alt.Axis(labelExpr=numbers(one.field), tickCount=5, domain=False, ticks=False, titleFontWeight="normal")
+    axis = _axis(one.field, 5)
     base = alt.Chart().encode(
         x=time_axis(one.times[0], one.times[-1], zone, _TICKS[1]),
-        y=alt.Y("v:Q", title=None, axis=axis, scale=alt.Scale(domain=[0, top], nice=True)),
+        y=alt.Y("v:Q", title=None, axis=axis, scale=alt.Scale(domain=[0, one.top(one.peaks().max())], nice=True)),
         color=alt.Color("g:N", scale=alt.Scale(domain=shown.names, range=colours), legend=legend),
     )
-    layers = [base.mark_line(interpolate="step-after", strokeWidth=1.6)]
+    layers = [base.mark_line(interpolate="step-after", strokeWidth=1.6, aria=False)]
     if has_tooltips:
         layers.append(
-            base.mark_point(size=120, opacity=0).transform_filter(_HAS_TEXT).encode(tooltip=_tooltips(one.heading))
+            base.mark_point(size=120, opacity=0, aria=False)
+            .transform_filter(_HAS_TEXT)
+            .encode(tooltip=_tooltips(one.heading))
         )
     return alt.layer(*layers, data=data_of(_rows(one, shown, zone, has_tooltips))).properties(
         width=_WIDTH, height=_HEIGHT, title=title_of(one.heading)
     )
+
+
+def _axis(field: pa.Field, ticks: int) -> alt.Axis:
+    """Of numbers."""
+    import altair as alt
+
+    return alt.Axis(labelExpr=numbers(field), tickCount=ticks, domain=False, ticks=False)
 
 
 def _apart(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool, place: int, places: int) -> alt.FacetChart:
@@ -186,24 +202,26 @@ def _apart(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool, place:
     import altair as alt
 
     rows = _rows(one, shown, zone, has_tooltips)
-    # The top of each panel: of a line that is 0 throughout, too, which is at the bottom.
-    tops = dict(zip(shown.names, one.peaks().tolist(), strict=True))
+    tops = dict(zip(shown.names, map(one.top, one.peaks().tolist()), strict=True))
     for row in rows:
         if row["t"] == one.times[0]:
-            row["m"] = tops[row["g"]] * _HEADROOM or _TOP_OF_NOTHING
-    axis = alt.Axis(labelExpr=numbers(one.field), tickCount=2, domain=False, ticks=False)
+            row["m"] = tops[row["g"]]
+    axis = _axis(one.field, 2)
     x = time_axis(one.times[0], one.times[-1], zone, _TICKS.get(places, 1))
     base = alt.Chart().encode(x=x)
     y = alt.Y("v:Q", title=None, axis=axis, scale=alt.Scale(nice=False, zero=True))
-    colour = alt.Color("k:N", scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())), legend=None)
+    colours = alt.Scale(domain=list(COLOURS), range=list(COLOURS.values()))
     layers = [
-        base.mark_area(interpolate="step-after", opacity=0.25).encode(y=y, color=colour),
-        base.mark_line(interpolate="step-after", strokeWidth=1.2).encode(y=y, color=colour),
-        base.mark_point(opacity=0).encode(y="m:Q"),
+        base.mark_area(interpolate="step-after", fillOpacity=0.25, strokeWidth=1.1, aria=False).encode(
+            y=y, fill=alt.Fill("k:N", scale=colours, legend=None), stroke=alt.Stroke("k:N", scale=colours, legend=None)
+        ),
+        base.mark_point(opacity=0, aria=False).encode(y=alt.Y("m:Q", title=None, axis=axis)),
     ]
     if has_tooltips:
         layers.append(
-            base.mark_rect(opacity=0).transform_filter(_HAS_TEXT).encode(x2="e", tooltip=_tooltips(one.heading))
+            base.mark_rect(opacity=0, aria=False)
+            .transform_filter(_HAS_TEXT)
+            .encode(x2="e", tooltip=_tooltips(one.heading))
         )
     header = (
         alt.Header(labelAngle=0, labelAlign="left", labelLimit=260, labelFontSize=11, labelPadding=_ROOM)

@@ -51,14 +51,17 @@ def world_map(values: Mapping[str | None, float], field: pa.Field, zone: tzinfo,
     if not shaded:
         return None
     topology = alt.Data(values=world, format=alt.TopoDataFormat(type="topojson", feature="countries"))  # type: ignore[no-untyped-call]
-    # What has no number is filtered, so that it takes no colour of the scale.
-    known = alt.Chart().transform_filter("isValid(datum.properties.v)")
     colours = _colours(shaded, field)
-    land = alt.Chart().mark_geoshape(fill=_LAND, stroke=_BORDER, strokeWidth=0.4)
-    shape = known.mark_geoshape(stroke=_BORDER, strokeWidth=0.4).encode(color=alt.Color("properties.v:Q", **colours))
+    # Apart, as a scale would give a colour to what has no number, too.
+    land, shape = (
+        alt.Chart().transform_filter(test).mark_geoshape(stroke=_BORDER, strokeWidth=0.4, aria=False)
+        for test in ("!isValid(datum.properties.v)", "isValid(datum.properties.v)")
+    )
+    land = land.encode(color=alt.value(_LAND))
+    shape = shape.encode(color=alt.Color("properties.v:Q", **colours))
     dot = (
         alt.Chart(data_of(rows))
-        .mark_circle(size=36, opacity=1, stroke="#555555", strokeWidth=0.6)
+        .mark_circle(size=36, opacity=1, stroke="#555555", strokeWidth=0.6, aria=False)
         .encode(longitude="x:Q", latitude="y:Q", color=alt.Color("v:Q", **colours))
     )
     if has_tooltips:
