@@ -86,7 +86,6 @@ def test_what_may_be_missing(tmp_path: Path) -> None:
         (GOOD + "about: a: b\n", "line 5, column"),
         (GOOD + "about: |\n\tx\n", "line 6"),
         (GOOD + "about: \x1b[31m\n", "line 5: the control character U+001B; leave it out"),
-        (GOOD + "about: " + "[" * 50, "lists inside lists without end"),
     ],
 )
 def test_a_mistake_is_one_line_with_its_place(tmp_path: Path, text: str, told: str) -> None:

@@ -72,9 +72,6 @@ class Requested:
         self.zone = zone_of(timezone)
         self.window = window_between(begin, end, Clock(self.now, self.zone))
         self.enrichment = Enrichment(read_inventory(inventory) if inventory else None, geoip, asn)
-        # What is wrong with a database is wrong with all queries that need it.
-        for databases in ("countries", "systems"):
-            getattr(self.enrichment, databases)
 
 
 def write_report(requested: Requested, asked: Asked, place: str | None, quiet: bool) -> None:
