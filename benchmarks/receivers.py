@@ -119,7 +119,7 @@ def run(receiver: Receiver, interface: str, sends: Callable[[], Sent]) -> Run:
             sent = sends()
             time.sleep(_SETTLED)
             cpu = processor_seconds(process.pid) - beginning
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
             usage = _ended(process)
         finally:
             if process.returncode is None:

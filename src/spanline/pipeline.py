@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack, cast
 
 import numpy as np
@@ -14,18 +14,18 @@ from spanline._decode import MOST_TUNNELS
 from spanline.batch import Batch, Decode
 from spanline.chunk import Chunk, Interfaces
 from spanline.errors import Problem, UsageError
+from spanline.parts import annotated, capture_filters, compiled, origin, programs, selects
 from spanline.relay import Step, relay
 from spanline.schema import PACKET_DTYPE
 from spanline.sources.capture_file import FileInfo, OnWait
 from spanline.sources.files import Files
-from spanline.sources.live import PREFIXES, Arrivals, Gap, LiveKeywords, LiveOptions
+from spanline.sources.live import Arrivals, Gap, LiveKeywords, LiveOptions
 from spanline.transforms.reassemble import Reassemble, ReassemblyCounters
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from spanline.filters import Filter
-    from spanline.filters.bpf import Programs
     from spanline.sources.listening import Listening
     from spanline.transforms.bpf import CaptureFilter
     from spanline.transforms.filter import Select
@@ -112,12 +112,12 @@ class Capture:
         threads: int = 1,
         live: LiveOptions | None = None,
     ) -> None:
-        self._programs = _programs(capture_filter), _programs(inner_filter)
-        self._display_filter = _compiled(display_filter)
+        self._programs = programs(capture_filter), programs(inner_filter)
+        self._display_filter = compiled(display_filter)
         asked = () if self._display_filter is None else self._display_filter.fields
         self.requires = frozenset(requires).union(*(field.requires for field in asked))
         self._ports = {vxlan_port} if isinstance(vxlan_port, int) else set(vxlan_port)
-        self._origin = _origin([os.fspath(path) for path in paths], live, capture_filter, self._ports)
+        self._origin = origin([os.fspath(path) for path in paths], live, capture_filter, self._ports)
         self._threads = threads
         self._verify_checksums = verify_checksums
         self._reassemble = reassemble
@@ -189,12 +189,12 @@ class Capture:
             vxlan_port=self.vxlan_ports, verify_checksums=self._verify_checksums, reassemble=self._reassemble
         )
         datagrams = self._datagrams = Reassemble()
-        before, after = _capture_filters(*self._programs)
+        before, after = capture_filters(*self._programs)
         if self.listening is not None and self.listening.filters:
             before = []
-        selects = _selects(self._display_filter)
-        filters: list[CaptureFilter | Select] = [*before, *after, *selects]
-        transforms = [*_annotated(transforms, self.requires), *selects]
+        last = selects(self._display_filter)
+        filters: list[CaptureFilter | Select] = [*before, *after, *last]
+        transforms = [*annotated(transforms, self.requires), *last]
         # What comes through a pipe is shown at once, and not when the next chunk has come.
         several = self.bytes_total is not None or (self.listening is not None and not own)
         threads = self._threads if several else 1
@@ -282,77 +282,6 @@ class Capture:
         """
         parts = [batch.packets.copy() for batch in self.run()]
         return np.concatenate(parts) if parts else np.empty(0, PACKET_DTYPE)
-
-
-def _origin(
-    names: Sequence[str], live: LiveOptions | None, capture_filter: str | None, vxlan_ports: Collection[int]
-) -> Files | Listening:
-    """Raises UsageError when files and live sources are mixed, or files shall be captured."""
-    if not any(name.startswith(PREFIXES) for name in names):
-        if live is not None:
-            raise UsageError(f"{names[0]} is no live source, to which how to capture applies", hint="name live:eth0")
-        return Files(names)
-    from spanline.sources.listening import Listening  # what captures is not loaded for those who read files
-    from spanline.sources.opening import require_live
-
-    require_live(names)
-    options = replace(live or LiveOptions(), filter=capture_filter)
-    if options.workers > 1:
-        from spanline.workers.sharing import Sharing
-
-        return Sharing(names, options, vxlan_ports)
-    return Listening(names, options)
-
-
-def _programs(text: str | None) -> Programs | None:
-    """Raises UsageError for a wrong filter."""
-    if text is None:
-        return None
-    from spanline.filters.bpf import Programs  # libpcap is not loaded for those who filter nothing
-
-    return Programs(text)
-
-
-def _capture_filters(
-    of_frames: Programs | None, of_inner: Programs | None
-) -> tuple[list[CaptureFilter], list[CaptureFilter]]:
-    """Before reassembly, and after it."""
-    if of_frames is None and of_inner is None:
-        return [], []
-    from spanline.transforms.bpf import CaptureFilter, InnerFilter
-
-    return [CaptureFilter(of_frames)] if of_frames else [], [InnerFilter(of_inner)] if of_inner else []
-
-
-def _compiled(text: str | Filter | None) -> Filter | None:
-    """Raises FilterError, a UsageError."""
-    if not isinstance(text, str):
-        return text
-    from spanline.filters import compile_filter  # the grammar is not loaded for those who filter nothing
-
-    return compile_filter(text)
-
-
-def _annotated(transforms: Sequence[Transform], requires: Collection[str]) -> list[Transform]:
-    """`transforms` with an Annotate that finds out what is required: the one that is there, or else one in front."""
-    if not requires:
-        return list(transforms)
-    from spanline.transforms.annotate import Annotate
-
-    there = next((one for one in transforms if isinstance(one, Annotate)), None)
-    if there is None:
-        there = Annotate(applications=False)
-        transforms = [there, *transforms]
-    there.require(requires)
-    return list(transforms)
-
-
-def _selects(filter: Filter | None) -> list[Select]:
-    if filter is None:
-        return []
-    from spanline.transforms.filter import Select
-
-    return [Select(filter)]
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import importlib
 import os
 import signal
@@ -100,8 +101,9 @@ def _usage(error: click.UsageError) -> str:
 
 
 def complain(what: str) -> None:
-    """One line on stderr."""
-    click.echo(f"spanline: {printable(what)}", err=True)
+    """One line on stderr. The work goes on where nobody reads it: a capture outlives its terminal, and who logs it."""
+    with contextlib.suppress(OSError):
+        click.echo(f"spanline: {printable(what)}", err=True)
 
 
 def complain_of(error: SpanlineError) -> None:
@@ -137,4 +139,7 @@ def run() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         # A locale without arrows and Greek letters is no reason to fail.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    sys.exit(spanline.main(prog_name="spanline", obj=OWN_PROCESS))
+    try:
+        sys.exit(spanline.main(prog_name="spanline", obj=OWN_PROCESS))
+    finally:
+        gc.freeze()  # else the interpreter looks for garbage in all modules before it ends, longer than many a capture

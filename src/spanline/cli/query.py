@@ -7,27 +7,12 @@ import sys
 import click
 
 from spanline.cli.options import Output, WrittenPath, writes
+from spanline.cli.query_options import asks
 
 
 @click.command("query")
 @click.argument("text", required=False, metavar="[QUERY]")
-@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(allow_dash=True))
-@click.option("--store", metavar="DIR", type=click.Path(), help="Ask the store DIR, which crunch or capture wrote.")
-@click.option(
-    "--on",
-    metavar="PATH",
-    multiple=True,
-    type=click.Path(allow_dash=True),
-    help="Ask captures: PATH, and those behind it. They are crunched into a temporary store.",
-)
-@click.option(
-    "--from",
-    "begin",
-    metavar="TIME",
-    help="'2026-01-31 12:34', today, yesterday, '3 days ago': where the query says nothing of time. 3 days ago is "
-    "counted from now, also where a store is older.",
-)
-@click.option("--to", "end", metavar="TIME", help="In the same way; a day is in it as a whole.")
+@asks
 @click.option(
     "--at-hours",
     "hours",
@@ -35,27 +20,13 @@ from spanline.cli.options import Output, WrittenPath, writes
     help="Only what was in these hours of each day: 21:00-06:30. A flow that is partly in them counts in part.",
 )
 @click.option(
-    "--timezone", metavar="ZONE", help="Of times in the query and in the table: Europe/Zurich. Default: this machine's."
-)
-@click.option(
-    "--inventory",
-    multiple=True,
-    metavar="FILE",
-    type=click.Path(),
-    help="YAML or CSV that tells of VMs and networks. Can be repeated.",
-)
-@click.option(
-    "--geoip", metavar="FILE", type=click.Path(), help="MMDB with countries, instead of those that come along."
-)
-@click.option("--asn", metavar="FILE", type=click.Path(), help="MMDB with autonomous systems.")
-@click.option(
     "--explain", type=click.Choice(("tree", "sql")), help="Show how the query is read, or the SQL that answers it."
 )
 @click.option(
     "--chart",
     metavar="FILE",
     type=WrittenPath(),
-    help="Also draw series as lines, or groups as bars, into FILE: .html, .svg or .png.",
+    help="Also draw series as lines, or groups as bars, countries on a map too, into FILE: .html, .svg or .png.",
 )
 @click.option(
     "-n",

@@ -223,7 +223,9 @@ def answered(
         from spanline.query_charts import answer_chart
 
         groups = {one.name for one in question.query.group}
-        write_picture(answer_chart(table, groups, asking.zone, question.query.text), chart)
+        has_tooltips = Path(chart).suffix.lower() == ".html"
+        drawn = answer_chart(table, groups, asking.zone, question.query.text, has_tooltips=has_tooltips)
+        write_picture(drawn, chart)
     sys.stdout.flush()
     is_whole = tell(table, asking.zone, quiet)
     conclude(asked.problems)

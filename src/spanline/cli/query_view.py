@@ -32,16 +32,18 @@ _LONGEST = 24
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A column as texts; of a series also its lines, of which the texts are the most."""
+    """A column as texts; of a series also its lines, of which the texts are the most. What is_whole says nothing any
+    more when it is cut."""
 
     heading: str
     texts: list[str]
     is_right: bool
     lines: list[np.ndarray] | None = None
+    is_whole: bool = False
 
     def cells(self, spark: int, longest: int | None) -> list[str]:
         if self.lines is None:
-            if longest is None or self.is_right:
+            if longest is None or self.is_right or self.is_whole:
                 return self.texts
             return [text if len(text) <= longest else f"{text[: longest - 1]}…" for text in self.texts]
         drawn = [sparkline(line, spark) for line in self.lines]
@@ -75,7 +77,7 @@ def print_answer(
 def scale_text(schema: pa.Schema) -> str:
     """What the lines of series mean; "" where there are none."""
     step = next((field.metadata[b"step"] for field in schema if b"step" in field.metadata), None)
-    return "" if step is None else f"Each line has its own scale; behind it, the most of any {_length(int(step))}."
+    return "" if step is None else f"Each line has its own scale; behind it, the most of any {length_text(int(step))}."
 
 
 def answer_lines(table: pa.Table, groups: Collection[str], zone: tzinfo, width: int) -> list[Line]:
@@ -147,19 +149,27 @@ def shown_column(table: pa.Table, n: int, groups: Collection[str], zone: tzinfo)
     values = plain(table.select([n])).column(0).to_pylist()
     nothing = NOT_SET if field.name in groups else UNKNOWN
     if b"step" in field.metadata:
-        show = _text_of(kind, field.type.value_type, zone)
         lines = [np.array([np.nan if one is None else one for one in row], np.float64) for row in values]
+        show = text_of(field, zone)
         most = [UNKNOWN if np.isnan(line).all() else show(float(np.nanmax(line))) for line in lines]
         return Shown(heading, most, False, lines)
-    show = _text_of(kind, field.type, zone)
+    show = text_of(field, zone)
     texts = [nothing if value is None else printable(show(value)) for value in values]
-    return Shown(heading, texts, kind not in _LEFT)
+    is_one_address = kind is Kind.ADDRESS and not pa.types.is_list(field.type)
+    return Shown(heading, texts, kind not in _LEFT, is_whole=is_one_address)
 
 
 def heading_of(name: str) -> str:
     """Of a column: a sum is called as what is summed."""
     found = _SUM.fullmatch(name)
     return printable(found[2] if found else name)
+
+
+def text_of(field: pa.Field, zone: tzinfo) -> Callable[[Any], str]:
+    """What makes text of a value of a column; of a series, of one of its values."""
+    said = field.metadata[b"kind"].decode()
+    stored = field.type.value_type if b"step" in field.metadata else field.type
+    return _text_of(None if said == "count" else Kind(said), stored, zone)
 
 
 def cells_of(table: pa.Table, n: int, groups: Collection[str], zone: tzinfo) -> list[str]:
@@ -213,7 +223,7 @@ def _local(time: int, zone: tzinfo) -> datetime:
     return (_EPOCH + timedelta(seconds=time // 10**9)).astimezone(zone)
 
 
-def _length(nanoseconds: int) -> str:
+def length_text(nanoseconds: int) -> str:
     """Of a step."""
     for unit, length in (("days", 86_400 * 10**9), ("h", 3600 * 10**9), ("min", 60 * 10**9)):
         if nanoseconds >= length:

@@ -5,40 +5,12 @@ from __future__ import annotations
 import click
 
 from spanline.cli.options import WrittenPath
+from spanline.cli.query_options import asks
 
 
 @click.command("report")
 @click.argument("name", required=False, metavar="[REPORT]")
-@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(allow_dash=True))
-@click.option("--store", metavar="DIR", type=click.Path(), help="Ask the store DIR, which crunch or capture wrote.")
-@click.option(
-    "--on",
-    metavar="PATH",
-    multiple=True,
-    type=click.Path(allow_dash=True),
-    help="Ask captures: PATH, and those behind it. They are crunched into a temporary store.",
-)
-@click.option(
-    "--from",
-    "begin",
-    metavar="TIME",
-    help="'2026-01-31 12:34', today, yesterday, '3 days ago': for queries that say nothing of time.",
-)
-@click.option("--to", "end", metavar="TIME", help="In the same way; a day is in it as a whole.")
-@click.option(
-    "--timezone", metavar="ZONE", help="Of times in queries and in the page: Europe/Zurich. Default: this machine's."
-)
-@click.option(
-    "--inventory",
-    multiple=True,
-    metavar="FILE",
-    type=click.Path(),
-    help="YAML or CSV that tells of VMs and networks. Can be repeated.",
-)
-@click.option(
-    "--geoip", metavar="FILE", type=click.Path(), help="MMDB with countries, instead of those that come along."
-)
-@click.option("--asn", metavar="FILE", type=click.Path(), help="MMDB with autonomous systems.")
+@asks
 @click.option(
     "-o",
     "--output",
@@ -85,6 +57,5 @@ def command(
         return
     place = place_of(target)
     requested = Requested(name, begin, end, timezone, inventory, geoip, asn)
-    captures = (*on, *paths) if on else ()
-    with source(store, captures, paths, quiet) as asked:
-        write_report(requested, asked, captures, place, quiet)
+    with source(store, (*on, *paths) if on else (), paths, quiet) as asked:
+        write_report(requested, asked, place, quiet)

@@ -23,7 +23,7 @@ from spanline.enrich import Enrichment, read_inventory
 from spanline.output import open_stream
 from spanline.query.answer import held_by
 from spanline.query.times import Clock, zone_of
-from spanline.reports.answering import Answer, Asking, answers, left_out
+from spanline.reports.answering import Answer, Failed, Terms, answers, left_out
 from spanline.reports.page import About, page_of
 from spanline.reports.reading import read_report, ready, report_of
 from spanline.store import Store
@@ -72,52 +72,53 @@ class Requested:
         self.zone = zone_of(timezone)
         self.window = window_between(begin, end, Clock(self.now, self.zone))
         self.enrichment = Enrichment(read_inventory(inventory) if inventory else None, geoip, asn)
+        # What is wrong with a database is wrong with all queries that need it.
+        for databases in ("countries", "systems"):
+            getattr(self.enrichment, databases)
 
 
-def write_report(requested: Requested, asked: Asked, captures: Sequence[str], place: str | None, quiet: bool) -> None:
-    """Answers all queries, writes the page, and tells what failed and what is missing. To be called last.
-
-    captures  what was crunched into the store that is asked, nothing for a store of the user's
-    place     the file, None for standard output
-    """
+def write_report(requested: Requested, asked: Asked, place: str | None, quiet: bool) -> None:
+    """Answers all queries, writes the page to the file `place`, to standard output for None, and tells what failed and
+    what is missing. To be called last."""
     store = Store(asked.folder)
-    source = _source(store, captures, requested)
-    asking = Asking(store, requested.enrichment, requested.now, requested.zone, requested.window)
+    source = f"{asked.name}: {_content(store, requested)}"
+    terms = Terms(store, requested.enrichment, requested.now, requested.zone, requested.window)
     missing = missing_packages()
-    note = f"Without charts, which need {' and '.join(missing)}: {INSTALL}" if missing else ""
+    lacking = f"charts, which need {' and '.join(missing)}: {INSTALL}" if missing else ""
     answered: list[Answer] = []
     charts: list[str] = []
-    for one in _watched(answers(requested.report.questions, asking), len(requested.report.questions), quiet):
+    for one in _watched(answers(requested.report.questions, terms), len(requested.report.questions), quiet):
         answered.append(one)
         charts.append("" if missing else _chart(one, len(answered), requested))
     problems = [*map(str, asked.problems), *left_out(answered)]
-    about = About(source, requested.now, requested.zone, problems, note)
+    about = About(source, requested.now, requested.zone, problems, lacking)
     made = page_of(requested.report, answered, charts, about).encode()
     with open_stream(place) as stream:
         stream.write(made)
     sys.stdout.flush()
-    failed = [one for one in answered if one.error is not None]
-    for one in failed:
-        complain(f"{requested.report.path}, line {one.question.line}: {one.error}")
-    for line in (*problems, *[note] * bool(note)):
+    failed = [one for one in answered if isinstance(one, Failed)]
+    for fault in failed:
+        complain(f"{requested.report.path}, line {fault.question.line}: {fault.error}")
+    for line in problems:
         complain(line)
+    if lacking:
+        complain(f"the page lacks {lacking}")
     if failed or problems:
         click.get_current_context().exit(UNANSWERED if failed else FAILED)
 
 
-def _source(store: Store, captures: Sequence[str], requested: Requested) -> str:
-    """What is asked: what the user named, and how much that is."""
+def _content(store: Store, requested: Requested) -> str:
+    """How much there is in a store, and of when."""
     held = held_by(store)
-    records = plural(sum(one.rows for one in store.state().segments.values()), "flow record")
-    name = f"captures {', '.join(captures)}" if captures else f"store {store.path}"
     if held is None:
-        return f"{name}, which is empty"
+        return "empty"
+    records = plural(sum(one.rows for one in store.state().segments.values()), "flow record")
     first, last = (local_time(time, requested.zone) for time in (held.first, held.last))
-    return f"{name}: {records}, seen {first} to {last}"
+    return f"{records}, seen {first} to {last}"
 
 
 def _chart(one: Answer, number: int, requested: Requested) -> str:
-    if one.table is None or one.query is None or not one.table.num_rows:
+    if isinstance(one, Failed) or not one.table.num_rows:
         return ""
     from spanline.reports.drawing import chart_of
 

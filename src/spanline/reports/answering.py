@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import tzinfo
+from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -20,7 +21,7 @@ from spanline.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class Terms:
     """What all queries of a report share.
 
     now     ns since the epoch
@@ -36,37 +37,48 @@ class Asking:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The Table (query.answer.query()) and the query as it was read, or why there is none."""
+class Answered:
+    """query  as it was read
+    table  of query.answer.query()
+    """
 
     question: Question
-    query: Query | None = None
-    table: pa.Table | None = None
-    error: UsageError | None = None
-
-    @property
-    def left_out(self) -> list[str]:
-        """What is wrong with segments that were not read, a line each."""
-        return [] if self.table is None else json.loads(self.table.schema.metadata[b"left_out"])
+    query: Query
+    table: pa.Table
 
 
-def answers(questions: Iterable[Question], asking: Asking) -> Iterator[Answer]:
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A query that has no answer."""
+
+    question: Question
+    error: UsageError
+
+
+Answer: TypeAlias = Answered | Failed
+
+
+def answers(questions: Iterable[Question], terms: Terms) -> Iterator[Answer]:
     """In the order of `questions`, each when it is asked for."""
     for question in questions:
-        try:
-            yield _answer(question, asking)
-        except UsageError as error:
-            yield Answer(question, error=error)
+        yield _answer(question, terms)
 
 
-def _answer(question: Question, asking: Asking) -> Answer:
-    read = parse(question.query, now=asking.now, timezone=asking.zone)
-    if asking.window is not None and read.window.is_default:
-        read = dataclasses.replace(read, window=asking.window)
-    table = query(read, asking.store, now=asking.now, enrichment=asking.enrichment)
-    return Answer(question, read, table)
+def _answer(question: Question, terms: Terms) -> Answer:
+    try:
+        read = parse(question.query, now=terms.now, timezone=terms.zone)
+        if terms.window is not None and read.window.is_default:
+            read = dataclasses.replace(read, window=terms.window)
+        table = query(read, terms.store, now=terms.now, enrichment=terms.enrichment)
+    except UsageError as error:
+        return Failed(question, error)
+    return Answered(question, read, table)
 
 
-def left_out(answered: Iterable[Answer]) -> list[str]:
-    """Of all of them, each line once."""
-    return list(dict.fromkeys(line for one in answered for line in one.left_out))
+def left_out(answers: Iterable[Answer]) -> list[str]:
+    """What is wrong with segments that were not read, each of those once, a line each."""
+    lines: dict[str, None] = {}
+    for one in answers:
+        if isinstance(one, Answered):
+            lines |= dict.fromkeys(json.loads(one.table.schema.metadata[b"left_out"]))
+    return list(lines)

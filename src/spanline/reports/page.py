@@ -1,7 +1,7 @@
 """A report as one page of HTML, which shows all that it has to say without a network, a script or another file.
 
-What comes from packets, inventories and files is escaped by the template; and a policy in the page's head allows nothing
-but styles, so that no reader runs what somebody got into it.
+What comes from packets, inventories and files is escaped by the template; and a policy in the page's head allows
+nothing but styles, so that no reader runs what somebody got into it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from spanline.cli.text import printable
 from spanline.query.flow_plans import aggregate_name
 from spanline.query.sparkline import sparkline
 from spanline.query.tree import Aggregate, Query
-from spanline.reports.answering import Answer
+from spanline.reports.answering import Answer, Failed
 from spanline.reports.reading import Report
 
 ROWS = 20
@@ -28,6 +28,8 @@ ROWS = 20
 
 _SPARK = 24
 """Characters of a series."""
+_WHOLE = 20
+"""Characters of a cell that stands on one line; a time has as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +40,14 @@ class About:
     made      ns since the epoch
     zone      of all times
     problems  what was left out, a line each
-    note      what the page lacks, and what to do about it; "" for nothing
+    lacking   what the page lacks, and what to do about it; "" for nothing
     """
 
     source: str
     made: int
     zone: tzinfo
     problems: Sequence[str] = ()
-    note: str = ""
+    lacking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,13 @@ class _Column:
     heading: str
     is_right: bool
     cells: Sequence[_Cell]
+
+    @property
+    def style(self) -> str:
+        """Classes of its cells: only long ones may be broken into lines."""
+        if self.is_right:
+            return "right whole"
+        return "whole" if max(len(cell.text) for cell in self.cells) <= _WHOLE else "long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +116,18 @@ def page_of(report: Report, answers: Sequence[Answer], charts: Sequence[str], ab
         made=local_time(about.made, about.zone),
         version=spanline.__version__,
         problems=[printable(line) for line in about.problems],
-        note=about.note,
+        lacking=about.lacking,
         sections=sections,
     )
 
 
 def _section(answer: Answer, zone: tzinfo) -> _Section:
-    question = answer.question
-    text = question.query if answer.query is None else answer.query.text
-    section = _Section(printable(question.title), printable(question.about), printable(text))
-    if answer.error is not None:
-        return replace(section, error=printable(str(answer.error)), excerpt=answer.error.excerpt(), first="failed")
-    assert answer.table is not None and answer.query is not None
-    section = replace(section, window=window_text(answer.table.schema.metadata, zone))
+    title, about = printable(answer.question.title), printable(answer.question.about)
+    if isinstance(answer, Failed):
+        error, excerpt = printable(str(answer.error)), answer.error.excerpt()
+        return _Section(title, about, printable(answer.question.query), error=error, excerpt=excerpt, first="failed")
+    window = window_text(answer.table.schema.metadata, zone)
+    section = _Section(title, about, printable(answer.query.text), window)
     if not answer.table.num_rows:
         return replace(section, first="nothing found")
     groups = {one.name for one in answer.query.group}
@@ -153,13 +161,17 @@ def _column(table: pa.Table, n: int, groups: Collection[str], zone: tzinfo) -> _
 
 
 def _first(table: pa.Table, columns: Sequence[_Column], rows: int, query: Query) -> str:
-    """The first group with the number that made it the first, else how many rows there are."""
+    """The first group with the number that made it the first, or the only row's last number, else how many rows there
+    are."""
     groups = [one.name for one in query.group]
     shown = dict(zip(table.column_names, columns, strict=True))
+    if not groups and rows > 1:
+        return f"{rows:,} {'rows' if query.projections or query.entity != 'flows' else 'flows'}"
     numbers = [field.name for field in table.schema if field.name not in groups and b"step" not in field.metadata]
     keys = [aggregate_name(key.by) for key in query.order[:1] if isinstance(key.by, Aggregate)]
-    by = next((name for name in (*keys, *numbers) if name in numbers), None)
-    if not groups or by is None:
-        return "" if rows == 1 else f"{rows:,} {query.entity}"
-    what = query.entity if shown[by].heading == "Count" else shown[by].heading.lower()
-    return f"{', '.join(shown[name].cells[0].text for name in groups)}: {shown[by].cells[0].text} {what}"
+    by = next((name for name in (*keys, *numbers) if name in numbers), table.column_names[-1])
+    heading, number = shown[by].heading, shown[by].cells[0]
+    told = f"{heading.lower()} {'at most ' if number.line else ''}{number.text}"
+    if heading == "Count" and query.entity == "flows":
+        told = f"{number.text} flows"
+    return f"{', '.join(shown[name].cells[0].text for name in groups)}: {told}" if groups else told

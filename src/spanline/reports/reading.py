@@ -63,7 +63,7 @@ def report_of(name: str) -> Report:
     if Path(name).suffix.lower() not in SUFFIXES:
         raise UsageError(
             f"no report is called {quoted(name)}",
-            hint=nearest(name.lower(), known) or f"there are {', '.join(known)}; or name a file: mine.yaml",
+            hint=nearest(name.lower(), list(known)) or f"there are {', '.join(known)}; or name a file: mine.yaml",
         )
     return read_report(name)
 
