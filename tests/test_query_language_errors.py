@@ -156,7 +156,7 @@ def test_nesting_has_an_end() -> None:
 
 
 def test_the_length_has_an_end() -> None:
-    with pytest.raises(QueryError, match="at most 1,000,000 characters"):
+    with pytest.raises(QueryError, match="at most 200,000 characters"):
         parse("flows where vm = '" + "x" * LONGEST + "'")
     assert parse("flows" + " " * (LONGEST - 5)).entity == "flows"
 
