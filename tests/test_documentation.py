@@ -72,7 +72,13 @@ def place(page: str, folder: Path) -> Path:
 def environment(folder: Path) -> dict[str, str]:
     """The installed commands on the path, a terminal's usual width, and state of its own."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "COLUMNS": "80", "XDG_STATE_HOME": str(folder / "state")}
+    return {
+        **os.environ,
+        "PATH": path,
+        "COLUMNS": "80",
+        "XDG_STATE_HOME": str(folder / "state"),
+        "XDG_CONFIG_HOME": str(folder / "config"),
+    }
 
 
 def run(command: str, page: str, folder: Path, stderr: int) -> subprocess.CompletedProcess[str]:

@@ -165,8 +165,11 @@ def test_the_window_is_told_on_stderr(store: Path) -> None:
 
 def test_the_window_is_told_in_the_zone() -> None:
     metadata = {b"window_begin": b"0", b"window_end": b"%d" % (3600 * SECOND), b"measured_from": b"now"}
-    told = window_text(metadata | {b"is_default": b"0"}, ZoneInfo("Asia/Tokyo"))
+    metadata |= {b"is_default": b"0", b"hours": b""}
+    told = window_text(metadata, ZoneInfo("Asia/Tokyo"))
     assert told == "about 1970-01-01 09:00:00 to 1970-01-01 09:59:59 JST, until now"
+    told = window_text(metadata | {b"hours": b"21:00-06:30"}, ZoneInfo("Asia/Tokyo"))
+    assert told == "about 1970-01-01 09:00:00 to 1970-01-01 09:59:59 JST, of each day 21:00-06:30, until now"
 
 
 def test_formats_hold_the_same(store: Path, tmp_path: Path) -> None:

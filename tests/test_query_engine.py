@@ -202,9 +202,9 @@ def test_a_faulty_regular_expression_is_one_line(store: Store, enrichment: Enric
         answer("count of flows where Source VM matches '('", store, enrichment)
 
 
-@pytest.mark.parametrize("text", ["flows where Community ID = '1:x'", "flows group by Community ID"])
+@pytest.mark.parametrize("text", ["Flow Type of flows", "flows group by Flow Type", "list(Flow Type) of flows"])
 def test_what_a_store_does_not_keep_is_said(text: str, store: Store) -> None:
-    with pytest.raises(UsageError, match="Community ID is not kept"):
+    with pytest.raises(UsageError, match="Flow Type is not kept"):
         spanline.query(text, store)
 
 

@@ -78,7 +78,7 @@ def command(
     number for each of its steps. What is not known is null, and (not set) in a table.
     """
     if save is not None or shows_saved or delete is not None:
-        _keep(text, paths, save, shows_saved, delete, output)
+        _keep(text, paths, save, shows_saved, delete, quiet, output)
         return
     from spanline.cli.query_asking import Asking, answered, explained, source, values_before
     from spanline.cli.show import write_lines
@@ -121,7 +121,13 @@ def _is_terminal() -> bool:
 
 
 def _keep(
-    text: str | None, paths: tuple[str, ...], save: str | None, shows_saved: bool, delete: str | None, output: Output
+    text: str | None,
+    paths: tuple[str, ...],
+    save: str | None,
+    shows_saved: bool,
+    delete: str | None,
+    quiet: bool,
+    output: Output,
 ) -> None:
     from spanline.cli import query_saved
 
@@ -130,8 +136,8 @@ def _keep(
     if paths or (text is not None and save is None):
         raise click.UsageError(f"{paths[-1] if paths else text}: nothing is asked here")
     if save is None:
-        query_saved.show(output) if delete is None else query_saved.delete(delete)
+        query_saved.show(output) if delete is None else query_saved.delete(delete, quiet)
     elif text is None:
         raise click.UsageError(f"--save {save}: a query is missing")
     else:
-        query_saved.save(save, text)
+        query_saved.save(save, text, quiet)

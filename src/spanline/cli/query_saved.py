@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from spanline.cli.group import complain
 from spanline.cli.options import Output
@@ -14,13 +15,17 @@ from spanline.query.errors import QueryError
 from spanline.query.parameters import MARK
 
 
-def save(name: str, text: str) -> None:
-    complain(f"{MARK}{name.removeprefix(MARK).lower()} is kept in {saved.save(name, text)}")
+def save(name: str, text: str, quiet: bool) -> None:
+    _told(name, "is kept", saved.save(name, text), quiet)
 
 
-def delete(name: str) -> None:
-    path = saved.delete(name.removeprefix(MARK))
-    complain(f"{MARK}{name.removeprefix(MARK).lower()} is kept no longer in {path}")
+def delete(name: str, quiet: bool) -> None:
+    _told(name, "is no longer kept", saved.delete(name.removeprefix(MARK)), quiet)
+
+
+def _told(name: str, what: str, path: Path, quiet: bool) -> None:
+    if not quiet:
+        complain(f"{MARK}{name.removeprefix(MARK).lower()} {what} in {path}")
 
 
 def show(output: Output) -> None:

@@ -69,8 +69,8 @@ def stop_first(stop: Callable[[], None]) -> None:
 
 
 def interrupt_first(interrupt: Callable[[], None]) -> None:
-    """From now on Ctrl-C calls `interrupt`, in another thread, and raises KeyboardInterrupt in the main thread; only the
-    other signals end the process.
+    """From now on Ctrl-C calls `interrupt`, in another thread, and raises KeyboardInterrupt in the main thread; the
+    other signals end the process as ever.
 
     To be called again where somebody else has asked to be woken by signals.
     """

@@ -89,7 +89,7 @@ def acceptable(terminals: Sequence[Token]) -> frozenset[str]:
             state.feed_token(terminal)
     except lark.UnexpectedToken:
         return frozenset()
-    return frozenset(state.accepts())
+    return frozenset(cast("Any", state).accepts())
 
 
 @cache

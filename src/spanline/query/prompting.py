@@ -183,7 +183,7 @@ def _fitting(words: Sequence[str], place: _Place) -> Sequence[str]:
 
 
 def _names(entity: Entity | None, begun: str) -> Iterator[tuple[str, str]]:
-    """Properties of an entity, or of all where it is not known yet; other names for them where these do not begin so."""
+    """Properties of an entity, or of all where it is not known yet; other names for them where none of theirs fits."""
     of = [entity] if entity is not None else [one for one in entities().values() if one.is_held]
     own_names = [(own.name, own.description) for one in of for own in one.own() if own.is_held]
     yield from own_names

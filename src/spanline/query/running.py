@@ -28,8 +28,12 @@ from spanline.store.layout import EXPRESSIONS, SCHEMA
 MEMORY = 2 << 30
 DIALECT = "duckdb"
 COMMUNITY_ID = "community_id"
-"""A column that no segment has, and the function that makes it of those that it has."""
-_FIVE_TUPLE = ("source", "destination", "source_port", "destination_port", "protocol")
+"""A column that no segment has, and the function that makes it of those that there are."""
+_FIVE_TUPLE = {
+    "source": "UUID", "destination": "UUID", "source_port": "USMALLINT", "destination_port": "USMALLINT",
+    "protocol": "UTINYINT",
+}  # fmt: skip
+"""The columns that it is made of, and their types."""
 _SPILL = 4
 """Times the memory that may be in temporary files."""
 _MOST_GATHERED = 4 << 20
@@ -80,9 +84,9 @@ class Session:
         if limits.threads is not None:
             settings["threads"] = limits.threads
         settings |= {"allowed_paths": paths, "enable_external_access": False, "lock_configuration": True}
-        taken = ["UUID", "UUID", "USMALLINT", "USMALLINT", "UTINYINT"]
-        self.connection.create_function(
-            COMMUNITY_ID, _community_ids, taken, "VARCHAR", type="arrow", side_effects=False
+        # Of constants for what kind of function it is, names are what all versions have.
+        self.connection.create_function(  # type: ignore[call-overload]
+            COMMUNITY_ID, _community_ids, list(_FIVE_TUPLE.values()), "VARCHAR", type="arrow", side_effects=False
         )
         for name, value in settings.items():
             self.connection.execute(f"SET {name} = {exp.convert(value).sql(DIALECT)}")
