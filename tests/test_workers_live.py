@@ -261,6 +261,29 @@ def test_a_worker_that_is_killed_under_a_command(command: subprocess.Popen[bytes
     assert b"a worker died: " in said
 
 
+@pytest.mark.parametrize("is_open", [[False], [True], [False, True]])
+def test_stopped_before_it_begins(is_open: list[bool]) -> None:
+    """By a signal that comes early, say: it is not forgotten, and the next run is another one."""
+    capture = spanline.open(f"live:{NEAR}", workers=2, **OPTIONS)
+    forgotten = threading.Event()
+
+    def stop() -> None:
+        forgotten.set()
+        capture.stop()
+
+    for opens in is_open:
+        if opens:
+            capture.open()
+        capture.stop()
+        late = threading.Timer(10, stop)
+        late.start()
+        for _ in capture.run(Flows()):
+            pass
+        late.cancel()
+        late.join()
+        assert not forgotten.is_set()
+
+
 LIMITED = """
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))

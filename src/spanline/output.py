@@ -292,8 +292,8 @@ def open_stream(path: str | None, *, private: bool = False, durable: bool = Fals
         yield stream
         stream.flush()
         return
-    # A link is kept, and what it leads to replaced. A device or a pipe is written to, by the path that was given: a pipe
-    # without a name has no other one.
+    # A link is kept, and what it leads to replaced. A device or a pipe is written to, by the path that was given: there
+    # are pipes that have no other one.
     place = Path(path)
     special = place.exists() and not place.is_file()
     if not special:
