@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spanline.enrich import Enrichment
 from spanline.enrich import mmdb as reading
 from spanline.enrich.countries import bundled_countries, read_countries, read_systems
 from spanline.enrich.names import CONTINENTS, NAMES
@@ -221,6 +222,16 @@ def test_broken_files(tmp_path: Path, content: bytes | None, said: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_countries(str(path))
     assert str(caught.value).startswith(said.format(path=path))
+
+
+@pytest.mark.parametrize("option", ["geoip", "asn"])
+def test_what_is_no_file_of_networks_is_told_before_it_is_needed(tmp_path: Path, option: str) -> None:
+    path = tmp_path / "some.mmdb"
+    with pytest.raises(UsageError, match="cannot read"):
+        Enrichment(**{option: str(path)})
+    path.write_bytes(b"text")
+    with pytest.raises(UsageError, match="no whole MMDB file"):
+        Enrichment(**{option: str(path)})
 
 
 def test_no_file(tmp_path: Path) -> None:

@@ -113,6 +113,19 @@ EXPORTS = [
         [{"name": "web", "host": "HV1", "vcpus": 4, "memory": 8 << 30}],
     ),
     (
+        "Hyper-V, Get-VM with all it has, in German",
+        "#TYPE Microsoft.HyperV.PowerShell.VirtualMachine\r\n"
+        '"VMName";"VMId";"Name";"State";"ComputerName";"MemoryAssigned";"MemoryDemand";"MemoryStartup";'
+        '"ProcessorCount";"NetworkAdapters";"Uptime";"Notes"\r\n'
+        '"büro";"b7e3";"büro";"Off";"HV1";"0";"0";"8589934592";"4";"System.Collections.Generic.List`1[…]";'
+        '"00:00:00";"zwei; Zeilen\r\nText"\r\n'
+        '"web";"b7e4";"web";"Running";"HV1";"4294967296";"1";"8589934592";"2";"";"1.02:03:04";""\r\n',
+        [
+            {"name": "büro", "host": "HV1", "vcpus": 4, "memory": 8 << 30},
+            {"name": "web", "host": "HV1", "vcpus": 2, "memory": 4 << 30},
+        ],
+    ),
+    (
         "RVTools vInfo",
         "VM,Powerstate,Template,CPUs,Memory,NICs,Primary IP Address,Network #1,Cluster,Host\n"
         'web,poweredOn,False,4,"8,192",1,10.0.0.5,dvpg,C1,esx1.local\n',
@@ -133,9 +146,27 @@ EXPORTS = [
         [{"name": "web", "vcpus": 4, "memory": 1 << 29, "host": "esx1", "addresses": 1}],
     ),
     (
+        "PowerCLI Get-VM, in German",
+        "Name;PowerState;NumCpu;MemoryMB;MemoryGB;VMHost\nweb;PoweredOn;4;1536;1,5;esx1\nbig;PoweredOn;4;1;1,024;esx1\n",
+        [
+            {"name": "web", "vcpus": 4, "memory": 3 << 29, "host": "esx1"},
+            {"name": "big", "vcpus": 4, "memory": round(1.024 * (1 << 30)), "host": "esx1"},
+        ],
+    ),
+    (
         "PowerCLI Get-NetworkAdapter",
         '"Parent","Name","MacAddress","NetworkName"\n"web","Network adapter 1","00:50:56:01:02:03","dvpg"\n',
         [{"name": "web", "macs": 1, "port_group": "dvpg"}],
+    ),
+    (
+        "RVTools vNetwork with all its columns",
+        "VM,Powerstate,Template,SRM Placeholder,NIC label,Adapter,Network,Switch,Connected,Starts Connected,"
+        "Mac Address,Type,IPv4 Address,IPv6 Address,Direct Path IO,Internal Sort Column,Annotation,Datacenter,Cluster,"
+        "Host,Folder,OS according to the configuration file,OS according to the VMware Tools,VM ID,VM UUID,"
+        "VI SDK Server,VI SDK UUID\n"
+        'web,poweredOn,False,False,Network adapter 1,Vmxnet3,dvpg,dvs,True,True,00:50:56:01:02:03,assigned,"10.0.0.5, '
+        '10.0.0.6",fe80::1,False,web 1,"a\nnote",DC,C1,esx1,vm,Other,Other,vm-1,4200-1,vc.local,1\n',
+        [{"name": "web", "port_group": "dvpg", "macs": 1, "addresses": 2, "cluster": "C1", "host": "esx1"}],
     ),
     (
         "OCI VNICs",

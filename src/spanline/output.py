@@ -31,6 +31,7 @@ _NOT_PLAIN = r"[^ !#-\[\]-~]"
 
 
 _unfinished: set[Path] = set()
+_TURNS = 100
 
 
 def discard_unfinished() -> None:
@@ -38,9 +39,17 @@ def discard_unfinished() -> None:
     for path in tuple(_unfinished):
         with contextlib.suppress(OSError):
             if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
+                _remove_folder(path)
             else:
                 path.unlink()
+
+
+def _remove_folder(folder: Path) -> None:
+    """Other threads may be writing into it: what they add meanwhile goes in the next turn."""
+    for _ in range(_TURNS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
 
 
 class Writer(Protocol):

@@ -53,7 +53,7 @@ def info(folder: str, output: Output) -> None:
 @command.command("verify")
 @_of_a_store
 def verify(folder: str, output: Output) -> None:
-    """Read every byte of DIR and compare the checksums."""
+    """Read all of DIR: compare the checksums, and decode what they are of."""
     from spanline.cli.reading import conclude
     from spanline.cli.store_view import show_verified
     from spanline.store import Store
@@ -121,7 +121,7 @@ def import_counters(folder: str, paths: tuple[str, ...]) -> None:
     """Add counters of switch ports to DIR, from files of CSV.
 
     The first line of a FILE names its columns: time (as 2026-01-31T08:00:00Z), switch, port, in_bytes, out_bytes, and
-    perhaps index, in_packets, out_packets, errors and drops. Counters grow; one that fell began again from 0.
+    perhaps in_packets, out_packets, errors and drops. Counters grow; one that fell began again from 0.
     """
     from spanline.cli.text import plural, printable
     from spanline.store import Store, counters

@@ -18,6 +18,9 @@ from spanline.enrich.ranges import Ranges
 from spanline.errors import UsageError
 from spanline.keeping import kept
 
+COUNTRIES, SYSTEMS = "a country database", "an ASN database"
+"""What MMDB files are called to who named another one."""
+
 _NO_COUNTRY = ("", "-", "ZZ", "None")
 _FORMAT = 1  # of what is kept: another one is made anew
 
@@ -65,7 +68,7 @@ def read_countries(path: str) -> Places:
     The columns are country_code (ISO 3166-1 alpha-2), country (its English name in enrich/names.py) and continent.
     Raises UsageError for what has none.
     """
-    ranges, rows = _kept(path, "a country database", "countries", country_row)
+    ranges, rows = _kept(path, COUNTRIES, "countries", country_row)
     return countries_of(ranges, rows)
 
 
@@ -74,7 +77,7 @@ def read_systems(path: str) -> Places:
 
     Raises UsageError for what has none.
     """
-    ranges, rows = _kept(path, "an ASN database", "autonomous systems", _system_row)
+    ranges, rows = _kept(path, SYSTEMS, "autonomous systems", _system_row)
     return Places(ranges, [tuple(row) for row in rows], ("asn", "organisation"))
 
 
@@ -152,7 +155,7 @@ def bundle(path: str) -> bytes:
         row = country_row(record)
         return row if row is not None and row[0] in NAMES else None
 
-    octets = read_octets(path, "a country database")
-    ranges, rows, _ = flatten(path, octets, "a country database", today)
+    octets = read_octets(path, COUNTRIES)
+    ranges, rows, _ = flatten(path, octets, COUNTRIES, today)
     ranges = ranges.without(map(ipaddress.ip_network, _NOWHERE))
     return ranges.pack({"rows": rows}, level=19)

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spanline.arrow import chosen, column, octet_strings
-from spanline.enrich.countries import Places, bundled_countries, read_countries, read_systems
+from spanline.enrich.countries import COUNTRIES, SYSTEMS, Places, bundled_countries, read_countries, read_systems
 from spanline.enrich.inventory import INTERNAL, Inventory, Row
 from spanline.enrich.layer2 import Layer2
+from spanline.enrich.mmdb import require
 from spanline.enrich.prefixes import Candidates, Frames
 from spanline.enrich.ranges import Numbers
 from spanline.schema import NO_TUNNEL_ID, NO_VLAN
@@ -34,11 +35,14 @@ class Enrichment:
     """What is known of addresses: by default only the countries that come along."""
 
     def __init__(self, inventory: Inventory | None = None, geoip: str | None = None, asn: str | None = None) -> None:
-        """`geoip` and `asn` are MMDB files with countries and with autonomous systems; they are read when needed, and
-        raise UsageError then."""
+        """`geoip` and `asn` are MMDB files with countries and with autonomous systems. They are read when they are
+        needed, and raise UsageError then; what is clearly none does so at once."""
         self.inventory = inventory or Inventory()
         self._geoip = geoip
         self._asn = asn
+        for path, what in ((geoip, COUNTRIES), (asn, SYSTEMS)):
+            if path is not None:
+                require(path, what)
 
     @cached_property
     def countries(self) -> Places:

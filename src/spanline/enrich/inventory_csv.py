@@ -16,6 +16,7 @@ MOST_BYTES = 128 << 20
 _LONGEST_FIELD = 1 << 16
 _ARRAYS = re.compile(r"(?:System\.)?\w+\[\]|System\.\S+", re.ASCII)
 _ABSENT = {"", "n/a", "null", "none"}
+_SOME = ("vlan", "vcpus", "memory")  # 0 of these is none: a machine that is off has no memory assigned
 
 
 def read_csv(path: str, octets: bytes, faults: Faults) -> Iterator[Entry]:
@@ -110,7 +111,7 @@ class _Sections:
         cells: dict[str, tuple[Cell, ...]] = {}
         for n, (field, text) in enumerate(zip(self._names, row, strict=False)):
             text = text.strip()
-            if not field or text.lower() in _ABSENT or (field == "vlan" and text == "0"):
+            if not field or text.lower() in _ABSENT or (field in _SOME and text == "0"):
                 continue
             if _ARRAYS.fullmatch(text):
                 what = f"{quoted(self._header[n])} was not written out: {quoted(text)}"
@@ -123,7 +124,7 @@ class _Sections:
             elif field == "macs":
                 parts = [part for part in _parts(text) if part.strip("0:-.")]
             elif field in ("vcpus", "memory"):
-                parts = [_number(text) + self._units[n]]
+                parts = [_number(text, self._units[n]) + self._units[n]]
             else:
                 parts = [text]
             made = tuple(Cell(part, line, n + 1) for part in parts)
@@ -140,6 +141,9 @@ def _parts(text: str) -> list[str]:
     return [part.strip("\"'") for part in re.split(r"[;,\s]+", text.strip().strip("{}[]")) if part.strip("\"'")]
 
 
-def _number(text: str) -> str:
-    """A number without what separates thousands: 8,192 and 8.192 are RVTools' ways to say 8192."""
+def _number(text: str, unit: str) -> str:
+    """A number as we write them. 8,192 and 8.192 are RVTools' ways to say 8192 MiB; of GiB there are no thousands, and
+    0,5 is PowerCLI's way to say 0.5 where it speaks German."""
+    if unit == "GiB":
+        return text.replace(",", ".")
     return re.sub(r"(?<=\d)[,. '\u00a0\u202f](?=\d{3}(?:\D|$))", "", text)

@@ -24,12 +24,32 @@ Row = tuple[Any, ...]
 Walked = tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]
 
 
+def require(path: str, what: str) -> None:
+    """Raises UsageError, which calls it `what`, for what is clearly no MMDB file; its end is looked at, and no more."""
+    import maxminddb
+
+    hint = f"name {what} in the MMDB format"
+    try:
+        _require_file(path, hint)
+        maxminddb.open_database(path).close()
+    except maxminddb.InvalidDatabaseError as error:
+        raise UsageError(f"{path}: no whole MMDB file", hint=hint) from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}", hint=hint) from error
+
+
+def _require_file(path: str, hint: str) -> None:
+    if not stat.S_ISREG(Path(path).stat().st_mode):  # a FIFO would wait for somebody who writes
+        raise UsageError(f"cannot read {path}: not a file", hint=hint)
+
+
 def read_octets(path: str, what: str) -> bytes:
     """The content of the file `path`. Raises UsageError, which calls it `what`."""
     hint = f"name {what} in the MMDB format"
     try:
-        if not stat.S_ISREG(Path(path).stat().st_mode):  # a FIFO would wait for somebody who writes
-            raise UsageError(f"cannot read {path}: not a file", hint=hint)
+        _require_file(path, hint)
         with open(path, "rb") as file:
             octets = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:

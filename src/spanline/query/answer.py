@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import tzinfo
 from pathlib import Path
@@ -19,14 +19,17 @@ from spanline.arrow import column, numbers_of
 from spanline.enrich import Enrichment
 from spanline.errors import Problem
 from spanline.query import nodes
+from spanline.query.hours import hours_text
 from spanline.query.planning import plan_of
 from spanline.query.reading import parse
-from spanline.query.running import MEMORY, Limits, Session, sql_of
+from spanline.query.running import MEMORY, Limits, Session, UnansweredError, sql_of
 from spanline.query.spans import Held, Span, buckets_of, span_of
 from spanline.query.steps import Column, Plan, Read
 from spanline.query.tree import Kind, Query
 from spanline.store import Store
 from spanline.store.counters import growth
+from spanline.store.store import Selection
+from spanline.store.verified import problem_of
 
 UNITS = {
     Kind.BYTES: "byte",
@@ -65,8 +68,8 @@ def query(
     of float64, one for each bucket; the metadata of its field say where the first begins and how long they are: `begin`
     and `step`, ns. Metadata of all fields: `unit` and `kind` (query.tree.Kind, or "count"). Those of the Table:
     `window_begin`, `window_end` (ns since the epoch), `measured_from` ("now", "the newest record", or "" where the
-    query says when), `is_default` ("1": the query says nothing of time) and `left_out`, a JSON list of what is wrong
-    with segments that were not read.
+    query says when), `is_default` ("1": the query says nothing of time), `hours` ("21:00-06:30", or "") and `left_out`,
+    a JSON list of what is wrong with segments that were not read.
 
     Raises QueryError for a fault in the text, UsageError for what cannot be answered, or not within the limits.
     """
@@ -75,16 +78,38 @@ def query(
     own = store if isinstance(store, Store) else Store(store)
     problems: list[Problem] = []
     plan = planned(asked, own, enrichment or Enrichment(), moment, problems)
+    limits = Limits(memory, threads, seconds)
     with ExitStack() as opened:
-        files: dict[str, Sequence[Path]] = {}
+        chosen: dict[str, Selection] = {}
         for step in plan.steps:
             if isinstance(step, Read):
-                chosen = opened.enter_context(own.segments((step.span.begin, step.span.end)))
-                files[step.table] = chosen.paths
-                problems += [one for one in chosen.problems if one not in problems]
-        session = opened.enter_context(Session(files, Limits(memory, threads, seconds)))
+                chosen[step.table] = opened.enter_context(own.segments((step.span.begin, step.span.end)))
+                problems += [one for one in chosen[step.table].problems if one not in problems]
+        try:
+            return _answered(plan, asked, {name: one.paths for name, one in chosen.items()}, limits, problems)
+        except UnansweredError:
+            left_out = _undecodable(chosen.values())
+            if not left_out:
+                raise
+            problems += left_out.values()
+            files = {name: [path for path in one.paths if path not in left_out] for name, one in chosen.items()}
+            return _answered(plan, asked, files, limits, problems)
+
+
+def _answered(
+    plan: Plan, asked: Query, files: Mapping[str, Sequence[Path]], limits: Limits, problems: Sequence[Problem]
+) -> pa.Table:
+    with Session(files, limits) as session:
         session.run(plan)
         return _answer(plan, session, asked, problems)
+
+
+def _undecodable(chosen: Iterable[Selection]) -> dict[Path, Problem]:
+    """Segments whose checksum is right, and whose content is rubbish all the same."""
+    from spanline.store.decoding import undecodable
+
+    of = {selection.folder / one.name: (selection.folder, one) for selection in chosen for one in selection.segments}
+    return {path: problem_of(*of[path], why) for path, why in undecodable(of).items()}
 
 
 def explain(
@@ -117,11 +142,12 @@ def planned(asked: Query, store: Store, enrichment: Enrichment, now: int, proble
 
 def held_by(store: Store) -> Held | None:
     """When the store's records begin and end; None: it is empty."""
-    segments = store.state().segments.values()
+    state = store.state()
+    segments = state.segments.values()
     if not segments:
         return None
     first, last = min(one.begin for one in segments), max(one.end for one in segments)
-    return Held(first, last, store.is_live)
+    return Held(first, last, state.is_live)
 
 
 def _answer(plan: Plan, session: Session, asked: Query, problems: Sequence[Problem]) -> pa.Table:
@@ -129,11 +155,10 @@ def _answer(plan: Plan, session: Session, asked: Query, problems: Sequence[Probl
     order = [nodes.ordered(nodes.column("place"), is_descending=False)]
     rows = nodes.select([nodes.column("place"), *map(nodes.column, plain)], plan.answer)
     found = session.table(rows.order_by(*order, copy=False))
+    series = _all_series(plan, session, len(found))
     arrays, fields = [], []
-    for one in plan.columns:
-        made, more = (
-            _series(one, plan.span, session, len(found)) if one.series else (_shown(found[one.source], one.kind), {})
-        )
+    for n, one in enumerate(plan.columns):
+        made, more = series[n] if one.series else (_shown(found[one.source], one.kind), {})
         kind = one.kind.value if one.kind is not None else "count"
         unit = UNITS.get(one.kind, "") if one.kind is not None else ""
         arrays.append(made)
@@ -143,6 +168,7 @@ def _answer(plan: Plan, session: Session, asked: Query, problems: Sequence[Probl
         "window_end": str(plan.span.end),
         "measured_from": plan.span.measured_from,
         "is_default": "1" if asked.window.is_default else "0",
+        "hours": hours_text(asked.window.hours) if asked.window.hours is not None else "",
         "left_out": json.dumps([str(problem) for problem in problems]),
     }
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=metadata))
@@ -161,16 +187,30 @@ def _shown(values: pa.ChunkedArray, kind: Kind | None) -> pa.ChunkedArray:
     return values
 
 
-def _series(one: Column, span: Span, session: Session, rows: int) -> tuple[pa.Array, dict[str, str]]:
+def _all_series(plan: Plan, session: Session, rows: int) -> dict[int, tuple[pa.Array, dict[str, str]]]:
+    """_series() of the columns that are some, by their number; each table is read once."""
+    made = {}
+    for table in dict.fromkeys(one.series for one in plan.columns if one.series):
+        own = {n: one for n, one in enumerate(plan.columns) if one.series == table}
+        step = next(iter(own.values())).step
+        columns = [nodes.named(nodes.column("place"), "p"), nodes.named(_number(step, plan.span), "b")]
+        for source in dict.fromkeys(one.source for one in own.values()):
+            value = nodes.call("COALESCE", nodes.double(nodes.column(source)), nodes.double(nodes.text("NaN")))
+            columns.append(nodes.named(value, source))
+        found = session.table(nodes.select(columns, table))
+        for n, one in own.items():
+            made[n] = _series(one, plan.span, found, rows)
+    return made
+
+
+def _series(one: Column, span: Span, found: pa.Table, rows: int) -> tuple[pa.Array, dict[str, str]]:
     """A list of values for each row, or one number of each; and where its buckets are."""
     begin, count = buckets_of(span, one.step)
-    value = nodes.double(nodes.column(one.source))
-    columns = [nodes.named(node, name) for node, name in ((nodes.column("place"), "p"), (_number(one, begin), "b"))]
-    select = nodes.select([*columns, nodes.named(value, "v")], one.series, where=[nodes.is_known(value)])
-    found = session.table(select)
     dense = np.full((rows, count), np.nan if one.is_empty_null else 0.0)
     if len(found):
-        dense[numbers_of(found["p"]), numbers_of(found["b"])] = numbers_of(found["v"])
+        values = numbers_of(found[one.source])
+        known = ~np.isnan(values)
+        dense[numbers_of(found["p"])[known], numbers_of(found["b"])[known]] = values[known]
     if one.reduced:
         return column(*_reduced(dense, one.reduced)), {}
     ends = np.arange(rows + 1, dtype=np.int32) * count
@@ -179,9 +219,10 @@ def _series(one: Column, span: Span, session: Session, rows: int) -> tuple[pa.Ar
     return made, {"begin": str(begin), "step": str(one.step)}
 
 
-def _number(one: Column, begin: int) -> exp.Expr:
+def _number(step: int, span: Span) -> exp.Expr:
     """Of a bucket, from 0."""
-    number = exp.IntDiv(this=nodes.less(nodes.column("bucket"), nodes.number(begin)), expression=nodes.number(one.step))
+    begin, _ = buckets_of(span, step)
+    number = exp.IntDiv(this=nodes.less(nodes.column("bucket"), nodes.number(begin)), expression=nodes.number(step))
     return exp.cast(number, "bigint")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlglot import exp
 
 from spanline.query import nodes
@@ -15,8 +17,9 @@ _KEY = ("switch", "name")
 _COUNTED = ("total_traffic", "packets", "errors", "drops")
 
 
-def with_counters(things: str, span: Span, setting: Setting) -> str:
-    """The switch ports of the inventory and those that were read, with what was counted."""
+def with_counters(things: str, known: Sequence[str], span: Span, setting: Setting) -> str:
+    """The switch ports of the inventory, of which it has the columns `known`, and those that were read, with what was
+    counted."""
     growth, counted = setting.table("growth"), setting.table("counted")
     traffic = of_window(span)
     key = [nodes.column(name) for name in _KEY]
@@ -29,6 +32,7 @@ def with_counters(things: str, span: Span, setting: Setting) -> str:
         own, read = nodes.column(name, things), nodes.column(name, counted)
         same.append(exp.EQ(this=own, expression=read))
         columns.append(nodes.named(nodes.call("COALESCE", own.copy(), read.copy()), name))
+    columns += [nodes.column(name, things) for name in known if name not in _KEY]
     columns += [nodes.named(_known(name, counted), name) for name in _COUNTED]
     bits = nodes.times(_known("total_traffic", counted), nodes.number(8))
     columns.append(nodes.named(nodes.over(bits, nodes.number(span.seconds)), "network_rate"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +14,7 @@ from spanline.errors import Problem
 from spanline.store import locks
 from spanline.store.manifest import Manifest, Segment, State, transaction
 from spanline.store.segments import About, by_hour, now, read_segment, write_segment
-from spanline.store.verified import Verified
+from spanline.store.verified import Verified, problem_of, reason_of
 
 ROWS = 1 << 20
 """Rows of a segment that is large enough; those of an hour take some 300 MB while they become one."""
@@ -46,8 +46,9 @@ def compact(folder: Path, id: str, least: int = 2) -> Compacted:
             state = manifest.read()
             group = [state.segments[name] for name in names if name in state.segments]
             faults = Verified(folder, id, state.segments).faults(group)
+            tables = {one: _read(folder, one, faults) for one in group if one.name not in faults}
+            whole = {segment: stored for segment, stored in tables.items() if stored is not None}
             problems += faults.values()
-            whole = [segment for segment in group if segment.name not in faults]
             if len(whole) < 2:
                 continue
             made = _merged(folder, whole, state)
@@ -80,8 +81,18 @@ def _groups(state: State, least: int) -> list[list[str]]:
     return [[segment.name for segment in group] for group in groups if len(group) >= least]
 
 
-def _merged(folder: Path, segments: Sequence[Segment], state: State) -> list[Segment]:
-    stored = pa.concat_tables([read_segment(folder / segment.name) for segment in segments])
+def _read(folder: Path, segment: Segment, faults: dict[str, Problem]) -> pa.Table | None:
+    """All of a segment; None of one that cannot be read, which is one of the faults then."""
+    path = folder / segment.name
+    try:
+        return read_segment(path)
+    except OSError as error:
+        faults[segment.name] = problem_of(folder, segment, reason_of(error, path))
+        return None
+
+
+def _merged(folder: Path, segments: Mapping[Segment, pa.Table], state: State) -> list[Segment]:
+    stored = pa.concat_tables(segments.values())
     about = About(
         arrived=max(segment.arrived for segment in segments),
         runs=tuple(state.runs[run] for run in sorted({run for segment in segments for run in segment.runs})),

@@ -67,8 +67,15 @@ def _opened(path: Path) -> int:
 
 @contextlib.contextmanager
 def reader(folder: Path) -> Iterator[None]:
-    """No segment that the manifest names is removed inside."""
-    descriptor = os.open(folder / READERS, os.O_RDONLY | os.O_CREAT | BINARY, 0o666)
+    """No segment that the manifest names is removed inside.
+
+    Raises OSError when there is no lock, and none can be made.
+    """
+    try:
+        # Not O_CREAT: Linux refuses it for others' files in folders like /tmp.
+        descriptor = os.open(folder / READERS, os.O_RDONLY | BINARY)
+    except FileNotFoundError:
+        descriptor = os.open(folder / READERS, os.O_RDONLY | os.O_CREAT | BINARY, 0o666)
     try:
         if fcntl is not None:
             fcntl.flock(descriptor, fcntl.LOCK_SH)

@@ -9,9 +9,11 @@ readers never wait. Compaction writes the log anew, under another name first, an
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,6 +24,10 @@ from spanline.output import open_stream
 from spanline.system import BINARY
 
 NAME = "manifest.log"
+
+# Nothing else is read or removed, whoever wrote the line.
+_SEGMENT_NAME = re.compile(r"\d{4}-\d\d-\d\d/\d\d/segment-[\w-]{1,100}\.parquet", re.ASCII)
+_MOST = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,32 @@ class Run:
     is_complete: bool = False
 
 
+def run_of(said: dict[str, Any]) -> Run:
+    """The run that asdict() of it, from JSON, says. Raises KeyError, TypeError or ValueError for what is none."""
+    captures = tuple((identity, name) for identity, name in said["captures"])
+    run = Run(**{**said, "captures": captures})
+    if not all(isinstance(text, str) for capture in ((run.id,), *captures) for text in capture):
+        raise TypeError("a text is none")
+    return run
+
+
+def segment_of(said: dict[str, Any]) -> Segment:
+    """The same of a segment."""
+    segment = Segment(**{**said, "name": _name_of(said["name"]), "runs": tuple(said["runs"])})
+    numbers = (segment.rows, segment.begin, segment.end, segment.size, segment.arrived)
+    if not all(type(number) is int and -_MOST <= number < _MOST for number in numbers) or segment.rows < 1:
+        raise ValueError("a number is none")
+    if not all(isinstance(text, str) for text in (segment.checksum, *segment.runs)):
+        raise TypeError("a text is none")
+    return segment
+
+
+def _name_of(said: Any) -> str:
+    if not isinstance(said, str) or _SEGMENT_NAME.fullmatch(said) is None:
+        raise ValueError("no name of a segment")
+    return said
+
+
 @dataclass
 class State:
     """What the manifest says.
@@ -78,16 +110,22 @@ class State:
     removed: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
 
+    @property
+    def is_live(self) -> bool:
+        """Whether what came last came from a live capture."""
+        newest = max(self.segments.values(), key=lambda segment: segment.arrived, default=None)
+        return newest is not None and any(self.runs[run].is_live for run in newest.runs if run in self.runs)
+
     def apply(self, transaction: dict[str, Any]) -> None:
-        """Raises KeyError, TypeError or ValueError for what is no transaction."""
-        for one in transaction.get("runs", ()):
-            captures = tuple((identity, name) for identity, name in one["captures"])
-            self.runs[one["id"]] = Run(**{**one, "captures": captures})
-        for name in transaction.get("remove", ()):
+        """Raises KeyError, TypeError or ValueError for what is no transaction; then nothing has changed."""
+        runs = [run_of(one) for one in transaction.get("runs", ())]
+        removed = [_name_of(name) for name in transaction.get("remove", ())]
+        added = [segment_of(one) for one in transaction.get("add", ())]
+        self.runs.update((run.id, run) for run in runs)
+        for name in removed:
             self.segments.pop(name, None)
             self.removed.add(name)
-        for one in transaction.get("add", ()):
-            self.segments[one["name"]] = Segment(**{**one, "runs": tuple(one["runs"])})
+        self.segments.update((segment.name, segment) for segment in added)
 
     def transaction(self) -> dict[str, Any]:
         """All of it as one transaction, without the runs of which nothing is left."""
@@ -108,13 +146,15 @@ class Manifest:
 
         Raises OSError when it cannot be read.
         """
+        if not self._path.is_file():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._path))
         state = State()
         lines = self._path.read_bytes().split(b"\n")
         # Behind the last line's end there is nothing, or what a killed writer left.
         for number, line in enumerate(lines[:-1], 1):
             try:
                 state.apply(_content(line))
-            except (KeyError, TypeError, ValueError):
+            except (KeyError, TypeError, ValueError, RecursionError):
                 hint = "mend it with spanline store repair"
                 state.problems.append(Problem(str(self._path), "damaged", "a line is damaged", f"line {number}", hint))
         return state
@@ -153,7 +193,9 @@ def _content(line: bytes) -> dict[str, Any]:
     checksum, _, content = line.partition(b" ")
     if checksum != _checksum(content):
         raise ValueError("its checksum is wrong")
-    transaction: dict[str, Any] = json.loads(content)
+    transaction = json.loads(content)
+    if not isinstance(transaction, dict):
+        raise TypeError("no transaction")
     return transaction
 
 

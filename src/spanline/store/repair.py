@@ -8,13 +8,14 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from spanline.errors import OutputError, Problem, UsageError
-from spanline.store import locks
+from spanline.errors import CaptureError, OutputError, Problem, UsageError
+from spanline.store import counters, locks
 from spanline.store.compaction import tidy
+from spanline.store.decoding import undecodable
 from spanline.store.manifest import NAME, Manifest, Segment, State
-from spanline.store.segments import PATTERN, About, make_folders, read_about
-from spanline.store.store import FILE, QUARANTINE, Store, describe
-from spanline.store.verified import Verified
+from spanline.store.segments import PATTERN, About, make_folders, read_about, read_footer
+from spanline.store.store import FILE, QUARANTINE, LaterStore, Store, describe
+from spanline.store.verified import Verified, problem_of, reason_of
 
 
 def verify(store: Store) -> list[Problem]:
@@ -22,14 +23,14 @@ def verify(store: Store) -> list[Problem]:
     strays = []
     with locks.reader(store.path):
         state = store.state()
-        faults = Verified(store.path, store.id, state.segments).faults(list(state.segments.values()), every=True)
+        faults = _faults(store.path, store.id, state)
     # While somebody changes it, what is not in the manifest may be there the next moment. Of others' stores, where
     # that cannot be told, strays are nobody's.
     with contextlib.suppress(OutputError), locks.changing(store.path):
         strays = _strays(store.path, store.state())
     hint = f"spanline store repair {store.path} sets it aside"
     return [
-        *(*state.problems, *faults.values()),
+        *(*state.problems, *faults.values(), *counters.faults(store.path).values()),
         *(Problem(str(store.path / one), "stray", "not in the manifest; nobody reads it", hint=hint) for one in strays),
     ]
 
@@ -61,19 +62,25 @@ def repair(folder: Path) -> Repaired:
         (folder / locks.READERS).touch()
         manifest = Manifest(folder)
         state, is_lost = _read(manifest)
-        faults = Verified(folder, id, state.segments).faults(list(state.segments.values()), every=True)
+        if is_lost and not (folder / NAME).is_file():
+            _set_aside(folder, NAME)
+        faults = _faults(folder, id, state)
         rows = sum(state.segments[name].rows for name in faults)
         again = _reopen(state, set(faults))
         for name in faults:
             del state.segments[name]
             _set_aside(folder, name)
         set_aside = [dataclasses.replace(problem, hint="") for problem in faults.values()]
+        for path, problem in counters.faults(folder).items():
+            set_aside.append(dataclasses.replace(problem, hint=""))
+            _set_aside(folder, path.relative_to(folder).as_posix())
         found: list[Segment] = []
         for name in _strays(folder, state):
             try:
-                about, segment = read_about(folder / name)
+                about, segment = _read_about(folder / name)
             except OSError as error:
-                set_aside.append(Problem(str(folder / name), "damaged", error.strerror or str(error)))
+                what = reason_of(error, folder / name)
+                set_aside.append(Problem(str(folder / name), "damaged", what))
                 _set_aside(folder, name)
                 continue
             if is_lost:
@@ -90,13 +97,33 @@ def repair(folder: Path) -> Repaired:
         return Repaired(tuple(found), tuple(set_aside), rows, again)
 
 
+def _faults(folder: Path, id: str, state: State) -> dict[str, Problem]:
+    """What is wrong with segments, by name; every byte is read, and what can be read is decoded."""
+    segments = state.segments
+    found = Verified(folder, id, segments).faults(list(segments.values()), every=True)
+    paths = {folder / name: segment for name, segment in segments.items() if name not in found}
+    for path, why in undecodable(paths).items():
+        found[paths[path].name] = problem_of(folder, paths[path], why)
+    return found
+
+
+def _read_about(path: Path) -> tuple[About, Segment]:
+    """read_about() of what may be anything."""
+    if not path.is_file():
+        raise CaptureError(f"{path}: not a file")
+    read_footer(path)
+    for why in undecodable([path]).values():
+        raise CaptureError(f"{path}: {why}")
+    return read_about(path)
+
+
 def _described(folder: Path) -> str:
     """The store's id; another one where it is lost."""
     try:
         return Store(folder).id
-    except UsageError as error:
-        if "version" in error.message:
-            raise
+    except LaterStore:
+        raise
+    except UsageError:
         id = secrets.token_hex(8)
         describe(folder, id)
         return id
@@ -107,7 +134,7 @@ def _read(manifest: Manifest) -> tuple[State, bool]:
     try:
         state = manifest.read()
     except FileNotFoundError:
-        return State(), True
+        return State(), True  # nothing, or what is no file
     return state, bool(state.problems)
 
 

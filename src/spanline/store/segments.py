@@ -20,7 +20,7 @@ from spanline.arrow import numbers_of
 from spanline.errors import CaptureError, OutputError
 from spanline.output import open_stream
 from spanline.store.layout import ENCODINGS, SCHEMA, WITH_STATISTICS
-from spanline.store.manifest import Run, Segment
+from spanline.store.manifest import Run, Segment, run_of, segment_of
 
 ROW_GROUP = 1 << 17
 """Rows that an engine passes over together, by their least and largest values."""
@@ -32,6 +32,10 @@ _HOUR = 3600 * 10**9
 _DICTIONARY_BYTES = 4 << 20
 _ABOUT = b"spanline.segment"
 _PIECE = 1 << 20
+# More than writers put into a row group: rows, and bytes of them before they are compressed, six times what is usual.
+_MOST_ROWS = 1 << 20
+_MOST_BYTES_A_ROW = 2048
+_FEW_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,32 +159,78 @@ def read_segment(path: Path, columns: list[str] | None = None) -> pa.Table:
     return stored
 
 
+def read_footer(path: Path) -> Any:
+    """pyarrow's FileMetaData of a segment: what it says of its rows and columns, which are not read.
+
+    Raises OSError for what is none, and for what would take more memory than a segment does.
+    """
+    from pyarrow._parquet import ParquetReader
+
+    reader = ParquetReader()
+    try:
+        reader.open(str(path), arrow_extensions_enabled=True)
+        footer, columns = reader.metadata, reader.schema_arrow.remove_metadata()
+    except pa.ArrowException as error:
+        raise CaptureError(f"{path}: not a segment: {error}") from error
+    finally:
+        reader.close()
+    groups = [footer.row_group(n) for n in range(footer.num_row_groups)]
+    if not columns.equals(SCHEMA):
+        raise CaptureError(f"{path}: not a segment: other columns")
+    if not 0 < sum(group.num_rows for group in groups) == footer.num_rows:
+        raise CaptureError(f"{path}: not a segment: it says two things of how many rows it has")
+    if any(_is_too_large(group) for group in groups):
+        raise CaptureError(f"{path}: not a segment: larger than any that spanline writes")
+    return footer
+
+
+def _is_too_large(group: Any) -> bool:
+    octets = sum(group.column(n).total_uncompressed_size for n in range(group.num_columns))
+    return bool(group.num_rows > _MOST_ROWS or octets > _FEW_BYTES + _MOST_BYTES_A_ROW * group.num_rows)
+
+
 def read_about(path: Path) -> tuple[About, Segment]:
     """What a segment says of itself, and what the manifest has to say of it; all of it is read.
 
     Raises OSError for what is none.
     """
-    stored = read_segment(path)
+    footer = read_footer(path)
     try:
-        if not stored.schema.remove_metadata().equals(SCHEMA):
-            raise ValueError("other columns")
-        said = json.loads(stored.schema.metadata[_ABOUT])
-        runs = tuple(Run(**{**run, "captures": tuple(map(tuple, run["captures"]))}) for run in said["runs"])
+        said = json.loads(footer.metadata[_ABOUT])
+        runs = tuple(map(run_of, said["runs"]))
         about = About(said["arrived"], runs, tuple(said["replaces"]))
-    except (KeyError, TypeError, ValueError) as error:
+        begin, end = _span(path, footer.num_row_groups)
+        segment = segment_of(
+            {
+                "name": path.relative_to(path.parents[2]).as_posix(),
+                "rows": footer.num_rows,
+                "begin": begin,
+                "end": end,
+                "size": path.stat().st_size,
+                "checksum": checksum_of_file(path),
+                "arrived": about.arrived,
+                "runs": [run.id for run in runs],
+            }
+        )
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CaptureError(f"{path}: not a segment: {error}") from error
-    begins, ends = (numbers_of(stored.column(name)) for name in ("first_seen", "last_seen"))
-    segment = Segment(
-        name=path.relative_to(path.parents[2]).as_posix(),
-        rows=len(stored),
-        begin=int(begins.min()),
-        end=int(ends.max()),
-        size=path.stat().st_size,
-        checksum=checksum_of_file(path),
-        arrived=about.arrived,
-        runs=tuple(run.id for run in runs),
-    )
     return about, segment
+
+
+def _span(path: Path, groups: int) -> tuple[int, int]:
+    """The earliest first_seen and the latest last_seen; all is read, and with it the checksums of all pages."""
+    from pyarrow.parquet import ParquetFile
+
+    begins, ends = [], []
+    try:
+        with ParquetFile(path, page_checksum_verification=True) as file:
+            for n in range(groups):
+                group = file.read_row_group(n)
+                begins.append(int(numbers_of(group.column("first_seen")).min()))
+                ends.append(int(numbers_of(group.column("last_seen")).max()))
+    except pa.ArrowException as error:
+        raise CaptureError(f"{path}: not a segment: {error}") from error
+    return min(begins), max(ends)
 
 
 def now() -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 FILE = "spanline-store.json"
 QUARANTINE = "quarantine"
+_ID = re.compile("[0-9a-f]{16}")
 
 Window = tuple[int | None, int | None]
 """From, and to without that one, in ns since the epoch, UTC; None: from the beginning, to the end."""
@@ -42,7 +44,8 @@ Window = tuple[int | None, int | None]
 class Store:
     """The store in the folder `path`; `create` makes one where there is none.
 
-    Raises UsageError where there is no store, or one of a later version, OutputError where none can be made.
+    Raises UsageError where there is no store, LaterStore where it is one of a later version, OutputError where none can
+    be made.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = False) -> None:
@@ -66,9 +69,7 @@ class Store:
     def is_live(self) -> bool:
         """Whether what came last came from a live capture: `the last 24 hours` are measured from now then, and from the
         newest record of an archive."""
-        state = self.state()
-        newest = max(state.segments.values(), key=lambda segment: segment.arrived, default=None)
-        return newest is not None and any(state.runs[run].is_live for run in newest.runs if run in state.runs)
+        return self.state().is_live
 
     @property
     def newest(self) -> int | None:
@@ -132,6 +133,10 @@ class Store:
         return writing(self, captures, is_live)
 
 
+class LaterStore(UsageError):
+    """A store that a later spanline wrote."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """Segments to be read, in order of their first flows, and what was wrong with others, which are left out.
@@ -188,19 +193,22 @@ def describe(folder: Path, id: str) -> None:
 
 def _identity(folder: Path) -> str:
     """The id of the store."""
-    hint = "crunch and capture make one: spanline crunch capture.pcap --store DIR"
+    path = folder / FILE
+    damaged = UsageError(f"{path}: damaged", hint=f"make it again with spanline store repair {folder}")
+    if not path.is_file():
+        hint = "crunch and capture make one: spanline crunch capture.pcap --store DIR"
+        raise UsageError(f"{folder}: no store", hint=hint)
     try:
-        said = json.loads((folder / FILE).read_bytes())
-        version, id = int(said["version"]), str(said["id"])
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UsageError(f"{folder}: no store", hint=hint) from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(
-            f"{folder / FILE}: damaged", hint=f"make it again with spanline store repair {folder}"
-        ) from error
-    if version > VERSION:
-        raise UsageError(
+        said = json.loads(path.read_bytes())
+        version, id = said["version"], said["id"]
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise damaged from error
+    if isinstance(version, int) and version > VERSION:
+        raise LaterStore(
             f"{folder}: a store of version {version}, and this spanline knows those up to {VERSION}",
             hint="read it with the spanline that wrote it, or a later one",
         )
+    # Of the id, names of files are made.
+    if not isinstance(version, int) or not isinstance(id, str) or _ID.fullmatch(id) is None:
+        raise damaged
     return id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ from spanline import keeping
 from spanline.errors import Problem
 from spanline.relay import cores
 from spanline.store.manifest import Segment
-from spanline.store.segments import checksum_of_file
+from spanline.store.segments import checksum_of_file, read_footer
 
 _Seen = tuple[str, str, int, int, int]
 """Name, checksum, inode, size and mtime in ns."""
@@ -31,7 +32,8 @@ class Verified:
     def faults(self, segments: Sequence[Segment], every: bool = False) -> dict[str, Problem]:
         """What is wrong with segments, by name, those that are as they were written left out; `every` one is read.
 
-        A file that has its inode, size and time of change since it was verified is not read again.
+        A file that has its inode, size and time of change since it was verified is not read again. What a footer says
+        is read too: whoever writes a segment can write its checksum.
         """
         found: dict[str, Problem] = {}
         unknown: list[tuple[Segment, _Seen]] = []
@@ -39,7 +41,7 @@ class Verified:
             try:
                 seen = self._identity(segment)
             except OSError as error:
-                found[segment.name] = self._problem(segment, error.strerror or str(error))
+                found[segment.name] = problem_of(self._folder, segment, error.strerror or str(error))
                 continue
             if every or seen not in self._seen:
                 unknown.append((segment, seen))
@@ -62,15 +64,31 @@ class Verified:
     def _fault(self, segment: Segment) -> Problem | None:
         path = self._folder / segment.name
         try:
-            size = path.stat().st_size
-            if size != segment.size:
-                return self._problem(segment, f"{size:,} bytes long and not {segment.size:,}")
-            if checksum_of_file(path) != segment.checksum:
-                return self._problem(segment, "its checksum is wrong")
+            what = _fault(path, segment)
         except OSError as error:
-            return self._problem(segment, error.strerror or str(error))
-        return None
+            what = reason_of(error, path)
+        return problem_of(self._folder, segment, what) if what else None
 
-    def _problem(self, segment: Segment, what: str) -> Problem:
-        hint = f"its {segment.rows:,} flows are left out; spanline store repair {self._folder} sets it aside"
-        return Problem(str(self._folder / segment.name), "damaged", what, hint=hint)
+
+def problem_of(folder: Path, segment: Segment, what: str) -> Problem:
+    """What to tell of a segment that is left out."""
+    hint = f"its {segment.rows:,} flows are left out; spanline store repair {folder} sets it aside"
+    return Problem(str(folder / segment.name), "damaged", what, hint=hint)
+
+
+def reason_of(error: OSError, path: Path) -> str:
+    """Why `path` could not be read, without its name."""
+    return error.strerror or str(error).removeprefix(f"{path}: ")
+
+
+def _fault(path: Path, segment: Segment) -> str:
+    """What is wrong with a file; "" for nothing. Raises OSError."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):  # a FIFO would wait for somebody who writes
+        return "not a file"
+    if found.st_size != segment.size:
+        return f"{found.st_size:,} bytes long and not {segment.size:,}"
+    if checksum_of_file(path) != segment.checksum:
+        return "its checksum is wrong"
+    rows = read_footer(path).num_rows
+    return "" if rows == segment.rows else f"it has {rows:,} rows, and the manifest says {segment.rows:,}"
