@@ -54,6 +54,7 @@ def test_formats_go_through_a_pipe(capture: Path, tmp_path: Path, format: str) -
     through = spawn("crunch", capture, "-q", "-o", "-", "--format", format).stdout
     spawn("crunch", capture, "-q", "-o", tmp_path / f"a.{format}")
     assert through == (tmp_path / f"a.{format}").read_bytes()
+    assert spawn("crunch", capture, "-q", "-o", "/dev/stdout", "--format", format).stdout == through
 
 
 @pytest.mark.parametrize("arguments", [["packets"], ["crunch", "-o", "-", "--format", "parquet"], ["flows", "-n", "0"]])

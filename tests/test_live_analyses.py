@@ -181,6 +181,20 @@ def test_a_flow_goes_on_that_a_packet_extends(tmp_path: Path, pause: int) -> Non
     assert found.tables()["flows"].select(["source_packets"]).to_pylist() == [{"source_packets": n} for n in (4, 2)]
 
 
+def test_flows_when_the_clock_is_set_back(tmp_path: Path) -> None:
+    """By an hour: what comes afterwards is one flow, of as many packets as were sent, and what was before has ended
+    neither at once nor never."""
+    path = tmp_path / "set-back.pcap"
+    times = [START + 3600 * SECOND + n * SECOND for n in range(10)] + [START + n * SECOND for n in range(300)]
+    frames = [ethernet() / ipv4() / udp(1000 if time > START + 1000 * SECOND else 2000, 53) for time in times]
+    path.write_bytes(pcap([Record(time, frame) for time, frame in zip(times, frames, strict=True)], nanoseconds=True))
+    stage = Flows()
+    for _ in capture_of(Replayed(path, frames=1, idle=1)).run(stage):
+        pass
+    rows = stage.tables()["flows"].sort_by("source_port").to_pylist()
+    assert [(row["source_port"], row["source_packets"]) for row in rows] == [(1000, 10), (2000, 300)]
+
+
 def test_flows_of_every_small_capture(captures: Path) -> None:
     """With idle time between frames, flows are those of the file, where frames are in order of time."""
     compared = 0

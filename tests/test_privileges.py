@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
@@ -139,6 +140,8 @@ def wait_for_line(process: subprocess.Popen[str], words: str) -> None:
 @pytest.mark.parametrize("source", ["ring", "libpcap"])
 @pytest.mark.parametrize("who", [("--allow-root",), ("--user", "nobody")])
 def test_capturing_goes_on(who: tuple[str, ...], source: str, folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out").chmod(0o777)
     process = started("flows", f"live:{NEAR}", "--source", source, *who, "-o", folder / "out/flows.json")
     with Sender() as sender:
         sender.send(*[FRAME] * 100)
@@ -178,6 +181,62 @@ def test_a_python_of_its_own_may_have_the_capability(folder: Path) -> None:
     ran = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
     assert "offered 0 = read 0" in ran.stderr
+
+
+@pytest.mark.parametrize("result", ["/dev/null", "/dev/stdout", "fifo"])
+def test_results_go_into_devices_and_pipes(folder: Path, result: str) -> None:
+    """As they do of files: the row of the only flow comes out, or goes nowhere."""
+    os.mkfifo(folder / "fifo")
+    path = folder / result  # which is absolute already, but for the pipe
+    with contextlib.ExitStack() as reading:
+        if result == "fifo":
+            reader = reading.enter_context(subprocess.Popen(["cat", path], stdout=subprocess.PIPE, text=True))
+        process = started("flows", f"live:{NEAR}", "--allow-root", "--format", "csv", "-o", path)
+        with Sender() as sender:
+            sender.send(*[FRAME] * 10)
+        process.send_signal(signal.SIGINT)
+        out, said = process.communicate(timeout=30)
+        assert process.returncode == 0, said
+        if result == "fifo":
+            out, _ = reader.communicate(timeout=30)
+    assert out.count("10.0.0.2") == (result != "/dev/null")
+
+
+@pytest.mark.skipif(bool(missing("setpriv")), reason="no setpriv")
+@pytest.mark.parametrize("source", ["ring", "libpcap"])
+def test_root_without_the_capability(source: str) -> None:
+    """As in a container: to become root is no advice."""
+    command = shown("setpriv", "--bounding-set=-net_raw", *PROGRAM, "flows", f"live:{NEAR}", "--source", source)
+    ran = subprocess.run([*command, "--allow-root"], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 2
+    assert ran.stderr == (
+        f"spanline: live:{NEAR}: capturing is not permitted; this root has no CAP_NET_RAW; "
+        "a container gets it by --cap-add NET_RAW\n"
+    )
+
+
+UNWRITABLE = [
+    ("flows", "-o", "secrets/flows.json", "secrets: nobody may not write there"),
+    ("crunch", "-o", "secrets/flows.parquet", "secrets: nobody may not write there"),
+    ("crunch", "-o", "secrets/", "secrets: nobody may not write there"),
+    ("capture", "-w", "secrets", "secrets: nobody may not write there"),
+    ("flows", "-o", "nowhere/flows.json", "cannot write"),
+]
+
+
+@pytest.mark.parametrize(("command", "option", "path", "says"), UNWRITABLE)
+def test_where_results_cannot_be_written_nothing_begins(
+    folder: Path, command: str, option: str, path: str, says: str
+) -> None:
+    """It would be found out when the capture is over: file permissions are the truth here."""
+    (folder / "secrets").mkdir(mode=0o700)
+    source = NEAR if command == "capture" else f"live:{NEAR}"
+    arguments = shown(*PROGRAM, command, source, "--user", "nobody", option, f"{folder}/{path}")
+    ran = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 2
+    assert ran.stderr.count("\n") == 1
+    assert says in ran.stderr
+    assert not (folder / "nowhere").exists()
 
 
 REFUSED = [

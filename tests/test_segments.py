@@ -12,6 +12,7 @@ import shutil
 import stat
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,21 @@ def test_the_last_bytes_are_kept(tmp_path: Path) -> None:
     files = sorted_files(tmp_path / "out")
     assert 400_000 < sum(path.stat().st_size for path in files) <= 500_000
     assert [frame for path in files for frame in frames_of(path)] == FRAMES[-sum(len(frames_of(p)) for p in files) :]
+
+
+def test_a_disk_that_is_slow_to_have_segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """150 of them do not wait for it with their files open, and what is kept is not much more than was asked for."""
+    folder, found = tmp_path / "out", []
+
+    def fsync(_: int) -> None:
+        time.sleep(0.01)
+        found.append(len(list(folder.iterdir())))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    writing = Writing(folder, Rotation(packets=20, keep=3))
+    assert (writing.files.written, writing.files.segments) == (3000, 150)
+    assert max(found) <= 3 + 9
+    assert len(list(folder.iterdir())) == 3
 
 
 def test_room_for_one_segment_is_not_enough() -> None:

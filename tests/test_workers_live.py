@@ -261,6 +261,45 @@ def test_a_worker_that_is_killed_under_a_command(command: subprocess.Popen[bytes
     assert b"a worker died: " in said
 
 
+def test_a_clock_that_is_set_back(cable: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an hour, in all workers: a flow is not cut to pieces, and no frame waits for the hour to come again."""
+    now, until = time.time_ns, time.monotonic() + 1.5
+    monkeypatch.setattr(time, "time_ns", lambda: now() + (3600 * 10**9 if time.monotonic() < until else 0))
+    capture = spanline.open(f"live:{NEAR}", workers=2, **OPTIONS)
+    stage, sent = Flows(), 0
+    for _ in capture.run(stage):
+        if sent == 20:
+            capture.stop()
+        elif time.monotonic() > until + 0.2:
+            cable.send(bytes(ethernet() / ipv4() / udp(1000, 53)))
+            sent += 1
+            time.sleep(0.1)
+    assert stage.tables()["flows"].column("source_packets").to_pylist() == [20]
+
+
+@pytest.mark.parametrize("is_open", [[False], [True], [False, True]])
+def test_stopped_before_it_begins(is_open: list[bool]) -> None:
+    """By a signal that comes early, say: it is not forgotten, and the next run is another one."""
+    capture = spanline.open(f"live:{NEAR}", workers=2, **OPTIONS)
+    forgotten = threading.Event()
+
+    def stop() -> None:
+        forgotten.set()
+        capture.stop()
+
+    for opens in is_open:
+        if opens:
+            capture.open()
+        capture.stop()
+        late = threading.Timer(10, stop)
+        late.start()
+        for _ in capture.run(Flows()):
+            pass
+        late.cancel()
+        late.join()
+        assert not forgotten.is_set()
+
+
 LIMITED = """
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 from collections.abc import Iterable
@@ -61,6 +62,9 @@ def _allow(rules: int, path: Path, rights: int) -> None:
     try:
         of_this = rights if path.is_dir() else rights & _OF_FILES
         _system_call(ADD_RULE, rules, _PATH_BENEATH, struct.pack("=Qi", of_this, place), 0)
+    except OSError as error:
+        if error.errno != errno.EBADFD:  # a pipe without a name, /dev/stdout say, about which the kernel takes no rules
+            raise
     finally:
         os.close(place)
 

@@ -301,9 +301,12 @@ def open_stream(path: str | None, *, private: bool = False, durable: bool = Fals
         yield stream
         stream.flush()
         return
-    # A link is kept, and what it leads to replaced. A device or a FIFO is written to where it is.
-    place = Path(os.path.realpath(path))
+    # A link is kept, and what it leads to replaced. A device or a pipe is written to, by the path that was given: there
+    # are pipes that have no other one.
+    place = Path(path)
     special = place.exists() and not place.is_file()
+    if not special:
+        place = place.resolve()
     unfinished = None if special else place.with_name(f".{place.name}.{os.getpid()}.part")
     if unfinished:
         _unfinished.add(unfinished)

@@ -124,6 +124,8 @@ def _become(user: str) -> None:
 def _made(folder: Path) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:  # a device or a pipe, which is written to
+        pass
     except OSError as error:
         hint = "make it, and let the user who captures write there"
         raise OutputError(f"{folder}: {error.strerror or error}", hint=hint) from error

@@ -38,6 +38,8 @@ PIECE = 1 << 20
 
 # What waits for the disk at most, in pieces, beside what waits in the kernel's ring.
 _MOST_WAITING = 64
+# Segments that have ended and are not yet on the disk, at most: each is an open file.
+_MOST_FINISHING = 8
 # Bytes after which the disk is asked to have them: what is left to do when capturing ends takes no seconds then.
 _SYNC_EVERY = 64 << 20
 _NO_ROOM = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -114,7 +116,7 @@ class SegmentFiles:
         self._made = 0
         self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._finisher = ThreadPoolExecutor(1, "spanline-finish")
-        self._finishing: Future[None] | None = None
+        self._finishing: deque[Future[None]] = deque()
         self._syncing: Future[None] | None = None
         self._writer = threading.Thread(target=self._run, name="spanline-write", daemon=True)
         self._writer.start()
@@ -161,6 +163,9 @@ class SegmentFiles:
                 task()
 
     def _open(self, path: Path) -> None:
+        # Where a disk takes longer to have a segment than it takes to fill one, writing waits for it.
+        while len(self._finishing) >= _MOST_FINISHING:
+            self._finishing.popleft().result()
         if self.failure is None:
             self._finisher.submit(self._delete_old)
             with self._failing(path):
@@ -215,7 +220,7 @@ class SegmentFiles:
             self._fail(error, file.path)
             with contextlib.suppress(OSError):
                 os.ftruncate(file.descriptor, before)
-        self._finishing = self._finisher.submit(self._finish, file)
+        self._finishing.append(self._finisher.submit(self._finish, file))
 
     def _finish(self, file: _File) -> None:
         """Makes it durable, and gives it its name."""
@@ -271,8 +276,8 @@ class SegmentFiles:
             except OSError as error:
                 if error.errno not in _NO_ROOM or (self._keep is None and self._keep_size is None):
                     raise
-                if self._finishing is not None:
-                    self._finishing.result()
+                while self._finishing:
+                    self._finishing.popleft().result()
                 if not self._delete_oldest():
                     raise
 

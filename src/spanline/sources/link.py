@@ -136,7 +136,9 @@ def no_such_interface(interface: str) -> CaptureError:
 def not_permitted(name: str) -> CaptureError:
     """The error of a source that the system does not let capture, with what lets it."""
     hint = "run it as an administrator"
-    if sys.platform == "linux":
+    if sys.platform == "linux" and os.geteuid() == 0:
+        hint = "this root has no CAP_NET_RAW; a container gets it by --cap-add NET_RAW"
+    elif sys.platform == "linux":
         program = os.path.realpath(sys.executable)
         hint = f"sudo setcap cap_net_raw+ep {program}, or run as root with --allow-root or --user"
     return CaptureError(f"{name}: capturing is not permitted", hint=hint)

@@ -23,7 +23,7 @@ TICK = 0.5
 """Seconds. An idle source gives an empty chunk so often, for what has to happen without frames."""
 
 
-_SET_BACK = 2_000_000_000
+SET_BACK = 2_000_000_000
 """ns. The clock of a source that is further ahead was set back meanwhile: no frame is given out so late."""
 
 
@@ -32,7 +32,7 @@ def clock_after(clock: int, moment: int) -> int:
 
     It does not go back, but with the machine's own: who waits for time to pass would take all that comes for old.
     """
-    return moment if clock - moment > _SET_BACK else max(clock, moment)
+    return moment if clock - moment > SET_BACK else max(clock, moment)
 
 
 @dataclass(frozen=True, slots=True)

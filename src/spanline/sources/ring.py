@@ -8,7 +8,6 @@ import mmap
 import os
 import select
 import struct
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +23,7 @@ from spanline.filters.bpf import Programs, kernel_program
 from spanline.pool import Pool
 from spanline.schema import RECORD_DTYPE
 from spanline.sources.device import Device, device, offloads, speed
-from spanline.sources.link import LinkWatch, no_such_interface
+from spanline.sources.link import LinkWatch, no_such_interface, not_permitted
 from spanline.sources.live import TICK, Arrivals, Gap, LiveOptions, clock_after
 
 RETIRE_MS = 100
@@ -212,9 +211,7 @@ class RingSource:
     def _refusal(self, error: OSError) -> CaptureError:
         """What `error` of _ring means to a user."""
         if error.errno in (errno.EPERM, errno.EACCES):
-            program = os.path.realpath(sys.executable)
-            hint = f"sudo setcap cap_net_raw+ep {program}, or run as root with --allow-root or --user"
-            return CaptureError(f"{self.name}: capturing is not permitted", hint=hint)
+            return not_permitted(self.name)
         if error.strerror == "memory":
             options = self._options
             size = f"{options.blocks} blocks of {options.block_bytes:,} bytes"

@@ -14,7 +14,7 @@ from spanline import _exchange
 from spanline.batch import Decode
 from spanline.chunk import Chunk, Interfaces
 from spanline.schema import RECORD_DTYPE
-from spanline.sources.live import TICK
+from spanline.sources.live import SET_BACK, TICK, clock_after
 from spanline.sources.merge import interleave
 from spanline.workers.queues import Lane, readable
 
@@ -42,15 +42,25 @@ class _Input:
         self._heard = time.monotonic()
 
     def add(self, chunk: Chunk) -> None:
-        if chunk.clock is not None and chunk.clock > self.clock:
-            self.clock = chunk.clock
+        if chunk.clock and (clock := clock_after(self.clock, chunk.clock)) != self.clock:
+            if clock < self.clock:
+                self._set_back(clock)
+            self.clock = clock
             self._heard = time.monotonic()
         if len(chunk.records):
-            # Within a ring the order is that of the ring, whatever the times say.
-            keys = np.maximum(np.maximum.accumulate(chunk.records["timestamp"]), self._newest)
+            # Within a ring the order is that of the ring, whatever the times say; what came before the clock was set
+            # back waits no longer than what came afterwards.
+            times = chunk.records["timestamp"]
+            if chunk.clock:
+                times = np.minimum(times, chunk.clock + SET_BACK)
+            keys = np.maximum(np.maximum.accumulate(times), self._newest)
             self._newest = int(keys[-1])
             self.octets += len(chunk.buffer)
             self._waiting.append((keys, chunk))
+
+    def _set_back(self, clock: int) -> None:
+        self._newest = min(self._newest, clock)
+        self._waiting = deque((np.minimum(keys, clock), chunk) for keys, chunk in self._waiting)
 
     def keeps_waiting(self) -> bool:
         """Whether the others go on without it."""
@@ -202,7 +212,7 @@ class Exchange:
         parts = [(one, part) for one in inputs for part in one.take(horizon, whole=whole)]
         complete = min(complete, *(one.oldest - 1 for one in inputs))
         clock = self._clock
-        self._clock = max(clock, complete) if complete < NEVER - 1 else clock
+        self._clock = clock_after(clock, complete) if complete < NEVER - 1 else clock
         if len({id(one) for one, _ in parts}) > 1:
             together = interleave([part for _, part in parts])
             together.clock = self._clock

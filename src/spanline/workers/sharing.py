@@ -53,14 +53,12 @@ class Sharing(Listening):
             what = "several workers share the rings of one interface, as Linux has them"
             raise UsageError(what, hint="name live:eth0 alone, or leave --workers out")
         self._team: Team | None = None
-        self._is_stopped = False
 
     def open(self, interfaces: Interfaces, _: list[Problem], __: OnWait | None, ___: bool) -> None:
         """Frames come from now on. Raises CaptureError or UsageError."""
         from spanline.sources.ring import RingSource
 
         self._interfaces = interfaces
-        self._is_stopped = False
         self._team = None
         self.octets = self.bytes_read = self._unread = 0
         self._sources = []
@@ -109,9 +107,11 @@ class Sharing(Listening):
             # Who stops asking leaves frames behind.
             self._unread = 0 if team.lost else max(self.arrivals.offered - self.arrivals.read - self.arrivals.lost, 0)
             self.close()
+            self._is_stopped = False
 
     def stop(self) -> None:
-        """Ends run() soon, after what has come until now; from any thread, and from signal handlers."""
+        """Ends run() soon, after what has come until now, also when it has not begun; from any thread, and from signal
+        handlers."""
         self._is_stopped = True
         if self._team is not None:
             self._team.stop()
