@@ -8,6 +8,7 @@
 # make bench     the benchmarks
 # make compare   spanline beside other programs: writes benchmarks/RESULTS.md; a small look with COMPARE_ARGS=--quick
 # make compare-views  views and fields beside tshark: writes benchmarks/VIEWS.md; VIEWS_ARGS="--packets 100000" is a small look
+# make compare-queries  the 19 queries beside SQL by hand: writes benchmarks/QUERIES.md; STORE_FLOWS=10000000 is a smaller look
 # make matching  how fast beginnings of conversations are searched for all patterns, and which patterns cost most
 # make compare-plaintext  findings beside everything else and beside tshark's credentials: writes benchmarks/PLAINTEXT.md
 # make compare-live  live capture beside tcpdump and dumpcap: writes benchmarks/LIVE.md; LIVE_ARGS=--quick is a small look. Root, Linux
@@ -29,7 +30,7 @@ C_FLAGS := -std=c11 -Wall -Wextra -Wconversion -Werror -Iext -fsyntax-only -x c
 BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 WHEEL = $$(ls build/wheel/spanline-*.whl)
 
-.PHONY: demo pictures test lint types headers pytest sanitize fuzz fuzz-short instructions instructions-accept bench compare compare-views matching compare-plaintext compare-live soak clean
+.PHONY: demo pictures test lint types headers pytest sanitize fuzz fuzz-short instructions instructions-accept bench compare compare-views compare-queries matching compare-plaintext compare-live soak clean
 .DELETE_ON_ERROR:
 
 # What takes a core each goes side by side; timings do not matter here.
@@ -210,8 +211,15 @@ soak: $(VENV)/dev.stamp
 
 # A store of 100 million flows over two weeks, 3.5 GB: how fast it is written, and what queries are measured on.
 STORE_FLOWS ?= 100000000
-build/store-$(STORE_FLOWS): | $(VENV)/dev.stamp
-	$(BIN)/python benchmarks/store_flows.py $@ --flows $(STORE_FLOWS)
+SMALL_FLOWS := 1000000
+build/store-%: | $(VENV)/dev.stamp
+	rm -rf $@.part
+	$(BIN)/python benchmarks/store_flows.py $@.part --flows $*
+	mv $@.part.yaml $@.yaml
+	mv $@.part $@
+
+compare-queries: build/store-$(STORE_FLOWS) build/store-$(SMALL_FLOWS) | $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/queries.py build/store-$(STORE_FLOWS) --small build/store-$(SMALL_FLOWS) $(QUERIES_ARGS)
 
 clean:
 	rm -rf $(VENV) build dist ext/*.c src/*.egg-info src/spanline/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

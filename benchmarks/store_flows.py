@@ -2,6 +2,9 @@
 
     python benchmarks/store_flows.py FOLDER --flows 100000000
 
+Beside it comes FOLDER.yaml, the inventory of the company: its servers, most of which are virtual machines, and its
+subnets, of which some are unknown. The store has the counters of its switches, too.
+
 There are offices and servers in subnets of 10.0.0.0/8, 2 % of IPv6, thousands of servers in the internet that are
 visited in Zipf's manner, scanners, name queries, few logins by ssh, telnet and rdp, and days and nights. Times are of
 whole ns, sizes and round trips are lognormal: what does not compress in real flows does not compress here either.
@@ -10,6 +13,7 @@ whole ns, sizes and round trips are lognormal: what does not compress in real fl
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import time
 from pathlib import Path
 from typing import Any
@@ -17,10 +21,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import yaml
 
 from spanline.arrow import chosen, column, fixed_binary, labels, strings, table_of
 from spanline.schema import CONN_STATES, END_REASONS, FLOW, TCP_FLAGS
 from spanline.store import Store
+from spanline.store.counters import COUNTED, READING, add
 
 Array = npt.NDArray[Any]
 
@@ -28,18 +34,25 @@ BEGIN = 1_767_571_200 * 10**9  # Monday, 2026-01-05, 00:00 UTC
 HOURS = 14 * 24
 SECOND, HOUR = 10**9, 3600 * 10**9
 
-# (port, IP protocol, application, share of the flows, where the server stands)
-INSIDE, OUTSIDE, INWARD = 0, 1, 2
+# (port, IP protocol, application, share of the flows, where the server stands); INWARD: the client is outside, and
+# AMONG, UPWARD: the client is a server, too, and talks to others inside or outside
+INSIDE, OUTSIDE, INWARD, AMONG, UPWARD = range(5)
 SERVICES = (
-    *((443, 6, "tls", 0.34, OUTSIDE), (443, 17, "quic", 0.08, OUTSIDE), (80, 6, "http", 0.04, OUTSIDE)),
-    *((53, 17, "dns", 0.20, INSIDE), (53, 17, "dns", 0.03, OUTSIDE), (443, 6, "tls", 0.10, INSIDE)),
+    *((443, 6, "tls", 0.31, OUTSIDE), (443, 17, "quic", 0.08, OUTSIDE), (80, 6, "http", 0.04, OUTSIDE)),
+    *((53, 17, "dns", 0.15, INSIDE), (53, 17, "dns", 0.03, OUTSIDE), (443, 6, "tls", 0.10, INSIDE)),
+    *((5432, 6, "pgsql", 0.05, AMONG), (22, 6, "ssh", 0.002, AMONG), (443, 6, "tls", 0.03, UPWARD)),
     *((445, 6, "smb2", 0.04, INSIDE), (389, 6, "ldap", 0.03, INSIDE), (88, 6, "kerberos", 0.02, INSIDE)),
     *((1433, 6, "tds", 0.03, INSIDE), (8080, 6, "http", 0.03, INSIDE), (161, 17, "snmp", 0.02, INSIDE)),
-    *((22, 6, "ssh", 0.006, INSIDE), (3389, 6, "rdp", 0.005, INSIDE), (23, 6, "telnet", 0.001, INSIDE)),
+    *((22, 6, "ssh", 0.004, INSIDE), (3389, 6, "rdp", 0.005, INSIDE), (23, 6, "telnet", 0.001, INSIDE)),
     *((22, 6, "ssh", 0.012, INWARD), (23, 6, None, 0.006, INWARD), (3389, 6, None, 0.005, INWARD)),
     (8, 1, None, 0.005, INSIDE),
 )
 CLIENTS, SERVERS, REMOTE, SCANNERS = 6000, 800, 60_000, 20_000
+OFFICES, RACKS, HOSTS = 40, 16, 24
+KNOWN_OFFICES = 36
+"""So many of the offices' subnets are in the inventory: of the others, only the frames' VLAN says something."""
+OWN_IPV6 = "2001:db8:1::/48"
+SWITCHES, PORTS, READ_EVERY = 4, 48, 300
 _HISTORIES = ("", "ShADadFf", "ShADadR", "ShADadfF", "S", "Sr", "Dd", "D", "ShADad")
 _STATE = {name: number for number, name in enumerate(CONN_STATES)}
 
@@ -57,9 +70,9 @@ class Company:
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        self.clients = _mapped((10 << 24) + (rng.integers(1, 41, CLIENTS) << 8) + rng.integers(10, 250, CLIENTS))
+        self.clients = _mapped((10 << 24) + (rng.integers(1, OFFICES + 1, CLIENTS) << 8) + rng.integers(10, 250, CLIENTS))
         self.servers = _mapped(
-            (10 << 24) + (100 << 16) + (rng.integers(0, 16, SERVERS) << 8) + np.arange(SERVERS) % 250
+            (10 << 24) + (100 << 16) + (rng.integers(0, RACKS, SERVERS) << 8) + np.arange(SERVERS) % 250
         )
         # Not 10, 100, 127, 169, 172 or 192, where private networks are.
         first = rng.choice([n for n in range(2, 220) if n not in (10, 100, 127, 169, 172, 192)], REMOTE + SCANNERS)
@@ -84,11 +97,13 @@ def flows(company: Company, seed: int, begin: int, count: int) -> pa.Table:
     rng = np.random.default_rng(seed)
     service = np.searchsorted(np.cumsum([s[3] for s in SERVICES])[:-1], rng.random(count), side="right")
     port, protocol, where = (np.array([s[n] for s in SERVICES])[service] for n in (0, 1, 4))
-    tcp, outside, inward = protocol == 6, where == OUTSIDE, where == INWARD
+    tcp, outside, inward = protocol == 6, np.isin(where, (OUTSIDE, UPWARD)), where == INWARD
     client, server = _zipf(rng, CLIENTS, count), _zipf(rng, SERVERS, count)
     remote, scanner = _zipf(rng, REMOTE, count), _zipf(rng, SCANNERS, count)
     source = company.clients[client]
     source[inward] = company.scanners[scanner[inward]]
+    by_server = np.isin(where, (AMONG, UPWARD))
+    source[by_server] = company.servers[(server[by_server] * 7 + client[by_server]) % SERVERS]
     destination = company.servers[server]
     destination[outside] = company.remote[remote[outside]]
 
@@ -176,6 +191,46 @@ def flows(company: Company, seed: int, begin: int, count: int) -> pa.Table:
     return table_of([one for one in FLOW if one.name != "community_id"], columns)
 
 
+def inventory(company: Company) -> dict[str, Any]:
+    """What `spanline query --inventory` is told of the company. One server in eight is no virtual machine."""
+    vms = []
+    addresses = [ipaddress.ip_address(address[12:].tobytes()) for address in company.servers]
+    for n, address in enumerate(addresses):
+        if n % 8 != 7 and address not in addresses[:n]:
+            rack = address.packed[2]
+            vm: dict[str, Any] = {"name": f"server-{n:03}", "addresses": str(address), "host": f"hv-{n % HOSTS:02}"}
+            vm |= {"default_gateway": f"10.100.{rack}.254", "vcpus": 2 << n % 4, "memory": f"{4 << n % 4}GB"}
+            vms.append(vm | {"port_group": f"rack-{rack}"})
+    offices = [
+        {"cidr": f"10.0.{n}.0/24", "name": f"office-{n}", "vlan": 1100 + n % 12} for n in range(1, KNOWN_OFFICES + 1)
+    ]
+    racks = [{"cidr": f"10.100.{n}.0/24", "name": f"rack-{n}", "vlan": 1200 + n} for n in range(RACKS)]
+    ports = [{"switch": switch, "name": port} for switch in range(SWITCHES) for port in range(PORTS)]
+    return {
+        "vms": vms,
+        "subnets": [*offices, *racks],
+        "hosts": [{"name": f"hv-{n:02}", "cluster": f"cluster-{n % 3}"} for n in range(HOSTS)],
+        "switch_ports": [{name: str(value) for name, value in one.items()} for one in ports],
+        "east_west": [OWN_IPV6],
+    }
+
+
+def readings(seed: int) -> pa.Table:
+    """Of all ports of the switches each READ_EVERY seconds (counters.READING); one switch starts again on the way."""
+    rng = np.random.default_rng(seed)
+    times = np.arange(0, HOURS * 3600, READ_EVERY)
+    ports = SWITCHES * PORTS
+    speed = rng.lognormal(20, 1.5, ports)
+    columns: dict[str, pa.Array] = {"time": column(np.repeat(BEGIN + times * SECOND, ports))}
+    for name, of in (("switch", np.arange(ports) // PORTS), ("port", np.arange(ports) % PORTS)):
+        columns[name] = chosen(["", *(str(n) for n in range(PORTS))], np.tile(of + 1, len(times)))
+    for name, each in zip(COUNTED, (1.0, 1.0, 1e-3, 1e-3, 1e-9, 1e-8), strict=True):
+        total = np.cumsum((speed * each * rng.uniform(0.5, 1.5, (len(times), ports))).astype(np.int64), axis=0)
+        total[len(times) * 9 // 10 :, :PORTS] -= total[len(times) * 9 // 10, :PORTS]
+        columns[name] = column(total.reshape(-1))
+    return table_of(READING, columns)
+
+
 def per_hour(total: int) -> Array:
     """How many of `total` flows begin in each hour: much in the office hours of weekdays, little at night."""
     hour = np.arange(HOURS)
@@ -200,6 +255,8 @@ def main() -> None:
             writer.write(made)
             writer.commit()
             wall, cpu = wall + time.perf_counter() - began[0], cpu + time.process_time() - began[1]
+    add(store.path, readings(options.seed))
+    Path(f"{options.folder}.yaml").write_text(yaml.safe_dump(inventory(company), sort_keys=False), encoding="utf-8")
     segments = store.state().segments.values()
     octets = sum(segment.size for segment in segments)
     print(

@@ -50,6 +50,10 @@ ALWAYS_INLINE int decode_one(frame *f, int protocol) {
         return decode_null(f);
     case PROTOCOL_RAW:
         return decode_raw(f);
+    case PROTOCOL_TOKEN_RING:
+        return decode_token_ring(f);
+    case PROTOCOL_FDDI:
+        return decode_fddi(f);
     case PROTOCOL_IPV6_HOP_BY_HOP:
     case PROTOCOL_IPV6_ROUTING:
     case PROTOCOL_IPV6_DESTINATION:

@@ -8,6 +8,8 @@
 enum link_type {
     LINK_NULL = 0,
     LINK_ETHERNET = 1,
+    LINK_TOKEN_RING = 6, /* LINKTYPE_IEEE802_5 */
+    LINK_FDDI = 10,
     LINK_RAW_BSD = 12, /* DLT_RAW as some systems wrote it into files */
     LINK_RAW_OPENBSD = 14,
     LINK_RAW = 101,
@@ -53,6 +55,10 @@ static inline int follow_link_type(frame *f, int32_t link_type) {
         return PROTOCOL_SLL;
     case LINK_LINUX_SLL2:
         return PROTOCOL_SLL2;
+    case LINK_TOKEN_RING:
+        return PROTOCOL_TOKEN_RING;
+    case LINK_FDDI:
+        return PROTOCOL_FDDI;
     default:
         return frame_stop(f, VERDICT_UNSUPPORTED, PROTOCOL_FRAME);
     }
@@ -201,6 +207,73 @@ static inline int decode_sll(frame *f, uint32_t protocol) {
         return PROTOCOL_LLC;
     }
     return follow_ether_type(f, type, protocol);
+}
+
+/* specification: IEEE 802.5 section 3.2 and annex C (source routing)
+ *
+ *  |access control 1|frame control 1|destination 6|source 6|routing, where the source's first bit is set|
+ *
+ * routing: |broadcast 3 bits, length in bytes 5 bits|control 1|ring and bridge 2|…
+ */
+static inline int decode_token_ring(frame *f) {
+    enum { FRAME_TYPE = 0xC0, LLC_FRAME = 0x40, IS_ROUTED = 0x80, ROUTING_LENGTH = 0x1F };
+    bytes_view header, routing;
+    frame_enter(f, PROTOCOL_TOKEN_RING);
+    if (!cursor_take(&f->c, 14, &header)) {
+        return frame_short(f, PROTOCOL_TOKEN_RING, 14);
+    }
+    uint32_t length = 0;
+    if (view_u8(header, 8) & IS_ROUTED) {
+        if (!cursor_peek(&f->c, 2, &routing)) {
+            return frame_short(f, PROTOCOL_TOKEN_RING, 2);
+        }
+        length = view_u8(routing, 0) & ROUTING_LENGTH;
+        if (!cursor_take(&f->c, length, &routing)) {
+            return frame_short(f, PROTOCOL_TOKEN_RING, length);
+        }
+    }
+    frame_header_length(f, 14 + length);
+    view_copy(header, 2, f->row->eth_destination, 6);
+    view_copy(header, 8, f->row->eth_source, 6);
+    f->row->eth_source[0] &= (uint8_t)~IS_ROUTED;
+    if ((view_u8(header, 1) & FRAME_TYPE) != LLC_FRAME) {
+        return frame_stop_at(f, f->c.offset, PROTOCOL_TOKEN_RING);
+    }
+    return PROTOCOL_LLC;
+}
+
+static inline void reverse_bits(uint8_t *bytes, uint32_t count) {
+    for (uint32_t n = 0; n < count; n++) {
+        uint32_t reversed = 0;
+        for (uint32_t bit = 0; bit < 8; bit++) {
+            reversed |= (bytes[n] >> bit & 1U) << (7 - bit);
+        }
+        bytes[n] = (uint8_t)reversed;
+    }
+}
+
+/* specification: ISO 9314-2 section 7.3
+ *
+ *  |frame control 1|destination 6|source 6|
+ *
+ * The ring sends the highest bit of a byte first and Ethernet the lowest, so that addresses come with their bits reversed.
+ */
+static inline int decode_fddi(frame *f) {
+    enum { CLASS_AND_FORMAT = 0xF0, ASYNCHRONOUS_LLC = 0x50 };
+    bytes_view header;
+    frame_enter(f, PROTOCOL_FDDI);
+    if (!cursor_take(&f->c, 13, &header)) {
+        return frame_short(f, PROTOCOL_FDDI, 13);
+    }
+    frame_header_length(f, 13);
+    view_copy(header, 1, f->row->eth_destination, 6);
+    view_copy(header, 7, f->row->eth_source, 6);
+    reverse_bits(f->row->eth_destination, 6);
+    reverse_bits(f->row->eth_source, 6);
+    if ((view_u8(header, 0) & CLASS_AND_FORMAT) != ASYNCHRONOUS_LLC) {
+        return frame_stop_at(f, f->c.offset, PROTOCOL_FDDI);
+    }
+    return PROTOCOL_LLC;
 }
 
 /* specification: https://www.tcpdump.org/linktypes.html, LINKTYPE_NULL and LINKTYPE_LOOP

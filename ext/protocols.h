@@ -11,6 +11,8 @@
     X(SLL2, "sll2")                                                                                                    \
     X(NULL_LOOP, "null")                                                                                               \
     X(RAW, "raw")                                                                                                      \
+    X(TOKEN_RING, "tr")                                                                                                \
+    X(FDDI, "fddi")                                                                                                    \
     X(VLAN, "vlan")                                                                                                    \
     X(VLAN_AD, "ieee8021ad")                                                                                           \
     X(LLC, "llc")                                                                                                      \

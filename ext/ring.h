@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ring_block.h"
@@ -43,6 +44,8 @@ STATIC_ASSERT(offsetof(struct tpacket3_hdr, hv1.tp_vlan_tpid) == RING_FRAME_TAG_
 STATIC_ASSERT(sizeof(struct tpacket3_hdr) == RING_FRAME_HEADER, "frame header");
 STATIC_ASSERT(TP_STATUS_VLAN_VALID == RING_TAG_VALID, "tag is valid");
 STATIC_ASSERT(TP_STATUS_VLAN_TPID_VALID == RING_TAG_PROTOCOL_VALID, "tag's protocol is valid");
+
+enum { RING_SETTLE_NS = 50000000 };
 
 /* What failed; errno says why. */
 enum ring_fault { RING_DONE, RING_SOCKET, RING_SETUP, RING_MEMORY, RING_FILTER, RING_INTERFACE, RING_FANOUT };
@@ -89,7 +92,15 @@ static inline int ring_refuse(const ring *r) {
 
 /* Waits until frames that were under way have arrived, by what held before the call: they are received inside
  * read-side critical sections. */
-static inline int ring_settle(void) { return (int)syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0); }
+static inline void ring_settle(void) {
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0)) {
+        /* A kernel that keeps processors free of ticks (nohz_full) has no such thing, and a sandbox may forbid it. No
+         * processor takes so long for the frames that it has in hand. */
+        struct timespec left = {0, RING_SETTLE_NS};
+        while (nanosleep(&left, &left) && errno == EINTR) {
+        }
+    }
+}
 
 static inline int ring_let_in(const ring *r, const ring_origin *origin) {
     static const struct sock_filter everything = {BPF_RET | BPF_K, 0, 0, UINT32_MAX};
@@ -119,9 +130,10 @@ static inline enum ring_fault ring_bind(ring *r, const ring_origin *origin) {
     }
     if (origin->fanout >= 0) {
         const int fanout = (int)(uint32_t)origin->fanout;
-        if (ring_set(r, SOL_PACKET, PACKET_FANOUT, &fanout, sizeof fanout) || ring_settle()) {
+        if (ring_set(r, SOL_PACKET, PACKET_FANOUT, &fanout, sizeof fanout)) {
             return RING_FANOUT;
         }
+        ring_settle();
         if (ring_let_in(r, origin)) {
             return RING_FILTER;
         }

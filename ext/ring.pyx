@@ -36,7 +36,7 @@ cdef extern from "ring.h" nogil:
                   int ignore_outgoing) noexcept
     int ring_bind(ring *r, const ring_origin *origin) noexcept
     int ring_refuse(const ring *r) noexcept
-    int ring_settle() noexcept
+    void ring_settle() noexcept
     void ring_close(ring *r) noexcept
     void ring_free(ring *r) noexcept
     int ring_has_begun(const ring *r) noexcept
@@ -119,7 +119,9 @@ cdef class Ring:
         cdef bint failed
         self._is_open()
         with nogil:
-            failed = ring_refuse(&self.state) != 0 or ring_settle() != 0
+            failed = ring_refuse(&self.state) != 0
+            if not failed:
+                ring_settle()
         if failed:
             raise OSError(errno, "filter")
 

@@ -45,12 +45,16 @@ typedef struct {
     uint16_t is_ethernet; /* only there the kernel takes tags out of frames */
 } ring_block;
 
-/* Puts the VLAN tag, which the kernel moved out of the frame, back where it was: the addresses move into the room that
- * was reserved before the frame. Returns the bytes that the frame has grown by. */
+/* Whether the kernel moved the VLAN tag out of the frame. */
+ALWAYS_INLINE int ring_lacks_tag(const ring_block *block, bytes_view header) {
+    return block->is_ethernet && view_host32(header, RING_FRAME_STATUS) & RING_TAG_VALID;
+}
+
+/* Puts the tag that the frame lacks back where it was: the addresses move into the room that was reserved before the
+ * frame. Returns the bytes that the frame has grown by: none where so little of it is here. */
 static inline uint32_t ring_restore_tag(const ring_block *block, uint32_t frame, bytes_view header, uint32_t *link) {
     const uint32_t status = view_host32(header, RING_FRAME_STATUS);
-    if (!block->is_ethernet || !(status & RING_TAG_VALID) || *link < RING_FRAME_HEADER + RING_TAG_LENGTH ||
-        view_host32(header, RING_FRAME_CAPTURED) < RING_ADDRESSES) {
+    if (*link < RING_FRAME_HEADER + RING_TAG_LENGTH || view_host32(header, RING_FRAME_CAPTURED) < RING_ADDRESSES) {
         return 0;
     }
     const uint16_t protocol =
@@ -103,9 +107,11 @@ static inline uint32_t ring_block_list(const ring_block *block, frame_record *re
                      (uint64_t)link + captured > cursor_left(&c))) {
             break;
         }
-        const uint32_t grown = ring_restore_tag(block, c.offset, header, &link);
-        const uint32_t wire = view_host32(header, RING_FRAME_WIRE) + grown;
-        captured += grown;
+        uint32_t wire = view_host32(header, RING_FRAME_WIRE);
+        if (UNLIKELY(ring_lacks_tag(block, header))) {
+            captured += ring_restore_tag(block, c.offset, header, &link);
+            wire += RING_TAG_LENGTH;
+        }
         frame_record *record = &records[count++];
         record->timestamp = view_host32(header, RING_FRAME_SECONDS) * INT64_C(1000000000) +
                             view_host32(header, RING_FRAME_NANOSECONDS);

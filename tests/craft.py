@@ -86,6 +86,8 @@ def option(kind: int, data: bytes = b"") -> bytes:
 
 # --- links
 
+_REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
 
 def ethernet(
     source: str = "02:00:00:00:00:01",
@@ -144,6 +146,25 @@ def sll2(packet_type: int = 0, *, interface: int = 2, hardware: int = 1, address
         return struct.pack("!HHIHBB8s", *fields) + payload
 
     return Frame(Layer(build))
+
+
+def token_ring(
+    source: str = "00:00:00:00:00:01",
+    destination: str = "00:00:00:00:00:02",
+    *,
+    frame_control: int = 0x40,
+    routing: bytes = b"",
+) -> Frame:
+    """LINKTYPE_IEEE802_5, 6. `routing` is the routing information field, which the source's first bit announces."""
+    sender = mac(source)
+    sender = bytes([sender[0] | (0x80 if routing else 0)]) + sender[1:]
+    return raw(bytes([0x10, frame_control]) + mac(destination) + sender + routing)
+
+
+def fddi(source: str = "02:00:00:00:00:01", destination: str = "02:00:00:00:00:02", *, control: int = 0x54) -> Frame:
+    """LINKTYPE_FDDI, 10."""
+    ends = (mac(destination) + mac(source)).translate(_REVERSED_BITS)
+    return raw(bytes([control]) + ends)
 
 
 def null(*, family: int | None = None, order: str = "<") -> Frame:

@@ -9,6 +9,8 @@ here looks an address up, and nothing is taken from spanline. Definitions, where
     flow       (source, destination, port, protocol), whatever the VLAN or VNI
     bucket     window/100 rounded up to 1, 2 or 5 times a power of ten seconds, from the epoch on; a rate is by the
                bucket's seconds that are in the window
+    hours      of each day, where there are some: only what is inside them counts, and rates are by their seconds. It is
+               asked of every minute what the clocks show in it
     order      by the order key, else by the count of flows: descending, ties by name, what has no name last
 """
 
@@ -16,7 +18,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from history import DAY, SECOND, History
@@ -27,6 +31,7 @@ SERIES = ("series(sum(Session Count))", "series(sum(Packets))", "series(sum(Byte
 LISTED = ("Source IP Address", "Destination IP Address", "Port", "Protocol", "Total Traffic")
 ADMIN_PORTS = (22, 23, 3389)
 HEADROOM = (1, 2, 5)
+MINUTE = 60 * SECOND
 
 
 @dataclass(frozen=True)
@@ -42,25 +47,63 @@ class Answer:
     end: int
 
 
+class Everything:
+    """All that there is counts."""
+
+    def elapsed(self, moments: Array | int) -> Array | int:
+        """What has counted up to a moment, ns, from some moment on."""
+        return moments
+
+
+class HoursOfDays:
+    """What is from `first` to before `last` on the clocks of a zone counts, from `begin` to `end`; `last` may be on the
+    next day."""
+
+    def __init__(self, first: time, last: time, zone: str, begin: int, end: int) -> None:
+        self._begin = begin - begin % MINUTE
+        minutes = np.arange(self._begin, end + MINUTE, MINUTE)
+        epoch = datetime(1970, 1, 1, tzinfo=UTC)
+        clocks = [(epoch + timedelta(seconds=int(one) // SECOND)).astimezone(ZoneInfo(zone)).time() for one in minutes]
+        if first < last:
+            self._counts = np.array([first <= one < last for one in clocks])
+        else:
+            self._counts = np.array([first <= one or one < last for one in clocks])
+        self._before = np.concatenate([[0], np.cumsum(self._counts) * MINUTE])
+
+    def elapsed(self, moments: Array | int) -> Array:
+        minute, rest = np.divmod(np.asarray(moments) - self._begin, MINUTE)
+        at = np.clip(minute, 0, len(self._counts) - 1)
+        return self._before[at] + rest * self._counts[at]
+
+
 class Truth:
     """The records of a history that overlap its last `length` ns, and what is true of each."""
 
-    def __init__(self, history: History, length: int) -> None:
+    def __init__(self, history: History, length: int, hours: tuple[time, time, str] | None = None) -> None:
         self.history = history
         self.end = int(history.last_seen.max()) + 1
         self.begin = self.end - length
-        self.seconds = length / SECOND
+        self.counting = HoursOfDays(*hours, self.begin, self.end) if hours else Everything()
+        self.seconds = float(self.counted(self.begin, self.end)) / SECOND
         self.at = np.flatnonzero((history.first_seen < self.end) & (history.last_seen >= self.begin))
+        first, last = history.first_seen[self.at], history.last_seen[self.at]
+        counted = self.counted(np.maximum(first, self.begin), np.minimum(last, self.end - 1) + 1)
+        self.at = self.at[counted > 0]
         self.first, self.last = history.first_seen[self.at], history.last_seen[self.at]
         self.bytes = history.bytes[self.at].sum(axis=1).astype(float)
         self.packets = history.packets[self.at].sum(axis=1).astype(float)
         self.port, self.protocol = history.port[self.at], history.protocol[self.at]
-        self.begins = history.begins[self.at] & (self.first >= self.begin)
+        counts = self.counted(self.first, self.first + 1) > 0
+        self.begins = history.begins[self.at] & (self.first >= self.begin) & counts
         _, address = np.unique(history.places.address.view("V16").reshape(-1), return_inverse=True)
         self.flow = np.stack(
             [address[history.source[self.at]], address[history.destination[self.at]], self.port, self.protocol], axis=1
         )
         self.step = step(length)
+
+    def counted(self, begin: Array | int, end: Array | int) -> Array:
+        """What counts of the time between two moments, ns."""
+        return self.counting.elapsed(end) - self.counting.elapsed(begin)
 
     def source(self, name: str) -> Array:
         """A field of Endpoint, of the source of each record."""
@@ -75,7 +118,7 @@ class Truth:
     def share(self, begin: Array | int, end: Array | int, at: Array | slice = slice(None)) -> Array:
         """Which part of each record falls between two moments; all of a record without length, which is there."""
         first, last = self.first[at], self.last[at]
-        inside = np.minimum(last, end) - np.maximum(first, begin)
+        inside = self.counted(np.maximum(first, begin), np.minimum(last, end))
         return np.where(first == last, 1.0, inside / np.maximum(last - first, 1))
 
     def inside(self, values: Array) -> Array:
@@ -107,8 +150,10 @@ class Truth:
         starts = self.buckets()
         sessions = np.zeros((groups, len(starts)))
         np.add.at(sessions, (of[one.begins], (one.first[one.begins] - starts[0]) // self.step), 1)
-        seconds = (np.minimum(starts + self.step, self.end) - np.maximum(starts, self.begin)) / SECOND
-        return [sessions, one.spread(one.packets, of, groups), one.spread(one.bytes, of, groups) * 8 / seconds]
+        seconds = self.counted(np.maximum(starts, self.begin), np.minimum(starts + self.step, self.end)) / SECOND
+        bits = one.spread(one.bytes, of, groups) * 8
+        rates = np.divide(bits, seconds, out=np.zeros_like(bits), where=seconds > 0)
+        return [sessions, one.spread(one.packets, of, groups), rates]
 
     def only(self, mask: Array) -> Truth:
         """The same of some records."""
@@ -184,7 +229,7 @@ def grouped(
     columns += [by] if order or not series else []
     shown = [None if key == "" else key for key in keys.tolist()]
     rows = [(key, *(column[n].tolist() for column in columns)) for n, key in enumerate(shown)]
-    ranks = sorted(range(len(rows)), key=lambda n: (shown[n] is None, -by[n], shown[n] or ""))
+    ranks = sorted(range(len(rows)), key=lambda n: (shown[n] is None, -by[n], "" if shown[n] is None else shown[n]))
     heads = (name, *series, *((order or "Count",) if order or not series else ()))
     return Answer(heads, [rows[n] for n in ranks], truth.begin, truth.end)
 
@@ -218,9 +263,10 @@ def busiest_ports(truth: Truth, counters: dict[str, Array]) -> Answer:
     rows = []
     for name in np.unique(names):
         of_port = names == name
-        time = counters["time"][of_port]
-        inside = np.minimum(time[1:], truth.end) - np.maximum(time[:-1], truth.begin)
-        share = np.maximum(inside, 0) / np.diff(time)
+        read = counters["time"][of_port]
+        overlap = (read[1:] > truth.begin) & (read[:-1] < truth.end)
+        inside = truth.counted(np.maximum(read[:-1], truth.begin), np.minimum(read[1:], truth.end))
+        share = np.where(overlap, inside, 0) / np.diff(read)
         total = 0.0
         for way in ("in_bytes", "out_bytes"):
             values = counters[way][of_port]
@@ -284,7 +330,13 @@ ANSWERS: dict[int, tuple[int, _Way]] = {
 }  # fmt: skip
 
 
-def answer(number: int, history: History, counters: dict[str, Array]) -> Answer:
-    """What query `number` of the 19 has to answer, from 1."""
-    days, way = ANSWERS[number]
-    return way(Truth(history, days * DAY), counters)
+def answer(
+    number: int,
+    history: History,
+    counters: dict[str, Array],
+    days: int | None = None,
+    hours: tuple[time, time, str] | None = None,
+) -> Answer:
+    """What query `number` of the 19 has to answer, from 1; of other days, or in some hours by a zone's clocks."""
+    usual, way = ANSWERS[number]
+    return way(Truth(history, (days or usual) * DAY, hours), counters)

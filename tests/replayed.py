@@ -30,6 +30,7 @@ class Replayed:
     ends       whether chunks() is over after the last frame, or waits for stop()
     lost       frames of which it says that the ring dropped them
     most_lent  chunks whose memory somebody had at the same time
+    longer     frames of which it says that they are longer than the link's
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Replayed:
         self._told = gaps
         self._stopped = threading.Event()
         self.opened: list[LiveOptions] = []
-        self.most_lent = 0
+        self.most_lent = self.longer = 0
         self._lent: list[weakref.ref[np.ndarray[Any, Any]]] = []
 
     def open(self, name: str, interfaces: Interfaces, options: LiveOptions) -> Replayed:

@@ -27,7 +27,7 @@ from tests.commands import PROGRAM, run
 from tests.craft import ethernet, ipv4, tcp, udp
 from tests.craft_tunnels import vxlan
 from tests.lab.hosts import wait_for
-from tests.own_network import FAR, NEAR, Sender, impossible, own_network
+from tests.own_network import FAR, NEAR, Sender, impossible, ip, own_network
 
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(impossible()), reason=impossible())]
 
@@ -413,6 +413,32 @@ def test_served(tmp_path: Path) -> None:
         assert reader.wait(30) == 0, reader.stderr.read()  # type: ignore[union-attr]
         reader.stderr.close()  # type: ignore[union-attr]
     assert frames_of(tmp_path / "read.pcapng") == FRAMES
+
+
+def test_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    """Standard error is closed, or whoever read it went away: nothing of it is in a segment, and capturing goes on.
+
+    Oracle: capinfos, and the frames that were sent.
+    """
+    for name, streams in (("closed", "2>&-"), ("left", "")):
+        reader, writer = os.pipe()
+        command = [*PROGRAM, "capture", NEAR, "-w", str(tmp_path / name), "--allow-root"]
+        with subprocess.Popen(["sh", "-c", f'exec "$@" {streams}', "sh", *command], stderr=writer, cwd="/") as process:
+            os.close(reader)
+            os.close(writer)
+            wait_for("the first segment", lambda folder=tmp_path / name: has_begun(folder))
+            with Sender() as sender:
+                sender.send(*FRAMES[:100])
+                ip(f"link set {NEAR} down")
+                time.sleep(1)  # until it would be said
+                ip(f"link set {NEAR} up")
+                sender.send(*FRAMES[100:200])
+            process.terminate()
+            assert process.wait(30) == 0
+        (segment,) = segments(tmp_path / name)
+        assert frames_of(segment) == FRAMES[:200]
+        counted = subprocess.run(["capinfos", "-c", "-M", str(segment)], capture_output=True, text=True, timeout=60)
+        assert counted.stdout.split()[-1] == "200", counted.stderr
 
 
 def test_errors(tmp_path: Path) -> None:

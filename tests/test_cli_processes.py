@@ -28,6 +28,27 @@ def test_captures_come_by_standard_input_too(capture: Path) -> None:
     assert spawn("info", "-", input=capture.read_bytes()).stdout.startswith(b"standard input\n")
 
 
+CLOSED = [
+    ("2>&-", ["info"], 0, b""),
+    ("0<&-", ["info"], 0, b""),
+    ("2>&- 0<&-", ["info"], 0, b""),
+    (">&-", ["info"], 2, b"spanline: standard output: Bad file descriptor\n"),
+    ("2>&- >&- 0<&-", ["info"], 2, b""),
+]
+
+
+@pytest.mark.parametrize(("streams", "arguments", "code", "said"), CLOSED)
+def test_standard_streams_may_be_closed(
+    capture: Path, streams: str, arguments: list[str], code: int, said: bytes
+) -> None:
+    """What cannot be shown is an error, what cannot be told is not; a shell closes them."""
+    command = ["sh", "-c", f'"$@" {streams}', "sh", *PROGRAM, *arguments, str(capture)]
+    ran = subprocess.run(command, capture_output=True, timeout=60)
+    assert (ran.returncode, ran.stderr) == (code, said)
+    shown = b"" if ">&-" in streams.replace("2>&-", "") else spawn(*arguments, capture).stdout
+    assert ran.stdout == shown
+
+
 @pytest.mark.parametrize("format", ["parquet", "csv", "json"])
 def test_formats_go_through_a_pipe(capture: Path, tmp_path: Path, format: str) -> None:
     through = spawn("crunch", capture, "-q", "-o", "-", "--format", format).stdout

@@ -15,7 +15,8 @@ import pytest
 import spanline
 from spanline.arrow import ADDRESS
 from spanline.community import community_ids
-from tests.craft import ethernet, icmp, icmpv6, ipv4, ipv6, raw, sctp, tcp, udp
+from tests.commands import run
+from tests.craft import Frame, ethernet, icmp, icmpv6, ipv4, ipv6, raw, sctp, tcp, udp
 from tests.craft_files import pcap
 from tests.rows import mapped
 
@@ -112,7 +113,14 @@ ANSWERED = {1: (0, 8), 58: (128, 129, 133, 134, 135, 136)}
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: f"{flow[0]}-{flow[1]}-{flow[2]}")
 def test_the_baseline_as_frames(tmp_path: Path, flow: Flow) -> None:
     """The same through a file, the decoder, the flow table and its Table."""
-    protocol, source, source_port, destination, destination_port, wanted, _ = flow
+    (tmp_path / "one.pcap").write_bytes(pcap([frame_of(flow)]))
+    flows = spanline.flows(tmp_path / "one.pcap")
+    assert flows["community_id"].to_pylist() == [f"1:{flow[5]}"]
+    assert flows["source"].to_pylist() == [mapped(flow[1])]
+
+
+def frame_of(flow: Flow) -> Frame:
+    protocol, source, source_port, destination, destination_port, *_ = flow
     network = ipv6 if ip_address(source).version == 6 else ipv4
     if protocol in ANSWERED:
         code = 0 if source_port in ANSWERED[protocol] else destination_port
@@ -121,7 +129,34 @@ def test_the_baseline_as_frames(tmp_path: Path, flow: Flow) -> None:
         inside = MAKERS[protocol](source_port, destination_port)
     else:
         inside = raw(bytes(8), protocol=protocol)
-    (tmp_path / "one.pcap").write_bytes(pcap([ethernet() / network(source, destination) / inside]))
-    flows = spanline.flows(tmp_path / "one.pcap")
-    assert flows["community_id"].to_pylist() == [f"1:{wanted}"]
-    assert flows["source"].to_pylist() == [mapped(source)]
+    return ethernet() / network(source, destination) / inside
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a flow of every ID."""
+    folder = tmp_path_factory.mktemp("community")
+    frames = {flow[5]: frame_of(flow) for flow in reversed(FLOWS)}
+    (folder / "all.pcap").write_bytes(pcap(list(frames.values())))
+    run("crunch", folder / "all.pcap", "--store", folder / "store", "-q")
+    return folder / "store"
+
+
+@pytest.mark.parametrize("flow", {flow[5]: flow for flow in reversed(FLOWS)}.values(), ids=lambda flow: flow[5])
+def test_queries_find_flows_by_it(flow: Flow, store: Path) -> None:
+    found = spanline.query(f"Source IP Address, Community ID of flows where community id = '1:{flow[5]}'", store)
+    assert found["Source IP Address"].to_pylist() == [mapped(flow[1])]
+    assert found["Community ID"].to_pylist() == [f"1:{flow[5]}"]
+
+
+def test_queries_list_and_group_by_it(store: Path) -> None:
+    every = sorted({f"1:{flow[5]}" for flow in FLOWS})
+    assert sorted(spanline.query("list(Community ID) of flows", store)["Community ID"].to_pylist()) == every
+    grouped = spanline.query("flows group by Community ID", store)
+    assert sorted(grouped["Community ID"].to_pylist()) == every
+    assert set(grouped["Count"].to_pylist()) == {1}
+    some = spanline.query(f"flows where community id not in ('{every[0]}', '{every[1]}')", store)
+    assert len(some) == len(every) - 2
+    assert len(spanline.query("count of flows where community id = '1:x'", store)) == 1
+    assert len(spanline.query("flows where community id like '1:*=' in last 1 hour", store)) == len(every)
+    assert len(spanline.query("flows where community id = '1:x' in last 1 hour 3 days ago", store)) == 0

@@ -18,6 +18,7 @@ from tests.craft import (
     authentication,
     ethernet,
     extension,
+    fddi,
     fragments,
     icmp,
     icmpv6,
@@ -35,6 +36,7 @@ from tests.craft import (
     sll2,
     snap,
     tcp,
+    token_ring,
     udp,
     vlan,
 )
@@ -70,6 +72,13 @@ WHOLE: dict[str, tuple[int, Frame, str, Seen]] = {
     "sll-loopback": (113, sll(hardware=772) / V4 / TCP, "sll:ip:tcp", IS_TCP4),
     "sll2": (276, sll2() / V4 / TCP, "sll2:ip:tcp", IS_TCP4),
     "sll2-v6": (276, sll2() / V6 / TCP, "sll2:ipv6:tcp", IS_TCP6),
+    "fddi": (10, fddi() / snap() / V4 / UDP, "fddi:llc:ip:udp", IS_UDP4),
+    "fddi-priority": (10, fddi(control=0x5F) / llc(6, 6) / V4 / TCP, "fddi:llc:ip:tcp", IS_TCP4),
+    "token-ring": (6, token_ring() / snap() / V4 / UDP, "tr:llc:ip:udp", IS_UDP4),
+    "token-ring-no-bridge": (6, token_ring(routing=b"\x82\x30") / snap() / V6 / TCP, "tr:llc:ipv6:tcp", IS_TCP6),
+    "token-ring-bridges": (
+        6, token_ring(routing=bytes([0xFE, 0x30]) + bytes(28)) / snap() / V4 / TCP, "tr:llc:ip:tcp", IS_TCP4
+    ),
     "null-little": (0, null() / V4 / UDP, "null:ip:udp", IS_UDP4),
     "null-big": (0, null(order=">") / V4 / UDP, "null:ip:udp", IS_UDP4),
     "loop": (108, null(order=">") / V6 / UDP, "null:ipv6:udp", IS_UDP6),
@@ -154,6 +163,15 @@ STOPPED: dict[str, tuple[int, Frame | bytes, str, str]] = {
     "stp": (1, ethernet() / llc() / bytes(35), "eth:llc", "unsupported llc"),
     "snap-oui": (1, ethernet() / snap(0x00000C) / raw(b"..", ether_type=0x2000), "eth:llc", "unsupported llc"),
     "null-family": (0, null(family=7) / b"..", "null", "unsupported null"),
+    "fddi-smt": (10, fddi(control=0x41) / bytes(40), "fddi", "unsupported fddi"),
+    "fddi-synchronous": (10, fddi(control=0xD0) / snap() / V4, "fddi", "unsupported fddi"),
+    "fddi-too-short": (10, b"\x54" + bytes(11), "fddi", "malformed fddi"),
+    "fddi-llc-too-short": (10, fddi() / b"\xaa\xaa", "fddi:llc", "malformed llc"),
+    "token-ring-mac": (6, token_ring(frame_control=5) / bytes(40), "tr", "unsupported tr"),
+    "token-ring-reserved": (6, token_ring(frame_control=0x80) / snap() / V4, "tr", "unsupported tr"),
+    "token-ring-too-short": (6, b"\x10\x40" + bytes(11), "tr", "malformed tr"),
+    "routing-too-short": (6, token_ring(routing=b"\x02"), "tr", "malformed tr"),
+    "routing-beyond": (6, token_ring(routing=b"\x1e\x30") / b"\xaa\xaa\3", "tr", "malformed tr"),
     "raw-version": (101, b"\x50abc", "raw", "unsupported raw"),
     "raw-empty": (101, b"", "raw", "malformed raw"),
     "netlink": (113, sll(hardware=824) / V4, "sll", "unsupported sll"),
@@ -203,6 +221,8 @@ def test_link_addresses() -> None:
     seen = {link: row_of(decode(frame, link_type=link)) for link, frame in frames.items()}
     assert [seen[link]["eth_source"] for link in frames] == [there, there, there, none]
     assert [seen[link]["eth_destination"] for link in frames] == [mac("02:00:00:00:00:02"), none, none, none]
+    rings = {10: fddi("02:00:00:00:00:01") / snap() / V4, 6: token_ring("02:00:00:00:00:01", routing=b"\2\0")}
+    assert [row_of(decode(frame, link_type=link))["eth_source"] for link, frame in rings.items()] == [there, there]
     infiniband = cooked[:4] + b"\0\x14" + cooked[6:]
     assert row_of(decode(infiniband, link_type=113))["eth_source"] == none
 

@@ -226,6 +226,18 @@ def test_the_account(crafted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("flows", "live:span0", "-q").stderr == ""
 
 
+@pytest.mark.parametrize("command", [("flows",), ("crunch", "-o", "flows.csv"), ("capture", "-w", "segments")])
+def test_frames_that_were_put_together_are_told(
+    crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """By whatever takes frames: their lengths and number are not the network's."""
+    monkeypatch.chdir(tmp_path)
+    source = replayed(monkeypatch, crafted)
+    source.longer = 1234
+    last = run(command[0], "live:span0", *command[1:]).stderr.splitlines()[-1]
+    assert last.endswith("; 1,234 longer than the MTU, put together on the way")
+
+
 def test_crunch_accounts_for_everything_in_one_line(crafted: Path, live: Replayed, tmp_path: Path) -> None:
     result = run("crunch", "live:span0", "-o", tmp_path / "flows.parquet")
     (line,) = result.stderr.splitlines()
@@ -251,6 +263,7 @@ def test_info(crafted: Path, live: Replayed) -> None:
     assert (here["file"], here["format"], here["interfaces"][0]["name"]) == ("live:span0", "live", "live:span0")
     for name in ("packets", "data_size", "first_packet", "last_packet", "decoded", "verdicts", "stacks"):
         assert here[name] == file[name]
+    assert "File size" not in run("info", "live:span0").stdout
 
 
 def test_what_is_revealed_is_logged_before_it_is_shown(live: Replayed, tmp_path: Path) -> None:

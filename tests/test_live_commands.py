@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import spanline
+from spanline.lab.terminal import Terminal
 from spanline.store import Store
 from tests.commands import PROGRAM, handshake, run
 from tests.craft import ethernet, ipv4, udp
@@ -283,7 +284,8 @@ WRONG = [
     (["live:"], "live:: nothing is named behind the colon; live:eth0, udp:4789"),
     ([f"live:{NEAR}", "capture.pcap"], "do not go together"),
     (["capture.pcap", "--duration", "3"], "capture.pcap is no live source"),
-    ([f"live:{NEAR}", "--duration", "-1"], "neither a number of seconds"),
+    ([f"live:{NEAR}", "--duration", "-1"], "'-1' is no number of seconds above 0; leave it out"),
+    ([f"live:{NEAR}", "--duration", "off"], "'off' is no number of seconds above 0; leave it out"),
     ([f"live:{NEAR}", "--block-size", "1000"], "multiple of the page size"),
     ([f"live:{NEAR}", "--blocks", "1"], "--blocks"),
     ([f"live:{NEAR}", "--source", "tape"], "--source"),
@@ -308,6 +310,24 @@ def test_without_permission(sender: Sender, engine: str) -> None:
     assert (ran.returncode, ran.stdout) == (2, "")
     assert len(ran.stderr.splitlines()) == 1
     assert "setcap cap_net_raw+ep" in ran.stderr
+
+
+# --- on a terminal
+
+
+def test_the_status_line_keeps_to_its_width(sender: Sender) -> None:
+    """Of 80 columns, with what the terminal shows of Ctrl-C: long names are cut, and not how many frames were lost."""
+    names = [f"interface-long{n}" for n in range(3)]
+    ip(*(f"link add name {name} type veth peer name peer{n}" for n, name in enumerate(names)))
+    sources = [f"live:{name}" for name in names]
+    with Terminal([*PROGRAM, "flows", *sources, "--block-size", "64K", "--allow-root"]) as terminal:
+        terminal.expect("lost 0")
+        terminal.type("\x03", echo=False)
+        terminal.expect("offered 0 = read 0")
+        assert terminal.end() == 0
+    drawn = re.sub(r"\x1b\[[0-9?]*[A-Za-z]", "\r", terminal.shown.decode())
+    assert any("  lost 0  0 flows  live:interface-long0" in line for line in drawn.split("\r"))
+    assert max(len(line) for line in re.split("[\r\n]+", drawn) if "bit/s" in line) < 80
 
 
 # --- signals

@@ -37,7 +37,21 @@ CASES: dict[str, tuple[Dialogue, list[Told]]] = {
         [(CLIENT, snmp_user(b"operator", 5))],
         [("v3, authentication, no privacy", "operator", None, "unknown")],
     ),
-    "a user with privacy": ([(CLIENT, snmp_user(b"operator", 7))], []),
+    "a user with privacy": (
+        [(CLIENT, snmp_user(b"operator", 7))] * 2,
+        [("v3, authentication, privacy", "operator", None, "unknown")],
+    ),
+    "privacy without authentication": (
+        [(CLIENT, snmp_user(b"operator", 6))],
+        [("v3, no authentication, no privacy", "operator", None, "unknown")],
+    ),
+    "a user at two levels": (
+        [(CLIENT, snmp_user(b"operator", 7)), (CLIENT, snmp_user(b"operator", 4))],
+        [
+            ("v3, authentication, privacy", "operator", None, "unknown"),
+            ("v3, no authentication, no privacy", "operator", None, "unknown"),
+        ],
+    ),
     "no SNMP": ([(CLIENT, b"\x16\xfe\xfd" + bytes(30))], []),
 }
 
@@ -73,12 +87,10 @@ def test_tshark_reads_the_same(tmp_path: Path) -> None:
     ],
 )
 def test_real_captures(captures: Path, capture: str) -> None:
-    """Oracle: tshark's communities, and its users whose messages it can read, of which the flag for privacy is not
-    set."""
+    """Oracle: tshark's communities and users."""
     path = captures / "plaintext" / capture
     found = captured(path, Snmp, on_ports(161, 162))
-    shown = tshark.fields(path, "snmp", "snmp.community", "snmp.msgUserName", "snmp.msgFlags")
+    shown = tshark.fields(path, "snmp", "snmp.community", "snmp.msgUserName")
     secrets = {finding.secret.reveal().decode() for finding in found if finding.secret is not None}
-    assert secrets == {community for community, *_ in shown if community}
-    users = {user for _, user, flags in shown if user and not int(flags or "0", 16) & 2}
-    assert {finding.account for finding in found if finding.secret is None} == users
+    assert secrets == {community for community, _ in shown if community}
+    assert {finding.account for finding in found if finding.secret is None} == {user for _, user in shown if user}

@@ -6,7 +6,9 @@ SSH (RFC 4253), MySQL, telnet, BitTorrent.
 
 from __future__ import annotations
 
+import re
 from functools import cache
+from re import _parser  # type: ignore[attr-defined]
 
 import hyperscan
 import pytest
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from spanline.plaintext.model import Sender
 from spanline.plaintext.parsers import protocols
+from spanline.stages.plaintext import BEGINNING_BYTES
 from tests.pieces import CLIENT, QUICKLY, SERVER
 
 OURS = {"ftp", "pop", "imap", "smtp", "nntp", "irc", "rtsp", "http", "sip", "xmpp", "resp"}
@@ -40,13 +43,14 @@ def database(sender: Sender) -> tuple[list[str], hyperscan.Database]:
 def recognised(sender: Sender, head: bytes) -> set[str]:
     names, compiled = database(sender)
     found: set[str] = set()
-    compiled.scan(head, match_event_handler=lambda number, *_: found.add(names[number]))
+    compiled.scan(head[:BEGINNING_BYTES], match_event_handler=lambda number, *_: found.add(names[number]))
     return found
 
 
 @pytest.mark.parametrize(
     ("sender", "head", "name"),
     [
+        *((CLIENT, b"GET /%s HTTP/1.1\r\nHost: h\r\n" % (b"x" * size), "http") for size in (0, 949, 950, 2000)),
         (SERVER, b"220 (vsFTPd 3.0.5)\r\n", "ftp"),
         (SERVER, b"220-FileZilla Server 1.7\r\n220 x\r\n", "ftp"),
         (SERVER, b"220 pyftpdlib 1.5.9 ready.\r\n", "ftp"),
@@ -104,3 +108,14 @@ def test_other_beginnings_tell_none(head: bytes) -> None:
 @given(st.binary(max_size=400))
 def test_random_bytes_tell_none(head: bytes) -> None:
     assert recognised(CLIENT, head) | recognised(SERVER, head) == set()
+
+
+def test_no_pattern_is_about_more_than_a_beginning() -> None:
+    """Oracle: how long the matches of each are, by Python's `re`."""
+    widths = {
+        (protocol.name, pattern.expression): int(_parser.parse(pattern.expression, re.DOTALL).getwidth()[1])
+        for protocol in protocols()
+        for pattern in protocol.patterns
+    }
+    assert len(widths) > 40
+    assert {one: width for one, width in widths.items() if width > BEGINNING_BYTES} == {}

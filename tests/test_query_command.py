@@ -303,3 +303,19 @@ def test_rows_too_long_for_a_line_take_several() -> None:
 )
 def test_series_are_lines_of_text(values: list[float], width: int, expected: str) -> None:
     assert sparkline(np.array(values, np.float64), width) == expected
+
+
+def test_an_address_is_never_cut() -> None:
+    """Where three series leave no room, it stands on a line of its own."""
+    address = bytes.fromhex("20010db8012345670123456789abcdef")
+    fields = [pa.field("Source IP Address", pa.binary(16), metadata={"kind": "address", "unit": ""})]
+    for name in ("Packets", "Session Count", "Bytes Rate"):
+        metadata = {"kind": "packets", "unit": "", "begin": "0", "step": str(SECOND)}
+        fields.append(pa.field(f"series(sum({name}))", pa.list_(pa.float64()), metadata=metadata))
+    table = pa.Table.from_arrays(
+        [pa.array([address], fields[0].type), *(pa.array([[1.0, 2.0]], one.type) for one in fields[1:])],
+        schema=pa.schema(fields),
+    )
+    lines = answer_lines(table, {"Source IP Address"}, UTC, 60)
+    assert any("2001:db8:123:4567:123:4567:89ab:cdef" in line.text for line in lines)
+    assert max(len(line.text) for line in lines) <= 60

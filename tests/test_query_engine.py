@@ -298,6 +298,22 @@ def test_a_damaged_segment_is_left_out_and_named(tmp_path: Path) -> None:
     assert Path(segment.name).name in left_out
 
 
+def test_segments_beside_the_window_are_not_opened(tmp_path: Path) -> None:
+    """Those of other hours hold nothing that could be read, and nobody notices. Oracle: computed by hand."""
+    hours = 14 * 24
+    store = stored(tmp_path, [flow("10.0.1.1", "10.0.2.1", 443, first=n * 3600, lasts=4000) for n in range(hours)])
+    # The newest record ends 4000 s into hour 335: the last 24 hours begin when the record of hour 311 ends.
+    hours_needed = range(312, hours)
+    for one in store.state().segments.values():
+        if (one.begin - NOON) // (3600 * SECOND) not in hours_needed:
+            (store.path / one.name).write_bytes(b"nothing")
+    table = spanline.query("sum(session count), sum(packets) of flows", store)
+    # That of hour 312 began before the window, and 400 s of it are in front of it.
+    assert table["sum(Session Count)"].to_pylist() == [23.0]
+    assert table["sum(Packets)"].to_pylist() == [pytest.approx(2 * 23 + 2 * 3600 / 4000)]
+    assert json.loads(table.schema.metadata[b"left_out"]) == []
+
+
 def test_sql_is_printed_for_other_engines(store: Store) -> None:
     """Buckets are integer arithmetic in whatever dialect."""
     text = "series(sum(bytes rate)) of flows where Port = 443 group by Destination Country"

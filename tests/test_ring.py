@@ -9,10 +9,12 @@ from __future__ import annotations
 import fcntl
 import gc
 import os
+import platform
 import shutil
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -38,6 +40,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(impossible()), reason=imp
 
 SMALL = LiveOptions(block_bytes=1 << 16, blocks=4)
 TINY = LiveOptions(block_bytes=1 << 14, blocks=2)
+ROOT = Path(__file__).parent.parent
 LENGTHS = (60, 61, 64, 128, 590, 1514, 4000, MTU + 14)
 
 
@@ -283,10 +286,8 @@ def test_filters_that_the_kernel_would_misread_are_left_to_others(cable: Sender,
 @pytest.mark.parametrize("text", [None, "udp", "vlan or udp"])
 @pytest.mark.parametrize("snaplen", [1, 14, 17, 60, 96, 1500])
 def test_snaplen(cable: Sender, snaplen: int, text: str | None) -> None:
-    """Oracle: what was sent, cut: also tagged frames, whose tags come back when the addresses before it are there."""
-    sent = [frame(n, length) for n, length in enumerate(LENGTHS)] + (
-        [tags()[n] for n in (0, 3)] if snaplen >= 14 else []
-    )
+    """Oracle: what was sent, cut: also tagged frames, which are as long as they were where the tag is cut off."""
+    sent = [frame(n, length) for n, length in enumerate(LENGTHS)] + [tags()[n] for n in (0, 3)]
     source = opened(replace(SMALL, snaplen=snaplen, filter=text))
     cable.send(*sent)
     source.stop()
@@ -294,6 +295,62 @@ def test_snaplen(cable: Sender, snaplen: int, text: str | None) -> None:
     assert [one for chunk in chunks for one in of_chunk(chunk)] == [one[:snaplen] for one in sent]
     assert [one for chunk in chunks for one in chunk.records["wire_length"]] == [len(one) for one in sent]
     source.close()
+
+
+@pytest.mark.parametrize("snaplen", [1500, 262144])
+@pytest.mark.parametrize("size", [1 << 12, 1 << 13, 1 << 14])
+def test_blocks_that_are_too_small_are_told(cable: Sender, size: int, snaplen: int) -> None:
+    """Oracle: the longest frame of the link, which the kernel cuts or does not."""
+    longest = frame(0, MTU + 14)
+    source = opened(LiveOptions(block_bytes=size, blocks=16, snaplen=snaplen))
+    cable.send(longest)
+    (found,) = read(source)
+    assert bool(source.warnings) == (len(found) < min(snaplen, len(longest)))
+    for line in source.warnings:
+        assert f"a block of {size:,} bytes" in line
+        assert line.endswith("give --block-size 16K")
+
+
+@pytest.mark.parametrize("has_frames", [False, True])
+def test_a_clock_that_is_set_back(cable: Sender, monkeypatch: pytest.MonkeyPatch, has_frames: bool) -> None:
+    """Time goes on from where it is now: not an hour later, when flows would end between any two of their packets."""
+    source, now = opened(), time.time_ns
+    chunks = source.chunks()
+    with monkeypatch.context() as ahead:
+        ahead.setattr(time, "time_ns", lambda: now() + 3600 * 10**9)
+        assert (next(chunks).clock or 0) > now() + 3000 * 10**9
+    if has_frames:
+        cable.send(frame(1))
+    chunk = next(chunks)
+    assert len(chunk.records) == has_frames
+    assert time.time_ns() - 10 * 10**9 < (chunk.clock or 0) <= time.time_ns()
+    del chunk
+    chunks.close()
+    source.close()
+
+
+NO_MEMBARRIER = """
+import ctypes, platform, struct, sys
+number = {"x86_64": 324, "aarch64": 283}[platform.machine()]
+steps = struct.pack("=" + "HBBI" * 4, 0x20, 0, 0, 0, 0x15, 0, 1, number, 6, 0, 0, 0x50000 | 22, 6, 0, 0, 0x7FFF0000)
+program = ctypes.create_string_buffer(steps)
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.create_string_buffer(struct.pack("@HP", 4, ctypes.addressof(program)))) == 0
+assert libc.syscall(number, 0, 0, 0) == -1
+from tests.test_ring import Sender, frame, opened, read
+with Sender() as cable:
+    source = opened()
+    cable.send(*map(frame, range(500)))
+    print(len(read(source)), source.arrivals.offered)
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="membarrier has another number")
+def test_a_kernel_without_membarrier() -> None:
+    """As one with nohz_full answers, EINVAL, here by seccomp(2): all that was sent is read all the same."""
+    done = subprocess.run([sys.executable, "-c", NO_MEMBARRIER], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.stdout.split() == ["500", "500"], done.stderr
 
 
 @pytest.mark.parametrize("what", ["down", "gone"])

@@ -12,6 +12,7 @@ import shutil
 import stat
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,18 @@ class Counted:
 class Writing:
     """Frames of a file, written to segments as if they came from an interface, of which a tenth was dropped."""
 
-    def __init__(self, folder: Path, rotation: Rotation, compression: str = "", frames: list[bytes] = FRAMES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        rotation: Rotation,
+        compression: str = "",
+        frames: list[bytes] = FRAMES,
+        set_back: Callable[[int], int] = lambda _: 0,
+    ) -> None:
+        """set_back: gives how many ns the clock is behind when a frame, by its number, comes."""
         source = folder.parent / "source.pcap"
-        source.write_bytes(pcap([Record(START + n * STEP, frame) for n, frame in enumerate(frames)], nanoseconds=True))
+        records = [Record(START + n * STEP - set_back(n), frame) for n, frame in enumerate(frames)]
+        source.write_bytes(pcap(records, nanoseconds=True))
         source_counts = Counted()
         self.arrivals = source_counts.arrivals
         capture = spanline.open(source)
@@ -353,6 +363,12 @@ def test_time_passes_without_frames(tmp_path: Path) -> None:
     (path,) = folder.iterdir()
     assert frames_of(path) == FRAMES[:1]
     assert threading.active_count() == 1
+
+
+def test_a_clock_that_is_set_back(tmp_path: Path) -> None:
+    """By an hour, after a second: the segment does not last an hour longer. Counted by hand."""
+    Writing(tmp_path / "out", Rotation(seconds=0.9), set_back=lambda n: (n >= 1000) * 3600 * 10**9)
+    assert [len(frames_of(path)) for path in sorted_files(tmp_path / "out")] == [900, 100, 900, 900, 200]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -23,6 +23,7 @@ from tests.craft import (
     authentication,
     ethernet,
     extension,
+    fddi,
     icmp,
     icmpv6,
     ipv4,
@@ -34,7 +35,9 @@ from tests.craft import (
     sctp,
     sctp_chunk,
     sll,
+    snap,
     tcp,
+    token_ring,
     udp,
     vlan,
 )
@@ -253,8 +256,8 @@ def test_frames_cut_anywhere_equal_tshark(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("link_type", "outer"),
-    [(113, sll()), (101, Frame()), (0, null()), (1, ethernet())],
-    ids=["sll", "raw", "null", "eth"],
+    [(113, sll()), (101, Frame()), (0, null()), (1, ethernet()), (6, token_ring() / snap()), (10, fddi() / snap())],
+    ids=["sll", "raw", "null", "eth", "tr", "fddi"],
 )
 def test_link_types_equal_tshark(link_type: int, outer: Frame, tmp_path: Path) -> None:
     inner = ethernet("02:0b:00:00:00:01", "02:0b:00:00:00:02") / ipv4("192.0.2.1", "192.0.2.2") / udp()

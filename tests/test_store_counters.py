@@ -110,3 +110,26 @@ def test_the_command_adds_what_is_not_there(folder: Path, tmp_path: Path) -> Non
     assert run("store", "import", folder, path).stdout == f"{path}: already there: nothing added\n"
     assert store_counters.growth(folder)[0].num_rows == 1
     assert "no column time" in run("store", "import", folder, written(tmp_path, "x\n"), code=2).stderr
+
+
+def test_readings_of_many_row_groups_grow_as_those_of_one(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows of all kinds, of ports that are read often, seldom, and no more. Oracle: all readings at once."""
+    whole = tmp_path / "whole"
+    hours = [(port, hour) for hour in range(48) for port, every in (("e1", 1), ("e2", 30)) if hour % every == 0]
+    hours = sorted([*hours, ("gone", 0), ("gone", 5)], key=lambda one: one[1])
+    lines = [f"2026-03-{5 + hour // 24:02}T{hour % 24:02}:00:00Z,sw,{port},{hour * 10},{n}\n" for n, (port, hour) in
+             enumerate(hours)]  # fmt: skip
+    readings = store_counters.read_csv(written(tmp_path, HEAD + "".join(lines)))
+    store_counters.add(whole, readings)
+    monkeypatch.setattr(store_counters, "_ROW_GROUP", 5)
+    store_counters.add(folder, readings)
+    begin = BEGIN
+    for first in (None, *range(0, 50, 7)):
+        for last in (None, *range(0, 60, 7)):
+            window = tuple(None if one is None else begin + one * 3600 * SECOND for one in (first, last))
+            rows, expected = (
+                sorted(map(str, store_counters.growth(one, window)[0].to_pylist())) for one in (folder, whole)
+            )
+            assert rows == expected, (first, last)

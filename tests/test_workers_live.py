@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -258,3 +259,43 @@ def test_a_worker_that_is_killed_under_a_command(command: subprocess.Popen[bytes
     assert command.returncode == 2
     assert b"worker 2 died (SIGKILL)" in said
     assert b"a worker died: " in said
+
+
+LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
+for _ in range(int(sys.argv[3])):
+    os.open(os.devnull, os.O_RDONLY)
+sys.argv = ["spanline", *sys.argv[4:]]
+from spanline.cli import main
+main()
+"""
+LIMITS = [(60, 4096, 0), (2048, 4096, 1100)]
+
+
+def limited(*limits: int, duration: float) -> subprocess.Popen[bytes]:
+    """Six workers: soft and hard limit of open files, and how many are open already."""
+    arguments = ["flows", f"live:{NEAR}", "--workers", "6", "--allow-root", "--format", "json", "--block-size", "256K"]
+    command = [sys.executable, "-c", LIMITED, *map(str, limits), *arguments, "--duration", str(duration)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+def test_many_open_files(cable: Sender, limits: tuple[int, ...]) -> None:
+    """More than may be open at first, and more than select(2) knows: as many workers on many processors have."""
+    with limited(*limits, duration=60) as process:
+        wait_for("workers", lambda: len(children_of(process.pid)) == 6)
+        cable.send(*[bytes(ethernet() / ipv4() / udp(n, 53)) for n in range(1, 300)])
+        process.terminate()
+        out, said = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert out.count(b'"source_packets": 1') == 299
+    assert b"offered 299 = read 299 + dropped 0" in said
+
+
+def test_too_many_open_files() -> None:
+    with limited(60, 60, 0, duration=1) as process:
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert said.startswith(b"spanline: so many workers need ")
+    assert said.count(b"\n") == 1

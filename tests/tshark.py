@@ -16,7 +16,7 @@ Frame = dict[str, str]
 # What spanline decodes, in tshark's names. Every other layer below an application is found by `is_covered`, from
 # tshark's own list of a frame's protocols.
 DECODED = frozenset({
-    *("eth", "ethertype", "sll", "null", "raw", "vlan", "ieee8021ad", "llc", "arp"),
+    *("eth", "ethertype", "sll", "null", "raw", "tr", "fddi", "vlan", "ieee8021ad", "llc", "arp"),
     *("ip", "ipv6", "ipv6.hopopts", "ipv6.routing", "ipv6.fraghdr", "ipv6.dstopts", "ah"),
     *("tcp", "udp", "icmp", "icmpv6", "sctp", "vxlan", "gre"),
 })  # fmt: skip

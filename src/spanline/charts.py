@@ -1,13 +1,15 @@
-"""Pictures of Tables, as HTML that needs no network or as PNG.
+"""Pictures of Tables, as HTML that needs no network, SVG or PNG.
 
 Charts are Vega-Lite's, made by altair and turned into files by vl-convert, which needs no browser. What is drawn has
-been counted into intervals before: the size of a picture does not depend on how long the capture was.
+been counted into intervals before: the size of a picture does not depend on how long the capture was. Charts are not
+validated, value by value, each time they are drawn, which would take longer than all the rest.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,21 +49,37 @@ _LESS = "\ue000"
 
 def write_picture(chart: alt.TopLevelMixin, path: str) -> None:
     """Writes HTML, SVG or PNG, as the suffix of `path` says. Raises OutputError when the file cannot be written."""
-    import altair as alt
     import vl_convert
 
-    version = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
+    version = _version()
     suffix = Path(path).suffix.lower()
     if suffix == ".png":
-        made = vl_convert.vegalite_to_png(chart.to_json(), vl_version=version, scale=2)
+        made = vl_convert.vegalite_to_png(chart.to_json(validate=False), vl_version=version, scale=2)
     elif suffix == ".svg":
-        made = vl_convert.vegalite_to_svg(chart.to_json(), vl_version=version).encode()
+        made = svg_of(chart).encode()
     else:
+        # Vega's own menu leads to a page on the internet.
+        spec = json.dumps({**chart.to_dict(validate=False), "usermeta": {"embedOptions": {"actions": False}}})
         # A name with </script> in it would end the script that it stands in.
-        text = vl_convert.vegalite_to_html(chart.to_json().replace("<", _LESS), vl_version=version, bundle=True)
+        text = vl_convert.vegalite_to_html(spec.replace("<", _LESS), vl_version=version, bundle=True)
         made = text.replace(_LESS, "\\u003c").encode()
     with open_stream(path) as stream:
         stream.write(made)
+
+
+def svg_of(chart: alt.TopLevelMixin) -> str:
+    """The chart as an <svg> element, which can stand in a page; what comes from names is escaped in it."""
+    import vl_convert
+
+    made: str = vl_convert.vegalite_to_svg(chart.to_json(validate=False), vl_version=_version())
+    return made
+
+
+def _version() -> str:
+    """Of Vega-Lite, as vl-convert names it."""
+    import altair as alt
+
+    return alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
 
 
 def round_trip_chart(over_time: pa.Table, metric: str) -> alt.FacetChart:

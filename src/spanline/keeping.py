@@ -1,4 +1,5 @@
-"""What takes long to make is kept in the user's cache folder, and what nobody else may know in the state folder.
+"""What takes long to make is kept in the user's cache folder, what nobody else may know in the state folder, and what
+the user made in the configuration folder.
 
 Of what was kept, only what this installation wrote is used again: a key that nobody else can read seals it.
 """
@@ -34,6 +35,11 @@ def cache_folder() -> Path:
 def state_folder() -> Path:
     """Where it keeps what it cannot make again: its key and its log. The same definition."""
     return _folder("XDG_STATE_HOME", ".local/state")
+
+
+def config_folder() -> Path:
+    """Where it keeps what the user wants to have again. The same definition."""
+    return _folder("XDG_CONFIG_HOME", ".config")
 
 
 def _folder(variable: str, default: str) -> Path:

@@ -159,7 +159,8 @@ class Segments:
         if rotation.packets is not None:
             count = min(count, rotation.packets - self._frames)
         if rotation.seconds is not None:
-            late = records["timestamp"][:count] >= self._first + round(rotation.seconds * 1e9)
+            # Either way: where the clock was set back, a segment would last as much longer.
+            late = np.abs(records["timestamp"][:count] - self._first) >= round(rotation.seconds * 1e9)
             count = int(late.argmax()) if late.any() else count
         left = rotation.size - self._size - _LAST_BLOCK
         ends = np.cumsum(block_sizes(records[:count]))

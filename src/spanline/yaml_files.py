@@ -20,7 +20,8 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class YamlMistake(Exception):
     """Why a text is not read: `what` is wrong, at `line` and `column` from 1 (0 unknown), and in `hint` what to do.
 
-    `kind` is one word: encoding, control, alias, tag, document, depth, tab or syntax.
+    `kind` is one word: encoding, control, alias, tag, document, depth, tab or syntax; content where it is
+    YAML, but not what was asked for.
     """
 
     def __init__(self, kind: str, what: str, hint: str, line: int = 0, column: int = 0) -> None:

@@ -63,7 +63,7 @@ static inline size_t take_steering(const uint8_t *data, size_t size, uint8_t ste
 }
 
 /* The interfaces of every list of frames; seeds.py reads this list. */
-static const int32_t link_types[] = {1, 0, 12, 14, 101, 108, 113, 228, 229, 276, 147};
+static const int32_t link_types[] = {1, 0, 12, 14, 101, 108, 113, 228, 229, 276, 147, 6, 10};
 enum { INTERFACES = sizeof link_types / sizeof link_types[0] };
 
 typedef struct {

@@ -25,6 +25,7 @@ from tests.craft import (
     authentication,
     ethernet,
     extension,
+    fddi,
     fragments,
     icmp,
     icmpv6,
@@ -41,6 +42,7 @@ from tests.craft import (
     sll2,
     snap,
     tcp,
+    token_ring,
     udp,
     vlan,
 )
@@ -85,6 +87,7 @@ PAYLOAD_STEERINGS = (
     bytes([3, 5, 15, 2, 9, 255, 127, 5]),
     bytes([31, 1, 0, 3, 255, 85, 30, 2]),
 )
+ROUTING = b"\x06\x30\0\x11\0\x20"  # through one bridge
 OPTIONS = option(2, b"\5\xb4") + option(4) + option(8, bytes(8)) + b"\1" + option(3, b"\7")
 PACKETS = {
     "tcp": ipv4() / tcp(options=OPTIONS) / b"GET / HTTP/1.1\r\n",
@@ -144,7 +147,8 @@ def links() -> Iterator[tuple[int, Frame]]:
     yield from ((1, ethernet() / frame) for frame in (*on_ethernet, mpls(3) / inside, pppoe() / inside))
     yield from ((number, inside) for number in (12, 14, 101, 228))
     yield from [(229, ipv6() / udp()), (113, sll() / inside), (276, sll2() / inside), (147, inside)]
-    yield from [(0, null() / inside), (108, null(order=">") / inside)]
+    yield from [(0, null() / inside), (108, null(order=">") / inside), (10, fddi() / snap() / inside)]
+    yield from ((6, token_ring(routing=routing) / snap() / inside) for routing in (b"", ROUTING))
 
 
 def frame_list(frames: Iterable[tuple[int, Record]], missing: int = 0) -> bytes:

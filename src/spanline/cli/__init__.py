@@ -7,6 +7,7 @@ def main() -> None:
     import os
 
     gc.set_threshold(100_000)  # what modules define is no garbage, and most of a short run is importing them
+    _open_closed_streams()  # before anything else is opened
     from spanline.cli.signals import end_on_signals
 
     end_on_signals()  # before the imports, which take most of the time of a short run
@@ -15,3 +16,16 @@ def main() -> None:
     from spanline.cli.group import run
 
     run()
+
+
+def _open_closed_streams() -> None:
+    """Who closes a standard stream (2>&-) gives its number to the next file: a message would be written into a segment.
+
+    Of stdin there is nothing to read then, what goes to stderr is lost, and writing to stdout fails.
+    """
+    import os
+    import sys
+
+    for name, mode, access in (("stdin", "r", os.O_RDONLY), ("stdout", "w", os.O_RDONLY), ("stderr", "w", os.O_RDWR)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, access), mode))

@@ -10,7 +10,7 @@ import numpy as np
 
 from spanline.capture_blocks import CaptureBlocks
 from spanline.cli.group import complain
-from spanline.cli.listening import offered_text
+from spanline.cli.listening import longer_text, offered_text
 from spanline.cli.options import Inputs
 from spanline.cli.reading import begin, conclude, name_capture, watch
 from spanline.cli.text import plural
@@ -152,7 +152,8 @@ def account(capture: Capture, session: _Session, segments: Segments | None) -> s
     }
     kept = f"{'written' if segments else 'taken'} {written:,}"
     became = " + ".join([kept, *(f"{name} {count:,}" for name, count in parts.items() if count)])
-    return f"{offered_text(capture)}; read {read:,} = {became}" + (f"; {_told(segments)}" if segments else "")
+    told = f"; {_told(segments)}" if segments else ""
+    return f"{offered_text(capture)}; read {read:,} = {became}{told}{longer_text(capture)}"
 
 
 def _told(segments: Segments) -> str:

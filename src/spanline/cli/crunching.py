@@ -118,15 +118,15 @@ def account(capture: Capture, flows: Flows, written: int, seconds: float) -> str
     decoded, filtered_out = capture.counters.decoded, capture.counters.filtered_out
     left_out = f"filtered out {filtered_out:,} + " if filtered_out else ""
     octets, seconds = capture.bytes_read, max(seconds, 1e-9)
-    offered = ""
+    offered = longer = ""
     if capture.listening is not None:
-        from spanline.cli.listening import offered_text
+        from spanline.cli.listening import longer_text, offered_text
 
-        offered = f"{offered_text(capture)}; "
+        offered, longer = f"{offered_text(capture)}; ", longer_text(capture)
     return (
         f"{plural(written, 'flow')} of {plural(read, 'frame')} in {seconds:.2f} s "
         f"({size(octets / seconds)}/s, {plural(round(read / seconds), 'frame')}/s); "
         f"{offered}read {read:,} = decoded {decoded:,} + undecodable {undecodable:,}; "
         f"decoded {decoded:,} = {left_out}in flows {flows.flow_packets:,} + not in flows {flows.non_flow_packets:,}; "
-        f"evicted {plural(flows.evicted, 'flow')}"
+        f"evicted {plural(flows.evicted, 'flow')}{longer}"
     )

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-from rich.console import Console
 
 from spanline.arrow import address_text
 from spanline.cli.protocols import WITH_PORTS, protocol_name
-from spanline.cli.screen import Line, aligned, column_widths, draw_lines
+from spanline.cli.screen import Line, Target, aligned, column_widths, draw_lines
 from spanline.cli.text import UNKNOWN, date, duration, quantity, size, time_of_day
 
 _COLUMNS = (
@@ -151,7 +150,7 @@ def titles(flows: pa.Table) -> list[str]:
     return made
 
 
-def print_flows(flows: pa.Table, total: int, target: Console) -> None:
+def print_flows(flows: pa.Table, total: int, target: Target) -> None:
     """The table, and how many flows it leaves out."""
     if not flows.num_rows:
         draw_lines(target, [Line("no flows")])

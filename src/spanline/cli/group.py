@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import importlib
 import os
 import signal
@@ -18,8 +19,7 @@ from spanline.errors import SpanlineError
 
 COMMANDS = (
     *("crunch", "flows", "rtt", "stats", "plaintext", "follow", "packets", "info", "capture"),
-    *("crunch", "flows", "rtt", "stats", "plaintext", "follow", "packets", "info", "capture"),
-    *("query", "store", "inventory", "lab"),
+    *("query", "report", "store", "inventory", "lab"),
     "completion",
 )
 """Each is the variable `command` of the module of its name, which is imported when it is needed."""
@@ -27,7 +27,7 @@ COMMANDS = (
 OWN_PROCESS = object()
 """The context's object where the process is there for the command, which may change it for good."""
 
-UNWANTED = 1
+UNWANTED = UNANSWERED = 1
 FAILED = 2
 INTERRUPTED = 128 + signal.SIGINT
 BROKEN_PIPE = 128 + 13  # SIGPIPE, which Windows lacks
@@ -35,7 +35,8 @@ BROKEN_PIPE = 128 + 13  # SIGPIPE, which Windows lacks
 EPILOG = """\b
 Exit codes:
     0  everything was read
-    1  stats --policy: there is something that the policy calls unwanted
+    1  stats --policy: there is something that the policy calls unwanted;
+       report: a query of it has no answer, the others have
     2  wrong usage, nothing could be read or written, or an input had a fault:
        a line on stderr for each, after the results of what could be read
   130  interrupted (Ctrl-C); 143 after SIGTERM, 129 after SIGHUP.
@@ -82,9 +83,7 @@ def _told() -> Iterator[None]:
         complain(_usage(error))
         raise click.exceptions.Exit(FAILED) from error
     except SpanlineError as error:
-        complain(str(error))
-        for line in error.excerpt():
-            click.echo(line, err=True)
+        complain_of(error)
         raise click.exceptions.Exit(FAILED) from error
     except OSError as error:
         _forget_output()
@@ -102,8 +101,16 @@ def _usage(error: click.UsageError) -> str:
 
 
 def complain(what: str) -> None:
-    """One line on stderr."""
-    click.echo(f"spanline: {printable(what)}", err=True)
+    """One line on stderr. The work goes on where nobody reads it: a capture outlives its terminal, and who logs it."""
+    with contextlib.suppress(OSError):
+        click.echo(f"spanline: {printable(what)}", err=True)
+
+
+def complain_of(error: SpanlineError) -> None:
+    """The same, and the place of the fault where there is one."""
+    complain(str(error))
+    for line in error.excerpt():
+        click.echo(line, err=True)
 
 
 def _forget_output() -> None:
@@ -132,4 +139,7 @@ def run() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         # A locale without arrows and Greek letters is no reason to fail.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    sys.exit(spanline.main(prog_name="spanline", obj=OWN_PROCESS))
+    try:
+        sys.exit(spanline.main(prog_name="spanline", obj=OWN_PROCESS))
+    finally:
+        gc.freeze()  # else the interpreter looks for garbage in all modules before it ends, longer than many a capture

@@ -32,8 +32,9 @@ def print_file(facts: Mapping[str, Any], target: Console) -> None:
         ("Format", ", ".join(_format(facts))),
         ("Link type", ", ".join(facts["link_types"]) or UNKNOWN),
         ("Snaplen", _snaplen(facts)),
-        ("File size", _exact(facts["file_size"])),
     ]
+    if facts["format"] != "live":
+        rows.append(("File size", _exact(facts["file_size"])))
     if facts["compression"]:
         rows.append(("Uncompressed", _exact(facts["uncompressed_size"])))
     rows += list(_amounts(facts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -24,7 +25,8 @@ _EVERY = 0.5
 _CALM = 10.0
 """Seconds without losses after which new ones are worth a line."""
 
-_WIDTH = 80
+_WIDTH = 80 - len("x^C")
+"""Columns, so that what a terminal shows of Ctrl-C is on the same line, which is cleared."""
 _GAPS = {"down": "the link is down", "gone": "the interface was deleted"}
 
 
@@ -67,7 +69,10 @@ class _Watching:
         self._tell_accidents()
         self._tell_losses(arrivals, now)
         if self._draws:
-            self._draw(arrivals, now - self._looked)
+            try:
+                self._draw(arrivals, now - self._looked)
+            except OSError:  # the terminal is gone
+                self._draws, self._progress = False, None
         self._looked = now
 
     def close(self) -> None:
@@ -108,26 +113,28 @@ class _Watching:
         flows = _live_flows(self._stages)
         if flows is not None:
             flows += self._listening.live_elsewhere
+        # What has no room is the end, and names may be long.
         parts = [
-            ", ".join(map(printable, self._listening.names)),
             f"{quantity(round(rate))} frames/s",
             f"{size(bits, 'bit')}/s",
             f"{quantity(frames)} frames",
             f"lost {_causes(arrivals)}",
             *([] if flows is None else [f"{quantity(flows)} flow{'' if flows == 1 else 's'}"]),
+            ", ".join(map(printable, self._listening.names)),
         ]
         if self._progress is None:
             self._progress = _status_line()
             signals.last_words = signals.CLEAR_LINE
             self._progress.start()
-        self._progress.update(self._progress.task_ids[0], description="  ".join(parts)[: _WIDTH - 1])
+        self._progress.update(self._progress.task_ids[0], description="  ".join(parts)[:_WIDTH])
         self._progress.refresh()
 
     def _clear(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
-            signals.last_words = b""
+        progress, self._progress = self._progress, None
+        signals.last_words = b""
+        if progress is not None:
+            with contextlib.suppress(OSError):
+                progress.stop()
 
 
 def _status_line() -> Progress:
@@ -167,9 +174,13 @@ def account_text(capture: Capture) -> str:
     """What became of every frame, in one line."""
     counters = capture.counters
     left_out = f"; filtered out {counters.filtered_out:,} of decoded" if counters.filtered_out else ""
-    longer = capture.listening.longer if capture.listening else 0
-    put_together = f"; {longer:,} longer than the MTU, put together on the way" if longer else ""
     return (
         f"{offered_text(capture)}; read {counters.read:,} = decoded {counters.decoded:,} + "
-        f"undecodable {counters.undecodable:,}{left_out}{put_together}"
+        f"undecodable {counters.undecodable:,}{left_out}{longer_text(capture)}"
     )
+
+
+def longer_text(capture: Capture) -> str:
+    """How many frames were not those of the network; "" where none was. To be told behind what became of all."""
+    longer = capture.listening.longer if capture.listening else 0
+    return f"; {longer:,} longer than the MTU, put together on the way" if longer else ""

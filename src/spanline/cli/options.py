@@ -27,20 +27,25 @@ def seconds(text: str) -> float | None:
     """A number of seconds, or None for "off"."""
     if text == "off":
         return None
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < 1e9:
+    number = _number_of_seconds(text)
+    if number is None:
         raise click.BadParameter(f"{text!r} is neither a number of seconds above 0 nor 'off'")
     return number
 
 
-def _duration(text: str) -> float | None:
-    number = seconds(text)
+def _duration(text: str) -> float:
+    number = _number_of_seconds(text)
     if number is None:
-        raise click.BadParameter("leave it out to go on until Ctrl-C")
+        raise click.BadParameter(f"{text!r} is no number of seconds above 0; leave it out to go on until Ctrl-C")
     return number
+
+
+def _number_of_seconds(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 < number < 1e9 else None
 
 
 def size_in_bytes(text: str) -> int:

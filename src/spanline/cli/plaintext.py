@@ -30,7 +30,7 @@ from spanline.cli.revealing import Revealing, reveals
     default="4K",
     show_default=True,
     metavar="SIZE",
-    help="Look for protocols and rules in so much of what each side of a conversation sends first.",
+    help="Look for rules in so much of what each side of a conversation sends first, and for protocols in 1K of it.",
 )
 @click.option(
     "--claimed-bytes",

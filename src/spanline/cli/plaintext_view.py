@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from rich.console import Console
 
 from spanline.arrow import address_text, plain
 from spanline.cli.flow_view import endpoint
-from spanline.cli.screen import Line, aligned, column_widths, draw_lines
+from spanline.cli.screen import Line, Target, aligned, column_widths, draw_lines
 from spanline.cli.text import UNKNOWN, date, plural, printable, time_of_day
 from spanline.plaintext.model import Kind, Severity
 
@@ -59,7 +58,7 @@ def account(stage: Plaintext) -> str:
     )
 
 
-def print_findings(findings: pa.Table, total: int, target: Console) -> None:
+def print_findings(findings: pa.Table, total: int, target: Target) -> None:
     """The table (schema.FINDING), and how many of `total` it leaves out."""
     if not findings.num_rows:
         draw_lines(target, [Line("nothing in the clear was found")])
@@ -92,7 +91,7 @@ class ArrivingFindings:
     limit  how many are shown; None for all
     """
 
-    def __init__(self, target: Console, limit: int | None) -> None:
+    def __init__(self, target: Target, limit: int | None) -> None:
         self._target = target
         self._limit = limit
         self._day = ""

@@ -10,6 +10,7 @@ from spanline.errors import Problem, UsageError
 from spanline.stages.round_trips import RoundTrips
 
 SUFFIXES = (".html", ".png")
+INSTALL = "python -m pip install 'spanline[plot]'"
 
 _SERVERS, _MOST_SERVERS = 8, 40
 # At 760 pixels more would be thinner than a line.
@@ -25,9 +26,14 @@ def check_picture(option: str, path: str, suffixes: Sequence[str]) -> None:
     """Raises UsageError when no picture can be written to `path`: it has another suffix, or a package is missing."""
     if Path(path).suffix.lower() not in suffixes:
         raise UsageError(f"{option} {path}: no picture has this suffix", hint=f"use {' or '.join(suffixes)}")
-    missing = [name for name in ("altair", "vl_convert") if importlib.util.find_spec(name) is None]
+    missing = missing_packages()
     if missing:
-        raise UsageError(f"{option} needs {' and '.join(missing)}", hint="python -m pip install 'spanline[plot]'")
+        raise UsageError(f"{option} needs {' and '.join(missing)}", hint=INSTALL)
+
+
+def missing_packages() -> list[str]:
+    """Those without which nothing can be drawn."""
+    return [name for name in ("altair", "vl_convert") if importlib.util.find_spec(name) is None]
 
 
 def plot_round_trips(stage: RoundTrips, metric: str, servers: int | None, path: str) -> list[Problem]:

@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from spanline.cli.options import Output, WrittenPath, writes
+from spanline.cli.query_options import asks
 
 
 @click.command("query")
-@click.argument("text", metavar="QUERY")
-@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(allow_dash=True))
-@click.option("--store", metavar="DIR", type=click.Path(), help="Ask the store DIR, which crunch or capture wrote.")
+@click.argument("text", required=False, metavar="[QUERY]")
+@asks
 @click.option(
-    "--on",
-    metavar="PATH",
-    multiple=True,
-    type=click.Path(allow_dash=True),
-    help="Ask captures: PATH, and those behind it. They are crunched into a temporary store.",
+    "--at-hours",
+    "hours",
+    metavar="HOURS",
+    help="Only what was in these hours of each day: 21:00-06:30. A flow that is partly in them counts in part.",
 )
-@click.option(
-    "--from",
-    "begin",
-    metavar="TIME",
-    help="'2026-01-31 12:34', today, yesterday, '3 days ago': where the query says nothing of time. 3 days ago is "
-    "counted from now, also where a store is older.",
-)
-@click.option("--to", "end", metavar="TIME", help="In the same way; a day is in it as a whole.")
-@click.option(
-    "--timezone", metavar="ZONE", help="Of times in the query and in the table: Europe/Zurich. Default: this machine's."
-)
-@click.option(
-    "--inventory",
-    multiple=True,
-    metavar="FILE",
-    type=click.Path(),
-    help="YAML or CSV that tells of VMs and networks. Can be repeated.",
-)
-@click.option(
-    "--geoip", metavar="FILE", type=click.Path(), help="MMDB with countries, instead of those that come along."
-)
-@click.option("--asn", metavar="FILE", type=click.Path(), help="MMDB with autonomous systems.")
 @click.option(
     "--explain", type=click.Choice(("tree", "sql")), help="Show how the query is read, or the SQL that answers it."
 )
@@ -47,7 +26,7 @@ from spanline.cli.options import Output, WrittenPath, writes
     "--chart",
     metavar="FILE",
     type=WrittenPath(),
-    help="Also draw series as lines, or groups as bars, into FILE: .html, .svg or .png.",
+    help="Also draw series as lines, or groups as bars, countries on a map too, into FILE: .html, .svg or .png.",
 )
 @click.option(
     "-n",
@@ -56,15 +35,19 @@ from spanline.cli.options import Output, WrittenPath, writes
     metavar="N",
     help="This many rows; 0 is all. Default: 40 in a table, else all.",
 )
+@click.option("--save", metavar="NAME", help="Keep the query as @NAME, and ask nothing.")
+@click.option("--saved", "shows_saved", is_flag=True, help="Show the queries that are kept.")
+@click.option("--delete", metavar="NAME", help="Keep @NAME no longer.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar, and nothing of the time that was asked about.")
 @writes("table", "json", "csv", "parquet")
 def command(
-    text: str,
+    text: str | None,
     paths: tuple[str, ...],
     store: str | None,
     on: tuple[str, ...],
     begin: str | None,
     end: str | None,
+    hours: str | None,
     timezone: str | None,
     inventory: tuple[str, ...],
     geoip: str | None,
@@ -72,6 +55,9 @@ def command(
     explain: str | None,
     chart: str | None,
     limit: int | None,
+    save: str | None,
+    shows_saved: bool,
+    delete: str | None,
     quiet: bool,
     output: Output,
 ) -> None:
@@ -80,14 +66,21 @@ def command(
     \b
         spanline query "flows group by Source Country" --store DIR
         spanline query "flows where port = 23" --on a.pcap b.pcap
+        spanline query --store DIR
+        spanline query --save logins "flows where port in ($port)"
+        spanline query @logins port=22 port=3389 --store DIR
 
-    docs/language.md has the language. Without a time in it a query is about the last 24 hours: until now in a store
-    that a live capture writes, else until the newest record. stderr tells the time that was asked about.
+    docs/language.md has the language. On a terminal, without a query, they are asked one by one. Without a time in it
+    a query is about the last 24 hours: until now in a store that a live capture writes, else until the newest record.
+    stderr tells the time that was asked about.
 
     In files, addresses are text, times RFC 3339, bytes, bits per second and nanoseconds numbers; a series has a
     number for each of its steps. What is not known is null, and (not set) in a table.
     """
-    from spanline.cli.query_asking import Asking, answered, explained, source
+    if save is not None or shows_saved or delete is not None:
+        _keep(text, paths, save, shows_saved, delete, output)
+        return
+    from spanline.cli.query_asking import Asking, answered, explained, source, values_before
     from spanline.cli.show import write_lines
 
     if explain is not None and output.format != "table":
@@ -98,12 +91,47 @@ def command(
         if explain is not None:
             raise click.UsageError("--explain has no answer that --chart could draw")
         check_picture("--chart", chart, (".html", ".svg", ".png"))
-    asking = Asking(text, begin, end, timezone, inventory, geoip, asn)
+    asking = Asking(begin, end, hours, timezone, inventory, geoip, asn)
+    values, paths = values_before(text, paths)
+    if text is None:
+        if explain is not None or chart is not None or output != Output(None, "table") or not _is_terminal():
+            raise click.UsageError(
+                "a query is missing; on a terminal, with nothing to be written, queries are asked for"
+            )
+        with source(store, (*on, *paths) if on else (), paths, quiet) as asked:
+            from spanline.cli.query_prompt import ask
+
+            ask(asking, asked, limit, quiet)
+        return
+    question = asking.question(text, values)
     if explain == "tree":
-        write_lines(asking.tree_lines(), output)
+        from spanline.cli.query_tree import tree_lines
+
+        write_lines(tree_lines(question.query), output)
         return
     with source(store, (*on, *paths) if on else (), paths, quiet) as asked:
         if explain == "sql":
-            write_lines(explained(asking, asked), output)
+            write_lines(explained(asking, question, asked), output)
         else:
-            answered(asking, asked, limit, quiet, output, chart)
+            answered(asking, question, asked, limit, quiet, output, chart)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _keep(
+    text: str | None, paths: tuple[str, ...], save: str | None, shows_saved: bool, delete: str | None, output: Output
+) -> None:
+    from spanline.cli import query_saved
+
+    if (save is not None) + shows_saved + (delete is not None) > 1:
+        raise click.UsageError("--save, --saved and --delete are three things to do; name one of them")
+    if paths or (text is not None and save is None):
+        raise click.UsageError(f"{paths[-1] if paths else text}: nothing is asked here")
+    if save is None:
+        query_saved.show(output) if delete is None else query_saved.delete(delete)
+    elif text is None:
+        raise click.UsageError(f"--save {save}: a query is missing")
+    else:
+        query_saved.save(save, text)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 from spanline.arrow import address_text
 from spanline.cli.text import rfc3339
 from spanline.query import tree
+from spanline.query.hours import hours_text
 from spanline.query.tree import Query
 
 _NANOSECONDS = 10**9
@@ -75,6 +77,8 @@ def _value(value: tree.Value) -> str:
 
 
 def _window(window: tree.Window) -> str:
+    if window.hours is not None:
+        return f"{_window(dataclasses.replace(window, hours=None))}, of each day {hours_text(window.hours)}"
     if window.begin is not None or window.end is not None:
         begin = "the beginning" if window.begin is None else rfc3339(window.begin)
         return f"from {begin} to {'the end' if window.end is None else rfc3339(window.end)}"

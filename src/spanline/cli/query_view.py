@@ -31,17 +31,19 @@ _LONGEST = 24
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
-    """A column as texts; of a series also its lines."""
+class Shown:
+    """A column as texts; of a series also its lines, of which the texts are the most. What is_whole says nothing any
+    more when it is cut."""
 
     heading: str
     texts: list[str]
     is_right: bool
     lines: list[np.ndarray] | None = None
+    is_whole: bool = False
 
     def cells(self, spark: int, longest: int | None) -> list[str]:
         if self.lines is None:
-            if longest is None or self.is_right:
+            if longest is None or self.is_right or self.is_whole:
                 return self.texts
             return [text if len(text) <= longest else f"{text[: longest - 1]}…" for text in self.texts]
         drawn = [sparkline(line, spark) for line in self.lines]
@@ -49,23 +51,38 @@ class _Shown:
         return [f"{line} {text.rjust(room)}" for line, text in zip(drawn, self.texts, strict=True)]
 
 
-def print_answer(table: pa.Table, total: int, query: Query, zone: tzinfo, target: Console) -> None:
-    """The first rows of an answer (query.answer.query()) that has `total`; times in `zone`."""
+def print_answer(
+    table: pa.Table,
+    total: int,
+    query: Query,
+    zone: tzinfo,
+    target: Console,
+    *,
+    more: str = "-n 0 shows all, -o FILE writes them",
+) -> None:
+    """The first rows of an answer (query.answer.query()) that has `total`; times in `zone`. `more` says how to see more
+    of them."""
     if not total:
         draw_lines(target, [Line("nothing found")])
         return
     lines = answer_lines(table, {one.name for one in query.group}, zone, target.width)
-    step = next((field.metadata[b"step"] for field in table.schema if b"step" in field.metadata), None)
-    if step is not None:
-        lines.append(Line(f"Each line has its own scale; behind it, the most of any {_length(int(step))}.", "dim"))
+    scale = scale_text(table.schema)
+    if scale:
+        lines.append(Line(scale, "dim"))
     if total > table.num_rows:
-        lines.append(Line(f"{table.num_rows:,} of {total:,} rows; -n 0 shows all, -o FILE writes them", "dim"))
+        lines.append(Line(f"{table.num_rows:,} of {total:,} rows; {more}", "dim"))
     draw_lines(target, lines)
+
+
+def scale_text(schema: pa.Schema) -> str:
+    """What the lines of series mean; "" where there are none."""
+    step = next((field.metadata[b"step"] for field in schema if b"step" in field.metadata), None)
+    return "" if step is None else f"Each line has its own scale; behind it, the most of any {length_text(int(step))}."
 
 
 def answer_lines(table: pa.Table, groups: Collection[str], zone: tzinfo, width: int) -> list[Line]:
     """An answer for a terminal of `width` columns. `groups` are columns in which nothing is a group too."""
-    columns = [_shown(table, n, groups, zone) for n in range(table.num_columns)]
+    columns = [shown_column(table, n, groups, zone) for n in range(table.num_columns)]
     sparks = _SPARKS if any(one.lines is not None for one in columns) else _SPARKS[:1]
     for longest in (None, _LONGEST):
         for wrapped, gap in ((False, 2), (True, 2), (True, 1)):
@@ -76,7 +93,7 @@ def answer_lines(table: pa.Table, groups: Collection[str], zone: tzinfo, width: 
     return _stacked(columns, width)
 
 
-def _block(columns: Sequence[_Shown], spark: int, longest: int | None, wrapped: bool, gap: int) -> list[Line]:
+def _block(columns: Sequence[Shown], spark: int, longest: int | None, wrapped: bool, gap: int) -> list[Line]:
     """A line a row; all lines are as long as the first."""
     cells = [one.cells(spark, longest) for one in columns]
     headings = [_heading(one, texts, wrapped) for one, texts in zip(columns, cells, strict=True)]
@@ -88,7 +105,7 @@ def _block(columns: Sequence[_Shown], spark: int, longest: int | None, wrapped: 
     return [*(Line(text, "bold") for text in lines[:tall]), *map(Line, lines[tall:])]
 
 
-def _heading(one: _Shown, texts: Sequence[str], wrapped: bool) -> list[str]:
+def _heading(one: Shown, texts: Sequence[str], wrapped: bool) -> list[str]:
     """Its lines, from above; wrapped, not wider than needed."""
     words = one.heading.split(" ")
     if not wrapped:
@@ -103,9 +120,9 @@ def _heading(one: _Shown, texts: Sequence[str], wrapped: bool) -> list[str]:
     return lines
 
 
-def _stacked(columns: Sequence[_Shown], width: int) -> list[Line]:
+def _stacked(columns: Sequence[Shown], width: int) -> list[Line]:
     """Several lines a row, each with as many columns as have room."""
-    parts: list[list[_Shown]] = []
+    parts: list[list[Shown]] = []
     for one in columns:
         if parts and len(_block([*parts[-1], one], _SPARKS[-1], width, True, 2)[0].text) <= width - 2 * (
             len(parts) > 1
@@ -123,7 +140,8 @@ def _stacked(columns: Sequence[_Shown], width: int) -> list[Line]:
     return made
 
 
-def _shown(table: pa.Table, n: int, groups: Collection[str], zone: tzinfo) -> _Shown:
+def shown_column(table: pa.Table, n: int, groups: Collection[str], zone: tzinfo) -> Shown:
+    """The texts of a column of an answer; nothing is (not set) in `groups`. Times are in `zone`."""
     field = table.schema.field(n)
     said = field.metadata[b"kind"].decode()
     kind = None if said == "count" else Kind(said)
@@ -131,13 +149,14 @@ def _shown(table: pa.Table, n: int, groups: Collection[str], zone: tzinfo) -> _S
     values = plain(table.select([n])).column(0).to_pylist()
     nothing = NOT_SET if field.name in groups else UNKNOWN
     if b"step" in field.metadata:
-        show = _text_of(kind, field.type.value_type, zone)
         lines = [np.array([np.nan if one is None else one for one in row], np.float64) for row in values]
+        show = text_of(field, zone)
         most = [UNKNOWN if np.isnan(line).all() else show(float(np.nanmax(line))) for line in lines]
-        return _Shown(heading, most, False, lines)
-    show = _text_of(kind, field.type, zone)
+        return Shown(heading, most, False, lines)
+    show = text_of(field, zone)
     texts = [nothing if value is None else printable(show(value)) for value in values]
-    return _Shown(heading, texts, kind not in _LEFT)
+    is_one_address = kind is Kind.ADDRESS and not pa.types.is_list(field.type)
+    return Shown(heading, texts, kind not in _LEFT, is_whole=is_one_address)
 
 
 def heading_of(name: str) -> str:
@@ -146,9 +165,16 @@ def heading_of(name: str) -> str:
     return printable(found[2] if found else name)
 
 
+def text_of(field: pa.Field, zone: tzinfo) -> Callable[[Any], str]:
+    """What makes text of a value of a column; of a series, of one of its values."""
+    said = field.metadata[b"kind"].decode()
+    stored = field.type.value_type if b"step" in field.metadata else field.type
+    return _text_of(None if said == "count" else Kind(said), stored, zone)
+
+
 def cells_of(table: pa.Table, n: int, groups: Collection[str], zone: tzinfo) -> list[str]:
     """The texts of a column."""
-    return _shown(table, n, groups, zone).texts
+    return shown_column(table, n, groups, zone).texts
 
 
 def _text_of(kind: Kind | None, stored: pa.DataType, zone: tzinfo) -> Callable[[Any], str]:
@@ -197,7 +223,7 @@ def _local(time: int, zone: tzinfo) -> datetime:
     return (_EPOCH + timedelta(seconds=time // 10**9)).astimezone(zone)
 
 
-def _length(nanoseconds: int) -> str:
+def length_text(nanoseconds: int) -> str:
     """Of a step."""
     for unit, length in (("days", 86_400 * 10**9), ("h", 3600 * 10**9), ("min", 60 * 10**9)):
         if nanoseconds >= length:
@@ -211,6 +237,9 @@ def window_text(metadata: Mapping[bytes, bytes], zone: tzinfo) -> str:
     newest = metadata[b"measured_from"].decode()
     last = _local(end - 1, zone)
     times = f"{local_time(begin, zone)} to {local_time(end - 1, zone)} {last.strftime('%Z')}".rstrip()
+    hours = metadata[b"hours"].decode()
+    if hours:
+        times += f", of each day {hours}"
     if metadata[b"is_default"] == b"1":
         return f"about the last 24 hours until {newest}: {times}"
     return f"about {times}{f', until {newest}' if newest else ''}"

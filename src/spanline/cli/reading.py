@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from spanline.cli import signals
-from spanline.cli.group import FAILED, complain
+from spanline.cli.group import FAILED, OWN_PROCESS, complain
 from spanline.cli.options import Inputs
 from spanline.cli.text import plural, printable, quantity, size
 from spanline.errors import CaptureError, Problem
@@ -63,6 +64,8 @@ def name_capture(
 
 def begin(capture: Capture, inputs: Inputs) -> None:
     """Opens live sources: frames come from now on, and the first signal ends them."""
+    if click.get_current_context().obj is OWN_PROCESS:
+        gc.freeze()  # what modules define stays: it is not looked at again and again
     if capture.listening is not None:
         from spanline.cli.confining import confine, refuse_root
 

@@ -6,7 +6,7 @@ import contextlib
 import io
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from spanline.batch import Batch
     from spanline.cli.informing import Described
+    from spanline.cli.screen import Target
     from spanline.errors import Problem
     from spanline.pipeline import Capture
 
@@ -30,12 +31,28 @@ def page(output: Output) -> Iterator[Console]:
     """What tables are drawn on: the terminal, or a text file."""
     from spanline.cli.screen import console
 
+    with _text(output) as file:
+        yield console(file)
+
+
+@contextlib.contextmanager
+def lines_page(output: Output) -> Iterator[Target]:
+    """The same for what is nothing but lines: rich is loaded on a terminal only."""
+    from spanline.cli.screen import lines_target
+
+    with _text(output) as file:
+        yield lines_target(file)
+
+
+@contextlib.contextmanager
+def _text(output: Output) -> Iterator[IO[str] | None]:
+    """The file that is written; None for standard output."""
     if output.path is None:
-        yield console()
+        yield None
         return
     with open_stream(output.path, private=output.private) as stream:
         text = io.TextIOWrapper(stream, "utf-8", write_through=True)  # type: ignore[type-var]
-        yield console(text)
+        yield text
         text.detach()
 
 
@@ -49,7 +66,7 @@ def write_lines(lines: Iterable[str], output: Output) -> None:
     """Text."""
     from spanline.cli.screen import Line, draw_lines
 
-    with page(output) as target:
+    with lines_page(output) as target:
         draw_lines(target, map(Line, lines))
 
 
@@ -59,7 +76,7 @@ def show_flows(flows: pa.Table, total: int, output: Output) -> None:
     from spanline.community import with_community_id
 
     if output.format == "table":
-        with page(output) as target:
+        with lines_page(output) as target:
             print_flows(flows, total, target)
     else:
         write(with_community_id(flows), output)
@@ -73,7 +90,7 @@ def show_findings(findings: pa.Table, limit: int, output: Output) -> None:
         return
     from spanline.cli.plaintext_view import print_findings
 
-    with page(output) as target:
+    with lines_page(output) as target:
         print_findings(here, findings.num_rows, target)
 
 

@@ -1,6 +1,7 @@
 """Ctrl-C, SIGTERM and SIGHUP end the process at once, and nothing unfinished is left behind.
 
 Of a live capture the first of them is the usual end: what came until then is analysed. A second one ends the process.
+Where somebody asks queries, Ctrl-C ends the query and not the process.
 
 An exception would not do: Python drops those that come up in the callback of a weak reference, as during every import,
 and the program goes on as if nobody had asked it to end. And it would have to wait for whatever compiled code is doing.
@@ -32,9 +33,14 @@ last_words = b""
 _SECOND_AFTER = 0.5
 """Seconds. timeout(1) sends its signal twice, to the process and to its group, and means one."""
 
+last_act: Callable[[], None] | None = None
+"""What else has to be done for that."""
+
 _stop: Callable[[], None] | None = None
 _first: float | None = None
 _is_watched = False
+_interrupt: Callable[[], None] | None = None
+_writer = -1
 
 
 def end_on_signals() -> None:
@@ -44,13 +50,13 @@ def end_on_signals() -> None:
     caught = [number for number in numbers if signal.getsignal(number) in usual]
     if not caught:
         return
-    global _is_watched
+    global _is_watched, _writer
     if os.name == "posix":
         _is_watched = True
         # The main thread sees a signal when it comes back from compiled code; this one while it is there.
-        reader, writer = os.pipe()
-        os.set_blocking(writer, False)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        reader, _writer = os.pipe()
+        os.set_blocking(_writer, False)
+        signal.set_wakeup_fd(_writer, warn_on_full_buffer=False)
         _thread.start_new_thread(_watch, (reader, caught))
     for number in caught:
         signal.signal(number, _come)
@@ -62,15 +68,31 @@ def stop_first(stop: Callable[[], None]) -> None:
     _stop = stop
 
 
+def interrupt_first(interrupt: Callable[[], None]) -> None:
+    """From now on Ctrl-C calls `interrupt`, in another thread, and raises KeyboardInterrupt in the main thread; only the
+    other signals end the process.
+
+    To be called again where somebody else has asked to be woken by signals.
+    """
+    global _interrupt
+    _interrupt = interrupt
+    if _is_watched:
+        signal.set_wakeup_fd(_writer, warn_on_full_buffer=False)
+
+
 def _watch(reader: int, caught: Iterable[int]) -> None:
     while True:
         (number,) = os.read(reader, 1)
-        if number in caught:
+        if _interrupt is not None and number == signal.SIGINT:
+            _interrupt()
+        elif number in caught:
             _count(number)
 
 
 def _come(number: int, frame: FrameType | None) -> None:
     """In the main thread. Where the first signal ends no process, one of two that were told of it would be a second."""
+    if _interrupt is not None and number == signal.SIGINT:
+        raise KeyboardInterrupt
     if _stop is None:
         _end(number)
     elif not _is_watched:
@@ -94,6 +116,8 @@ def _end(number: int) -> NoReturn:
         discard = getattr(sys.modules.get("spanline.output"), "discard_unfinished", None)
         if discard:  # else nothing was begun yet
             discard()
+        if last_act is not None:
+            last_act()
         if last_words:
             os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, last_words)
     finally:

@@ -9,7 +9,7 @@ import numpy as np
 
 from spanline import _fields
 from spanline.batch import Batch
-from spanline.fields.model import Field, Kind, Occurrences, Octets, Rows
+from spanline.fields.model import Extract, Field, Kind, Occurrences, Octets, Rows
 from spanline.fields.value_names import SET
 
 NO_TEXTS: Mapping[int, str] = {}
@@ -90,7 +90,7 @@ class Either:
 class Variants:
     """What stands in headers of several protocols, of which a frame has one."""
 
-    places: tuple[At, ...]
+    places: tuple[Extract, ...]
 
     def __call__(self, batch: Batch, rows: Rows | None) -> Occurrences:
         return in_order([place(batch, rows) for place in self.places])

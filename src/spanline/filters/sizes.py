@@ -6,10 +6,10 @@ from spanline.fields import Field, Kind
 
 _SIZES = {
     1: """
-    ah.length ah.next_header arp.hw.size arp.proto.size icmp.code icmp.type icmpv6.code icmpv6.type igmp.type
+    ah.length ah.next_header arp.hw.size arp.proto.size fddi.fc icmp.code icmp.type icmpv6.code icmpv6.type igmp.type
     ip.dsfield ip.dsfield.dscp ip.dsfield.ecn ip.flags ip.hdr_len ip.proto ip.ttl ip.version ipv6.dstopts.nxt
     ipv6.fraghdr.nxt ipv6.hlim ipv6.hopopts.nxt ipv6.nxt ipv6.routing.nxt ipv6.routing.segleft ipv6.routing.type
-    ipv6.version llc.dsap llc.ssap tcp.hdr_len tcp.options.wscale.shift tls.handshake.type
+    ipv6.version llc.dsap llc.ssap tcp.hdr_len tcp.options.wscale.shift tls.handshake.type tr.ac tr.fc tr.frame_type
     """,
     2: """
     arp.hw.type arp.opcode arp.proto.type dns.flags.rcode dns.qry.type erspan.sgt erspan.spanid erspan.version

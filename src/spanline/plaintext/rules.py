@@ -100,6 +100,8 @@ def read_rules(paths: Sequence[str], protocols: Collection[str] | None = None) -
     `protocols` are the names that rules may use; None: those of spanline.plaintext.parsers. Raises RulesError, which
     has a line for each mistake.
     """
+    if not paths:
+        return NO_RULES
     # With YAML and all parsers, which few want.
     from spanline.plaintext import parsers, rule_reading
 

@@ -19,6 +19,7 @@ from spanline.arrow import column, numbers_of
 from spanline.enrich import Enrichment
 from spanline.errors import Problem
 from spanline.query import nodes
+from spanline.query.hours import hours_text
 from spanline.query.planning import plan_of
 from spanline.query.reading import parse
 from spanline.query.running import MEMORY, Limits, Session, UnansweredError, sql_of
@@ -67,8 +68,8 @@ def query(
     of float64, one for each bucket; the metadata of its field say where the first begins and how long they are: `begin`
     and `step`, ns. Metadata of all fields: `unit` and `kind` (query.tree.Kind, or "count"). Those of the Table:
     `window_begin`, `window_end` (ns since the epoch), `measured_from` ("now", "the newest record", or "" where the
-    query says when), `is_default` ("1": the query says nothing of time) and `left_out`, a JSON list of what is wrong
-    with segments that were not read.
+    query says when), `is_default` ("1": the query says nothing of time), `hours` ("21:00-06:30", or "") and `left_out`,
+    a JSON list of what is wrong with segments that were not read.
 
     Raises QueryError for a fault in the text, UsageError for what cannot be answered, or not within the limits.
     """
@@ -141,11 +142,12 @@ def planned(asked: Query, store: Store, enrichment: Enrichment, now: int, proble
 
 def held_by(store: Store) -> Held | None:
     """When the store's records begin and end; None: it is empty."""
-    segments = store.state().segments.values()
+    state = store.state()
+    segments = state.segments.values()
     if not segments:
         return None
     first, last = min(one.begin for one in segments), max(one.end for one in segments)
-    return Held(first, last, store.is_live)
+    return Held(first, last, state.is_live)
 
 
 def _answer(plan: Plan, session: Session, asked: Query, problems: Sequence[Problem]) -> pa.Table:
@@ -153,11 +155,10 @@ def _answer(plan: Plan, session: Session, asked: Query, problems: Sequence[Probl
     order = [nodes.ordered(nodes.column("place"), is_descending=False)]
     rows = nodes.select([nodes.column("place"), *map(nodes.column, plain)], plan.answer)
     found = session.table(rows.order_by(*order, copy=False))
+    series = _all_series(plan, session, len(found))
     arrays, fields = [], []
-    for one in plan.columns:
-        made, more = (
-            _series(one, plan.span, session, len(found)) if one.series else (_shown(found[one.source], one.kind), {})
-        )
+    for n, one in enumerate(plan.columns):
+        made, more = series[n] if one.series else (_shown(found[one.source], one.kind), {})
         kind = one.kind.value if one.kind is not None else "count"
         unit = UNITS.get(one.kind, "") if one.kind is not None else ""
         arrays.append(made)
@@ -167,6 +168,7 @@ def _answer(plan: Plan, session: Session, asked: Query, problems: Sequence[Probl
         "window_end": str(plan.span.end),
         "measured_from": plan.span.measured_from,
         "is_default": "1" if asked.window.is_default else "0",
+        "hours": hours_text(asked.window.hours) if asked.window.hours is not None else "",
         "left_out": json.dumps([str(problem) for problem in problems]),
     }
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=metadata))
@@ -185,16 +187,30 @@ def _shown(values: pa.ChunkedArray, kind: Kind | None) -> pa.ChunkedArray:
     return values
 
 
-def _series(one: Column, span: Span, session: Session, rows: int) -> tuple[pa.Array, dict[str, str]]:
+def _all_series(plan: Plan, session: Session, rows: int) -> dict[int, tuple[pa.Array, dict[str, str]]]:
+    """_series() of the columns that are some, by their number; each table is read once."""
+    made = {}
+    for table in dict.fromkeys(one.series for one in plan.columns if one.series):
+        own = {n: one for n, one in enumerate(plan.columns) if one.series == table}
+        step = next(iter(own.values())).step
+        columns = [nodes.named(nodes.column("place"), "p"), nodes.named(_number(step, plan.span), "b")]
+        for source in dict.fromkeys(one.source for one in own.values()):
+            value = nodes.call("COALESCE", nodes.double(nodes.column(source)), nodes.double(nodes.text("NaN")))
+            columns.append(nodes.named(value, source))
+        found = session.table(nodes.select(columns, table))
+        for n, one in own.items():
+            made[n] = _series(one, plan.span, found, rows)
+    return made
+
+
+def _series(one: Column, span: Span, found: pa.Table, rows: int) -> tuple[pa.Array, dict[str, str]]:
     """A list of values for each row, or one number of each; and where its buckets are."""
     begin, count = buckets_of(span, one.step)
-    value = nodes.double(nodes.column(one.source))
-    columns = [nodes.named(node, name) for node, name in ((nodes.column("place"), "p"), (_number(one, begin), "b"))]
-    select = nodes.select([*columns, nodes.named(value, "v")], one.series, where=[nodes.is_known(value)])
-    found = session.table(select)
     dense = np.full((rows, count), np.nan if one.is_empty_null else 0.0)
     if len(found):
-        dense[numbers_of(found["p"]), numbers_of(found["b"])] = numbers_of(found["v"])
+        values = numbers_of(found[one.source])
+        known = ~np.isnan(values)
+        dense[numbers_of(found["p"])[known], numbers_of(found["b"])[known]] = values[known]
     if one.reduced:
         return column(*_reduced(dense, one.reduced)), {}
     ends = np.arange(rows + 1, dtype=np.int32) * count
@@ -203,9 +219,10 @@ def _series(one: Column, span: Span, session: Session, rows: int) -> tuple[pa.Ar
     return made, {"begin": str(begin), "step": str(one.step)}
 
 
-def _number(one: Column, begin: int) -> exp.Expr:
+def _number(step: int, span: Span) -> exp.Expr:
     """Of a bucket, from 0."""
-    number = exp.IntDiv(this=nodes.less(nodes.column("bucket"), nodes.number(begin)), expression=nodes.number(one.step))
+    begin, _ = buckets_of(span, step)
+    number = exp.IntDiv(this=nodes.less(nodes.column("bucket"), nodes.number(begin)), expression=nodes.number(step))
     return exp.cast(number, "bigint")
 
 

@@ -6,31 +6,26 @@ is a column. Where an inventory's rows hold at some times or in some VLANs and V
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spanline.arrow import column, numbers_of, octets_of
+from spanline.arrow import column, numbers_of, octet_strings, octets_of
 from spanline.enrich import COLUMNS, Enrichment
 from spanline.query import nodes
+from spanline.query.classes import NAMES as CLASSES
+from spanline.query.classes import Classes, mapped
 from spanline.query.nodes import Node
 from spanline.schema import NO_TUNNEL_ID, NO_VLAN
 
 SIDES = ("source", "destination")
-CLASSES = ("is_internet", "is_physical", "is_vm", "is_multicast", "is_broadcast", "is_link_local")
-"""Attributes beside those of the enrichment: bool, never null."""
-ATTRIBUTES = (*COLUMNS, *CLASSES)
-_NEEDED = {"is_internet": ("is_internal",), "is_physical": ("is_internal", "vm"), "is_vm": ("vm",)}
+ATTRIBUTES = (*COLUMNS, *CLASSES, "is_vm")
+"""Those that begin with is_ are bool, never null."""
+_OF_KNOWN = frozenset(("vm", "host", "application", "port_group", "is_vm", "is_broadcast"))
+"""What is so, or is not null, of few addresses, and the inventory says of which."""
 _WITHOUT_EPOCHS = np.iinfo(np.int64).min
-
-_MULTICAST = ("224.0.0.0/4", "ff00::/8")
-_LINK_LOCAL = ("169.254.0.0/16", "fe80::/10")
-# Neither internal nor somebody's in the internet: RFC 6890, "this host" and loopback.
-_NOBODY = ("0.0.0.0/8", "127.0.0.0/8", "::/128", "::1/128")
-_EVERYBODY = ipaddress.ip_address("255.255.255.255")
 
 
 class Ends:
@@ -41,10 +36,19 @@ class Ends:
         self.table = f"{side}_ends"
         self.attributes = tuple(attributes)
         self._enrichment = enrichment
-        self._columns = tuple(
-            dict.fromkeys(one for name in attributes for one in _NEEDED.get(name, (name,)) if one in COLUMNS)
-        )
+        needed = ("vm" if name == "is_vm" else name for name in attributes if name not in CLASSES)
+        self._columns = tuple(dict.fromkeys(needed))
         self.tags = enrichment.depends(self._columns)
+
+    def known(self) -> pa.Table | None:
+        """The addresses of which anything can be known, as "address", a UUID: of all others attributes are null or
+        false. None: that are not the inventory's alone."""
+        if self.tags or not _OF_KNOWN.issuperset(self.attributes):
+            return None
+        vms = self._enrichment.inventory.section("vms")
+        of_vms = {mapped(one) for row in vms for one in row.get("addresses") or ()}
+        octets = octet_strings(sorted(of_vms.union(Classes(self._enrichment).broadcast)), 16)
+        return pa.table({"address": pa.ExtensionArray.from_storage(pa.uuid(), octets)})
 
     def tag(self, name: str) -> Node:
         """What beside the address a record is looked up by, of the table of records; never NULL."""
@@ -73,52 +77,18 @@ class Ends:
             times=self._times(tags["time"]) if "time" in tags else None,
         )
         columns = {name: keys[name] for name in keys.column_names}
+        classes = Classes(self._enrichment)
         for name in self.attributes:
-            columns[name] = found[name] if name in COLUMNS else column(self._class(name, addresses, found))
+            if name in CLASSES:
+                columns[name] = column(classes.holds(name, addresses))
+            else:
+                columns[name] = column(~_bools(found["vm"].is_null())) if name == "is_vm" else found[name]
         return pa.table(columns)
 
     def _times(self, epochs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """A time in each epoch."""
         begins = np.concatenate([[_WITHOUT_EPOCHS], self._enrichment.inventory.epochs])
         return begins[epochs].astype(np.int64)
-
-    def _class(self, name: str, addresses: npt.NDArray[np.uint8], found: pa.Table) -> npt.NDArray[np.bool_]:
-        if name == "is_multicast":
-            return _inside(addresses, _MULTICAST)
-        if name == "is_link_local":
-            return _inside(addresses, _LINK_LOCAL)
-        if name == "is_broadcast":
-            return self._is_broadcast(addresses)
-        if name == "is_internet":
-            others = _inside(addresses, _MULTICAST) | _inside(addresses, _NOBODY) | self._is_broadcast(addresses)
-            return ~_bools(found["is_internal"]) & ~others
-        is_vm = ~_bools(found["vm"].is_null())
-        if name == "is_vm":
-            return is_vm
-        return _bools(found["is_internal"]) & ~is_vm & ~self._is_broadcast(addresses)
-
-    def _is_broadcast(self, addresses: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-        """To all, or to all of an IPv4 subnet of the inventory."""
-        own = [row.get("cidr") for row in self._enrichment.inventory.section("subnets")]
-        last = {_mapped(one.broadcast_address) for one in own if one.version == 4 and one.prefixlen < 31}
-        known = np.frombuffer(b"".join(sorted({*last, _mapped(_EVERYBODY)})), "S16")
-        return np.isin(np.ascontiguousarray(addresses).view("S16").reshape(-1), known)
-
-
-def _mapped(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bytes:
-    return address.packed if address.version == 6 else b"\0" * 10 + b"\xff\xff" + address.packed
-
-
-def _inside(addresses: npt.NDArray[np.uint8], networks: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Whether each of uint8[n, 16] is in one of `networks`."""
-    inside = np.zeros(len(addresses), np.bool_)
-    for text in networks:
-        network = ipaddress.ip_network(text)
-        length = network.prefixlen + (96 if network.version == 4 else 0)
-        mask = np.frombuffer(((1 << 128) - (1 << (128 - length))).to_bytes(16), np.uint8)
-        first = np.frombuffer(_mapped(network.network_address), np.uint8)
-        inside |= ((addresses & mask) == first).all(axis=1)
-    return inside
 
 
 def _octets(addresses: pa.ChunkedArray) -> npt.NDArray[np.uint8]:

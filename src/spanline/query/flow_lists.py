@@ -36,7 +36,7 @@ def plan_list(query: Query, setting: Setting) -> None:
     keys = keys or [(named[_FIRST], True)]
     shown = list(dict.fromkeys(one for both in (asked, [by for by, _ in keys]) for one in _single(both)))
     grouping = Grouping(shown)
-    records = Records(query, setting, grouping.shown)
+    records = Records(query, setting)
     traffic = of_window(records.span)
     metrics = [one for one in shown if one.is_metric]
     parts = list(dict.fromkeys(part for one in metrics for part in METRICS[one.column].parts))
@@ -75,7 +75,7 @@ def plan_values(query: Query, setting: Setting) -> None:
     assert isinstance(listed, Listed)
     of = listed.property
     grouping = Grouping([of])
-    records = Records(query, setting, grouping.shown)
+    records = Records(query, setting)
     columns = [name for name in grouping.columns if end_of(name) is None]
     tags = records.tags(grouping.shown)
     columns += [f"{side}_ip_address" for side in SIDES if grouping.shown[side]]

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from sqlglot import exp
+
 from spanline.query import nodes
+from spanline.query.classes import NAMES as CLASSES
+from spanline.query.classes import Classes
 from spanline.query.ends import SIDES
 from spanline.query.flow_types import flow_type
 from spanline.query.nodes import Node
@@ -15,9 +19,10 @@ Listed = Callable[[Query], Node]
 
 
 class FlowNames:
-    """filtering.Names of flows; `used` are the attributes that were asked for, of each side."""
+    """filtering.Names of flows; `used` are the attributes that have to be looked up, of each side."""
 
-    def __init__(self, listed: Listed) -> None:
+    def __init__(self, listed: Listed, classes: Classes) -> None:
+        self._classes = classes
         self.used: dict[str, dict[str, None]] = {side: {} for side in SIDES}
         self.listed = listed
 
@@ -35,8 +40,13 @@ class FlowNames:
         return nodes.column(column) if end is None else self.attribute(*end)
 
     def attribute(self, side: str, attribute: str) -> Node:
+        if attribute in CLASSES:
+            condition = self._classes.condition(attribute, nodes.column(f"{side}_ip_address"))
+            if condition is not None:
+                return condition
         self.used[side][attribute] = None
-        return nodes.column(attribute, f"{side}_ends")
+        node = nodes.column(attribute, f"{side}_ends")
+        return nodes.call("COALESCE", node, exp.false()) if attribute.startswith("is_") else node
 
     def over(self, of: Property, condition: Node) -> Node:
         return condition
@@ -55,8 +65,8 @@ class WholeFlows(FlowNames):
     metric  what a metric is of a flow, by its column
     """
 
-    def __init__(self, listed: Listed, metric: Callable[[str], Node]) -> None:
-        super().__init__(listed)
+    def __init__(self, listed: Listed, classes: Classes, metric: Callable[[str], Node]) -> None:
+        super().__init__(listed, classes)
         self._metric = metric
         self.values: dict[str, Node] = {}
 

@@ -26,8 +26,11 @@ class Groups:
         self._query = query
         self._setting = setting
         self._grouping = Grouping(query.group)
-        self._records = Records(query, setting, self._grouping.shown)
+        self._records = Records(query, setting)
         self._span = self._records.span
+        # Of both ends together there are too many pairs of addresses.
+        is_of_pairs = any(one.either and end_of(one.either[0]) is not None for one in query.group)
+        self._joined = self._records.joined(self._grouping.shown) if is_of_pairs else None
         self._measures: dict[Aggregate, Measure] = {}
         self._counted = False
 
@@ -60,6 +63,8 @@ class Groups:
         if not keys and query.group:
             keys, self._counted = [(Count(), True)], True
         plain = list(dict.fromkeys(plain))
+        if self._records.is_chosen and (len(by_series) > 1 or (by_series and self._counted)):
+            self._gather([*plain, *(one for some in by_series.values() for one in some)])
         tables = {step: self._base(measures, step) for step, measures in by_series.items()}
         if by_series and not self._counted and all(one.is_of_records for one in plain):
             step = next(iter(by_series))
@@ -74,6 +79,18 @@ class Groups:
         found = {step: self._series(*tables[step], by_series[step], step, answer) for step in by_series}
         self._show(asked, keys, answer, found)
 
+    def _gather(self, measures: Sequence[Measure]) -> None:
+        """Records with what is needed for groups and measures, found once."""
+        parts = of_records(parts_of(measures), of_window(self._span))
+        groups = [column for column in self._grouping.columns if end_of(column) is None]
+        tags = [] if self._joined else self._records.tags(self._grouping.shown).values()
+        used = [column.name for node in (*parts, *tags) for column in node.find_all(exp.Column)]
+        stored = dict.fromkeys((*FLOW_KEY, "first_seen", "last_seen", *groups, *used))
+        joined = [nodes.named(node, name) for name, node in (self._joined or {}).items()]
+        self._records.gather([*map(nodes.column, stored), *joined])
+        if self._joined:
+            self._joined = {name: nodes.column(name) for name in self._joined}
+
     def _measure(self, of: Aggregate) -> Measure:
         return self._measures.setdefault(of, measured(len(self._measures), of))
 
@@ -82,11 +99,12 @@ class Groups:
         records, grouping = self._records, self._grouping
         measures = list(dict.fromkeys(measures))
         is_per_flow = (self._counted and step is None) or not all(one.is_of_records for one in measures)
-        tags = records.tags(grouping.shown)
         keys = dict.fromkeys(column for column in grouping.columns if end_of(column) is None)
-        for side, shown in grouping.shown.items():
-            if shown:
-                keys[f"{side}_ip_address"] = None
+        if self._joined is None:
+            tags = records.tags(grouping.shown)
+            keys |= dict.fromkeys(f"{side}_ip_address" for side, shown in grouping.shown.items() if shown)
+        else:
+            tags = self._joined
         group = [nodes.column(name) for name in keys] + [nodes.named(node, name) for name, node in tags.items()]
         flow = [nodes.column(name) for name in FLOW_KEY if name not in keys] if is_per_flow else []
         bucket = [nodes.column("bucket")] if step else []
@@ -94,12 +112,13 @@ class Groups:
         parts = of_records(parts_of(measures), traffic)
         columns = [*group, *bucket, *flow]
         if step:
-            needed = _needed(parts, [*keys, *(FLOW_KEY if is_per_flow else ())])
+            needed = _needed([*parts, *traffic.is_touched], [*keys, *(FLOW_KEY if is_per_flow else ())])
             kept = [nodes.named(node, name) for name, node in tags.items()]
             inner = records.in_buckets([*map(nodes.column, needed), *kept], step)
             group = [nodes.column(name) for name in (*keys, *tags)]
             columns = [*group, *bucket, *flow]
-            scan = nodes.select([*columns, *parts], nodes.within_brackets(inner, "buckets"), group=len(columns))
+            buckets = nodes.within_brackets(inner, "buckets")
+            scan = nodes.select([*columns, *parts], buckets, where=traffic.is_touched, group=len(columns))
         else:
             scan = records.read([*columns, *parts], len(columns))
         table = self._setting.table("base")
@@ -124,9 +143,12 @@ class Groups:
         """SELECT of group columns g0, g1, …, the bucket where `step` is given, and measures."""
         grouping = self._grouping
         traffic = of_bucket(self._span, step) if step else of_window(self._span)
-        joins = self._records.later(base, grouping.shown)
+        joins = self._records.later(base, grouping.shown) if self._joined is None else []
         names = [f"g{n}" for n in range(len(grouping.group))]
-        groups = [nodes.named(group_node(one), name) for one, name in zip(grouping.group, names, strict=True)]
+        groups = [
+            nodes.named(group_node(one, is_joined=self._joined is not None), name)
+            for one, name in zip(grouping.group, names, strict=True)
+        ]
         bucket = [nodes.column("bucket")] if step else []
         counted = self._counted and step is None
         parts = list(dict.fromkeys(part for one in measures for part in self._kept(one, flows_left)))
@@ -250,11 +272,14 @@ def _of_window(by: Aggregate | Series | Property) -> object:
     return by.of if isinstance(by, Series) else by
 
 
-def group_node(of: Property) -> Node:
-    """The value of a group; of a meta property each of its different ones, and null where there is none."""
+def group_node(of: Property, *, is_joined: bool = False) -> Node:
+    """The value of a group; of a meta property each of its different ones, and null where there is none.
+
+    is_joined: what is known of ends are columns as the rest is, and no tables.
+    """
 
     def column(name: str) -> Node:
-        end = end_of(name)
+        end = None if is_joined else end_of(name)
         return nodes.column(name) if end is None else nodes.column(end[1], f"{end[0]}_ends")
 
     if not of.either:

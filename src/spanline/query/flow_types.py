@@ -1,8 +1,5 @@
-"""Flow types: what holds of a flow by its ends. It is a set of tags; each is a condition here.
-
-Internal is what enrich.inventory.INTERNAL and the inventory say. Internet is whoever else has an address of its own:
-multicast, broadcast, loopback and "this host" are nobody's.
-"""
+"""Flow types: what holds of a flow by its ends. It is a set of tags; each is a condition here. classes.py says who is
+internal, and who is in the internet."""
 
 from __future__ import annotations
 
@@ -23,10 +20,6 @@ def flow_type(name: str, of: Attribute) -> Node:
     return _TAGS[name](of)
 
 
-def _not(node: Node) -> Node:
-    return exp.Not(this=exp.paren(node))
-
-
 def _of(side: str, attribute: str) -> Callable[[Attribute], Node]:
     return lambda of: of(side, attribute)
 
@@ -39,17 +32,25 @@ def _both(attribute: str) -> Callable[[Attribute], Node]:
     return lambda of: nodes.every(of(side, attribute) for side in SIDES)
 
 
+def _is_physical(of: Attribute, side: str) -> Node:
+    others = (nodes.negated(of(side, attribute)) for attribute in ("is_vm", "is_broadcast"))
+    return nodes.every((of(side, "is_internal"), *others))
+
+
+def _physical(side: str) -> Callable[[Attribute], Node]:
+    return lambda of: _is_physical(of, side)
+
+
 def _east_west(of: Attribute) -> Node:
     return nodes.every((*(of(side, "is_internal") for side in SIDES), _unicast(of)))
 
 
 def _unicast(of: Attribute) -> Node:
-    return nodes.every(_not(of("destination", attribute)) for attribute in ("is_multicast", "is_broadcast"))
+    return nodes.every(nodes.negated(of("destination", attribute)) for attribute in ("is_multicast", "is_broadcast"))
 
 
 def _vm_physical(of: Attribute) -> Node:
-    ways = (("is_vm", "is_physical"), ("is_physical", "is_vm"))
-    return nodes.some(nodes.every((of("source", one), of("destination", other))) for one, other in ways)
+    return nodes.some(nodes.every((of(one, "is_vm"), _is_physical(of, other))) for one, other in (SIDES, SIDES[::-1]))
 
 
 def _same(of: Attribute, attribute: str) -> tuple[Node, Node]:
@@ -74,11 +75,11 @@ _TAGS: dict[str, Callable[[Attribute], Node]] = {
     "East-West": _east_west,
     "Source is VM": _of("source", "is_vm"),
     "Destination is VM": _of("destination", "is_vm"),
-    "Source is Physical": _of("source", "is_physical"),
-    "Destination is Physical": _of("destination", "is_physical"),
+    "Source is Physical": _physical("source"),
+    "Destination is Physical": _physical("destination"),
     "VM-VM": _both("is_vm"),
     "VM-Physical": _vm_physical,
-    "Physical-Physical": _both("is_physical"),
+    "Physical-Physical": lambda of: nodes.every(_is_physical(of, side) for side in SIDES),
     "Same Host": lambda of: _same(of, "host")[0],
     "Diff Host": lambda of: _same(of, "host")[1],
     "Switched": lambda of: _within_l2(of, is_same=True),

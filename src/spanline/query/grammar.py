@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import lark
 from lark import Lark, Token, Tree
@@ -79,6 +79,17 @@ class _Given(Lexer):
 def parsed(terminals: list[Token]) -> Tree[Token]:
     """The tree of a query's terminals. Raises lark.UnexpectedToken."""
     return _parser().parse(terminals)
+
+
+def acceptable(terminals: Sequence[Token]) -> frozenset[str]:
+    """The types of the terminals that may follow these; nothing where these are not the beginning of a query."""
+    state = _parser().parse_interactive(cast("Any", iter(())))
+    try:
+        for terminal in terminals:
+            state.feed_token(terminal)
+    except lark.UnexpectedToken:
+        return frozenset()
+    return frozenset(state.accepts())
 
 
 @cache

@@ -81,6 +81,10 @@ def floored(node: Node, step: int) -> Node:
     return less(node, exp.paren(exp.Mod(this=node.copy(), expression=number(step))))
 
 
+def negated(node: Node) -> Node:
+    return exp.Not(this=exp.paren(node))
+
+
 def is_null(node: Node) -> Node:
     return exp.Is(this=node, expression=exp.null())
 
@@ -119,11 +123,11 @@ def _joined(kind: type[exp.Connector], parts: Sequence[Node], empty: Node) -> No
 def within(node: Node, networks: Iterable[Network]) -> Node:
     """Whether an address is in one of `networks`: those that overlap or touch are one range."""
     alone, ranges = [], []
-    for first, last in _merged(networks):
-        if first == last:
-            alone.append(first)
+    for one in merged(networks):
+        if one.first == one.last:
+            alone.append(one.first)
         else:
-            ranges.append(exp.Between(this=node.copy(), low=address(first), high=address(last)))
+            ranges.append(exp.Between(this=node.copy(), low=address(one.first), high=address(one.last)))
     parts: list[Node] = list(ranges)
     if alone:
         parts.append(one_of(node, [address(one) for one in alone]))
@@ -136,15 +140,16 @@ def one_of(node: Node, values: Sequence[Node]) -> Node:
     return exp.In(this=node.copy(), expressions=list(values))
 
 
-def _merged(networks: Iterable[Network]) -> list[tuple[bytes, bytes]]:
-    merged: list[tuple[bytes, bytes]] = []
-    for network in sorted(networks, key=lambda one: (one.first, one.last)):
-        behind = (int.from_bytes(merged[-1][1]) + 1).to_bytes(_WIDTH + 1)[1:] if merged else b""
-        if merged and (network.first <= merged[-1][1] or network.first == behind) and network.first >= merged[-1][0]:
-            merged[-1] = merged[-1][0], max(network.last, merged[-1][1])
+def merged(networks: Iterable[Network]) -> list[Network]:
+    """The same addresses in ranges that neither overlap nor touch, in order."""
+    found: list[Network] = []
+    for one in sorted(networks, key=lambda one: (one.first, one.last)):
+        behind = (int.from_bytes(found[-1].last) + 1).to_bytes(_WIDTH + 1)[1:] if found else b""
+        if found and (one.first <= found[-1].last or one.first == behind) and one.first >= found[-1].first:
+            found[-1] = Network(found[-1].first, max(one.last, found[-1].last))
         else:
-            merged.append((network.first, network.last))
-    return merged
+            found.append(one)
+    return found
 
 
 def ordered(node: Node, *, is_descending: bool) -> Node:
@@ -162,7 +167,7 @@ def select(
     distinct: bool = False,
 ) -> exp.Select:
     """group  so many of the first columns are what is grouped by; joins are exp.Join."""
-    origin = exp.to_table(f'"{source}"') if isinstance(source, str) else source
+    origin = _table(source) if isinstance(source, str) else source
     query = exp.Select(expressions=list(columns) or [number(1)])
     query.set("from_" if "from_" in exp.Select.arg_types else "from", exp.From(this=origin))
     if joins:
@@ -176,13 +181,18 @@ def select(
     return query
 
 
+def _table(name: str) -> Node:
+    """exp.to_table() would have its parser read the name."""
+    return exp.Table(this=exp.to_identifier(name, quoted=True))
+
+
 def within_brackets(query: exp.Select, name: str) -> Node:
     """A query as what another one reads from."""
     return exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
 
 
 def join(table: str, on: Sequence[Node], *, name: str = "", kind: str = "", side: str = "") -> Node:
-    joined = exp.to_table(f'"{table}"')
+    joined = _table(table)
     if name:
         joined.set("alias", exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
     return exp.Join(this=joined, on=every(on), kind=kind or None, side=side or None)

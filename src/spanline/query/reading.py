@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from spanline.query.errors import QueryError
 from spanline.query.grammar import parsed
 from spanline.query.lexing import tokens
 from spanline.query.names import Reading
+from spanline.query.parameters import filled, spelled_out
 from spanline.query.properties import Entity
 from spanline.query.times import clock
 from spanline.query.tree import Property
@@ -29,11 +30,18 @@ _CLAUSES = {"where": "where", "group": "group by", "order": "order by", "limit":
 _AGGREGATES = (tree.Count, tree.Aggregate, tree.Series, tree.OfSeries)
 
 
-def parse(text: str, *, now: int | None = None, timezone: str | tzinfo | None = None) -> tree.Query:
+def parse(
+    text: str,
+    *,
+    now: int | None = None,
+    timezone: str | tzinfo | None = None,
+    parameters: Mapping[str, Sequence[str]] | None = None,
+) -> tree.Query:
     """The tree of a query.
 
-    now       ns since the epoch, what `today` and `at now` are relative to; None: what the clock says
-    timezone  of dates and days, by its IANA name; None: this machine's
+    now         ns since the epoch, what `today` and `at now` are relative to; None: what the clock says
+    timezone    of dates and days, by its IANA name; None: this machine's
+    parameters  values of $name by name in lower case, as they would stand in quotes; several only in a list
 
     What spanline has no record of is read all the same: Query.unanswered says so. Raises QueryError, and UsageError
     when there is no such time zone.
@@ -41,13 +49,14 @@ def parse(text: str, *, now: int | None = None, timezone: str | tzinfo | None = 
     if len(text) > LONGEST:
         raise QueryError(f"a query has at most {LONGEST:,} characters", text[:LONGEST], 0, 1)
     cleaned = clean(text)
-    terminals = tokens(cleaned)
+    written = tokens(cleaned)
+    terminals = filled(written, cleaned, parameters or {})
     try:
         syntax = parsed(terminals)
     except UnexpectedToken as error:
         refuse(error.token, error.accepts or error.expected, cleaned, terminals)
     reading = Reading(cleaned, clock(now, timezone))
-    return _query(reading, syntax, cleaned)
+    return _query(reading, syntax, spelled_out(written, cleaned, parameters or {}))
 
 
 def _query(reading: Reading, syntax: Syntax, text: str, *, is_list: bool = False) -> tree.Query:

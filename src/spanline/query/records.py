@@ -15,6 +15,7 @@ from sqlglot import exp
 
 from spanline.enrich import Enrichment
 from spanline.query import nodes
+from spanline.query.classes import Classes
 from spanline.query.ends import SIDES, Ends
 from spanline.query.filtering import condition_of, conjuncts, tests_of
 from spanline.query.flow_names import FlowNames, WholeFlows
@@ -22,7 +23,7 @@ from spanline.query.measures import of_records
 from spanline.query.nodes import Node
 from spanline.query.relations import FLOW_KEY, METRICS, end_of, first_bucket, last_bucket, of_window, overlaps
 from spanline.query.spans import Span
-from spanline.query.steps import LookUp, Make, Plan, Read
+from spanline.query.steps import Gather, Give, LookUp, Make, Plan, Read
 from spanline.query.tree import Property, Query
 
 
@@ -73,15 +74,16 @@ class Grouping:
 class Records:
     """The records that a query is about: their conditions in SQL, and what is known of their ends."""
 
-    def __init__(self, query: Query, setting: Setting, shown: dict[str, list[str]]) -> None:
+    def __init__(self, query: Query, setting: Setting) -> None:
         self.setting = setting
         self.span = setting.span_of(query)
         self.view = setting.table("records")
         setting.plan.steps.append(Read(self.view, self.span))
         parts = conjuncts(query.where)
         of_metrics = [part for part in parts if any(test.property.is_metric for test in tests_of(part))]
+        classes = Classes(setting.enrichment)
         whole = WholeFlows(
-            self._listed, lambda column: METRICS[column].of(nodes.column, nodes.number(self.span.seconds))
+            self._listed, classes, lambda column: METRICS[column].of(nodes.column, nodes.number(self.span.seconds))
         )
         having = [condition_of(part, whole) for part in of_metrics]
         used = {side: dict(whole.used[side]) for side in SIDES}
@@ -90,17 +92,18 @@ class Records:
         for part in parts:
             if part in of_metrics:
                 continue
-            names = FlowNames(self._listed)
+            names = FlowNames(self._listed, classes)
             node = condition_of(part, names)
             (late if any(names.used.values()) else self.where).append(node)
             for side in SIDES:
                 used[side] |= names.used[side]
-        self.ends: dict[str, Ends] = {}
-        self.tables: dict[str, str] = {}
         self.joins: list[Node] = []
         for side in SIDES:
             if used[side]:
-                self._join(side, [*used[side], *shown[side]])
+                self._join(side, tuple(used[side]))
+        self.is_chosen = bool(parts)
+        self.ends: dict[str, Ends] = {}
+        self.tables: dict[str, str] = {}
         self.where += late
         if having:
             tests = [test for part in of_metrics for test in tests_of(part) if test.property.is_metric]
@@ -111,16 +114,28 @@ class Records:
         return self.setting.listed(query)
 
     def _join(self, side: str, attributes: Sequence[str]) -> None:
-        """Looks the ends of a side up before records are read, and joins them."""
-        ends = Ends(side, tuple(dict.fromkeys(attributes)), self.setting.enrichment)
-        keys = nodes.select(self.keys(ends), self.view, where=self.where, distinct=True)
-        self.joins.append(ends_join(self._made(ends, keys), ends, {name: ends.tag(name) for name in ends.tags}))
+        """Looks what conditions ask of the ends of a side up before records are read, and joins them."""
+        ends = Ends(side, attributes, self.setting.enrichment)
+        known = ends.known()
+        if known is None:
+            keys = nodes.select(self.keys(ends), self.view, where=self.where, distinct=True)
+        else:
+            given = self.setting.table("known")
+            self.setting.plan.steps.append(Give(given, known))
+            keys = nodes.select([nodes.column("address")], given)
+        tags = {name: ends.tag(name) for name in ends.tags}
+        self.joins.append(ends_join(self._made(ends, keys), ends, tags, is_every=known is None))
 
     def _made(self, ends: Ends, keys: exp.Select) -> str:
         table = self.setting.table(ends.table)
         self.setting.plan.steps.append(LookUp(table, ends, keys))
-        self.ends[ends.side], self.tables[ends.side] = ends, table
         return table
+
+    def gather(self, columns: Sequence[Node]) -> None:
+        """Finds the records that meet the conditions once, with `columns`, for those who read them several times."""
+        table = self.setting.table("gathered")
+        self.setting.plan.steps.append(Gather(table, self.read(columns, 0)))
+        self.view, self.where, self.joins = table, [], []
 
     def keys(self, ends: Ends) -> list[Node]:
         """What ends are looked up by, of records."""
@@ -134,13 +149,31 @@ class Records:
             if not shown[side]:
                 continue
             ends = self.ends.get(side) or Ends(side, tuple(dict.fromkeys(shown[side])), self.setting.enrichment)
-            if side not in self.ends:
+            if side not in self.tables:
                 address = nodes.named(nodes.column(f"{side}_ip_address"), "address")
                 tags = [nodes.named(nodes.column(f"{side}_{tag}"), f"tag_{tag}") for tag in ends.tags]
-                self._made(ends, nodes.select([address, *tags], table, distinct=True))
+                self.ends[side] = ends
+                self.tables[side] = self._made(ends, nodes.select([address, *tags], table, distinct=True))
             tags_of = {name: nodes.column(f"{side}_{name}", table) for name in ends.tags}
             joins.append(ends_join(self.tables[side], ends, tags_of, table))
         return joins
+
+    def joined(self, shown: dict[str, list[str]]) -> dict[str, Node] | None:
+        """Joins records with what is `shown` of their ends, and says what that is, by its column; None: there are more
+        ends than an inventory has, of which those that are left after grouping are fewer."""
+        ends = {side: Ends(side, tuple(dict.fromkeys(shown[side])), self.setting.enrichment) for side in SIDES}
+        known = {side: one.known() for side, one in ends.items()}
+        found: dict[str, Node] = {}
+        if None in known.values():
+            return None
+        for side, rows in known.items():
+            one, given, name = ends[side], self.setting.table("known"), f"{side}_shown"
+            self.setting.plan.steps.append(Give(given, rows))
+            table = self._made(one, nodes.select([nodes.column("address")], given))
+            same = exp.EQ(this=nodes.column(f"{side}_ip_address"), expression=nodes.column("address", name))
+            self.joins.append(nodes.join(table, [same], name=name, side="LEFT"))
+            found |= {f"{side}_{attribute}": nodes.column(attribute, name) for attribute in one.attributes}
+        return found
 
     def tags(self, shown: dict[str, list[str]]) -> dict[str, Node]:
         """What has to be kept of records beside addresses to look up what is shown, by its column."""
@@ -172,11 +205,11 @@ class Records:
         self.joins.append(nodes.join(table, on, kind="SEMI"))
 
 
-def ends_join(table: str, ends: Ends, tags: dict[str, Node], of: str = "") -> Node:
-    """A table of ends as "<side>_ends", joined with what has its address and tags; all of these are in it."""
+def ends_join(table: str, ends: Ends, tags: dict[str, Node], of: str = "", *, is_every: bool = True) -> Node:
+    """A table of ends as "<side>_ends", joined with what has its address and tags; is_every: all of these are in it."""
     name = f"{ends.side}_ends"
     on: list[Node] = [
         exp.EQ(this=nodes.column(f"{ends.side}_ip_address", of or None), expression=nodes.column("address", name))
     ]
     on += [exp.EQ(this=node, expression=nodes.column(f"tag_{tag}", name)) for tag, node in tags.items()]
-    return nodes.join(table, on, name=name)
+    return nodes.join(table, on, name=name, side="" if is_every else "LEFT")

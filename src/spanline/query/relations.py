@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from spanline.errors import UsageError
 from spanline.query import nodes
 from spanline.query.ends import SIDES
+from spanline.query.hours import Inside
 from spanline.query.nodes import Node
 from spanline.query.spans import SECOND, Span
 from spanline.query.tree import Property
@@ -32,11 +33,12 @@ STORED = {
     "last_seen": "last_seen",
     "flow_begin": "flow_begin",
     "handshake_rtt": "handshake_rtt",
+    "community_id": "community_id",
     **{f"{side}_{name}": f"{side}_{name}" for side in SIDES for name in ("packets", "bytes", "retransmissions")},
 }
 """Columns of "records", and what they are called in schema.FLOW and in the store."""
 
-NEVER_MISSING = frozenset((*FLOW_KEY, "source_port", "first_seen", "last_seen"))
+NEVER_MISSING = frozenset((*FLOW_KEY, "source_port", "community_id", "first_seen", "last_seen"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,29 +59,51 @@ class Traffic:
 
     begin, end  the time as SQL
     is_bucket   it is one of several: what a record has once is in that in which it begins
+    hours       what of it counts; None: all
     """
 
     begin: Node
     end: Node
     is_bucket: bool = False
+    hours: Inside | None = None
 
     @property
     def is_begun(self) -> Node:
         """Whether a record begins in it."""
         first = nodes.column("first_seen")
-        return nodes.every((first >= self.begin.copy(), first.copy() < self.end.copy()))
+        is_begun = nodes.every((first >= self.begin.copy(), first.copy() < self.end.copy()))
+        return is_begun if self.hours is None else nodes.every((is_begun, self.hours.is_touched(first, first)))
+
+    @property
+    def is_touched(self) -> list[Node]:
+        """Conditions of a record that overlaps it: that it does so where something counts."""
+        if self.hours is None:
+            return []
+        first, last = nodes.column("first_seen"), nodes.column("last_seen")
+        begin = nodes.call("GREATEST", first, self.begin.copy())
+        end = nodes.call("LEAST", last, nodes.less(self.end.copy(), nodes.number(1)))
+        return [self.hours.is_touched(begin, end)]
 
     @property
     def seconds(self) -> Node:
-        return nodes.over(nodes.less(self.end.copy(), self.begin.copy()), nodes.number(SECOND))
+        return nodes.over(self._elapsed(self.begin.copy(), self.end.copy()), nodes.number(SECOND))
+
+    def _elapsed(self, begin: Node, end: Node) -> Node:
+        """What counts of the time between two moments, ns."""
+        if self.hours is None:
+            return nodes.less(end, begin)
+        return nodes.less(self.hours.elapsed_node(end), self.hours.elapsed_node(begin))
 
     def spread(self, *columns: str) -> Node:
         """Columns' sum, evenly from a record's first packet to its last, and of that what is in this time."""
         first, last = nodes.column("first_seen"), nodes.column("last_seen")
         amount = nodes.plus(*(nodes.double(nodes.column(name)) for name in columns))
-        is_inside = nodes.every((first >= self.begin.copy(), last < self.end.copy()))
-        inside = nodes.less(
-            nodes.call("LEAST", last.copy(), self.end.copy()), nodes.call("GREATEST", first.copy(), self.begin.copy())
+        if self.hours is None:
+            is_inside = nodes.every((first >= self.begin.copy(), last < self.end.copy()))
+        else:
+            is_inside = first.eq(last)
+        inside = self._elapsed(
+            nodes.call("GREATEST", first.copy(), self.begin.copy()), nodes.call("LEAST", last.copy(), self.end.copy())
         )
         share = nodes.over(inside, nodes.less(last.copy(), first.copy()))
         return nodes.either(is_inside, amount, nodes.times(amount.copy(), share))
@@ -172,7 +196,7 @@ def end_of(column: str) -> tuple[str, str] | None:
 
 
 def of_window(span: Span) -> Traffic:
-    return Traffic(nodes.number(span.begin), nodes.number(span.end))
+    return Traffic(nodes.number(span.begin), nodes.number(span.end), hours=span.hours)
 
 
 def of_bucket(span: Span, step: int) -> Traffic:
@@ -182,6 +206,7 @@ def of_bucket(span: Span, step: int) -> Traffic:
         nodes.call("GREATEST", bucket, nodes.number(span.begin)),
         nodes.call("LEAST", nodes.plus(bucket.copy(), nodes.number(step)), nodes.number(span.end)),
         is_bucket=True,
+        hours=span.hours,
     )
 
 
@@ -198,6 +223,7 @@ def overlaps(span: Span) -> list[Node]:
     return [
         nodes.column("first_seen") < nodes.number(span.end),
         nodes.column("last_seen") >= nodes.number(span.begin),
+        *of_window(span).is_touched,
     ]
 
 

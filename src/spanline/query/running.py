@@ -17,17 +17,23 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
+from spanline.community import community_ids
 from spanline.errors import UsageError
 from spanline.output import temporary_folder
 from spanline.query import nodes
 from spanline.query.relations import STORED
-from spanline.query.steps import Give, LookUp, Make, Plan, Read
+from spanline.query.steps import Gather, Give, LookUp, Make, Plan, Read
 from spanline.store.layout import EXPRESSIONS, SCHEMA
 
 MEMORY = 2 << 30
 DIALECT = "duckdb"
+COMMUNITY_ID = "community_id"
+"""A column that no segment has, and the function that makes it of those that it has."""
+_FIVE_TUPLE = ("source", "destination", "source_port", "destination_port", "protocol")
 _SPILL = 4
 """Times the memory that may be in temporary files."""
+_MOST_GATHERED = 4 << 20
+"""Records that are held as rows: some 100 bytes each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +80,21 @@ class Session:
         if limits.threads is not None:
             settings["threads"] = limits.threads
         settings |= {"allowed_paths": paths, "enable_external_access": False, "lock_configuration": True}
+        taken = ["UUID", "UUID", "USMALLINT", "USMALLINT", "UTINYINT"]
+        self.connection.create_function(
+            COMMUNITY_ID, _community_ids, taken, "VARCHAR", type="arrow", side_effects=False
+        )
         for name, value in settings.items():
             self.connection.execute(f"SET {name} = {exp.convert(value).sql(DIALECT)}")
 
     def __enter__(self) -> Session:
+        with _changing:
+            _running.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
+        with _changing:
+            _running.discard(self)
         self._held.close()
 
     def run(self, plan: Plan) -> None:
@@ -91,6 +105,8 @@ class Session:
                     self.connection.execute(view(step.table, self._files[step.table]))
                 elif isinstance(step, Make):
                     self.connection.execute(f'CREATE TEMP TABLE "{step.table}" AS {step.of.sql(DIALECT)}')
+                elif isinstance(step, Gather):
+                    self._gather(step)
                 elif isinstance(step, Give):
                     self.give(step.table, step.rows)
                 else:
@@ -105,6 +121,14 @@ class Session:
         self.connection.register("given", table)
         self.connection.execute(f'CREATE TEMP TABLE "{name}" AS SELECT * FROM "given"')
         self.connection.unregister("given")
+
+    def _gather(self, step: Gather) -> None:
+        of = step.of.sql(DIALECT)
+        made = f'CREATE TEMP TABLE "{step.table}" AS {of} LIMIT {_MOST_GATHERED + 1}'
+        ((count,),) = self.connection.execute(made).fetchall()
+        if count > _MOST_GATHERED:
+            self.connection.execute(f'DROP TABLE "{step.table}"')
+            self.connection.execute(f'CREATE TEMP VIEW "{step.table}" AS {of}')
 
     def _look_up(self, step: LookUp) -> None:
         keys = self.connection.sql(step.keys.sql(DIALECT)).to_arrow_table()
@@ -149,6 +173,17 @@ class Session:
         self.connection.interrupt()
 
 
+_running: set[Session] = set()
+_changing = threading.Lock()
+
+
+def interrupt() -> None:
+    """Ends the queries that run, from any thread: what runs them raises KeyboardInterrupt."""
+    with _changing:
+        for session in _running:
+            session.connection.interrupt()
+
+
 def view(name: str, files: Sequence[str | os.PathLike[str]]) -> str:
     """SQL that makes the view of the records in some segments."""
     if files:
@@ -157,8 +192,27 @@ def view(name: str, files: Sequence[str | os.PathLike[str]]) -> str:
     else:
         columns = ", ".join(f"NULL::{_type(one.type)} AS {one.name}" for one in SCHEMA)
         source = f"(SELECT {columns} WHERE false)"
-    columns = ", ".join(f'{EXPRESSIONS.get(stored, stored)} AS "{name}"' for name, stored in STORED.items())
+    columns = ", ".join(f'{_expression(stored)} AS "{name}"' for name, stored in STORED.items())
     return f'CREATE TEMP VIEW "{name}" AS SELECT {columns} FROM {source}'
+
+
+def _expression(stored: str) -> str:
+    """What a column of the view is, over those of a segment."""
+    if stored == COMMUNITY_ID:
+        return f"{COMMUNITY_ID}({', '.join(_FIVE_TUPLE)})"
+    return EXPRESSIONS.get(stored, stored)
+
+
+def _community_ids(
+    source: pa.ChunkedArray,
+    destination: pa.ChunkedArray,
+    source_port: pa.ChunkedArray,
+    destination_port: pa.ChunkedArray,
+    protocol: pa.ChunkedArray,
+) -> pa.Array:
+    """Of the columns _FIVE_TUPLE, as many rows at once as the engine takes."""
+    ends = [pa.chunked_array([one.storage for one in end.chunks], pa.binary(16)) for end in (source, destination)]
+    return community_ids(pa.table([*ends, source_port, destination_port, protocol], names=list(_FIVE_TUPLE)))
 
 
 def _type(kind: pa.DataType) -> str:
@@ -180,7 +234,7 @@ def sql_of(plan: Plan, dialect: str = DIALECT) -> str:
     for step in plan.steps:
         if isinstance(step, Read):
             parts.append(f"-- {step.table}: the records that overlap {step.span.begin} to {step.span.end}")
-        elif isinstance(step, Make):
+        elif isinstance(step, Make | Gather):
             parts.append(f"-- {step.table}\n{step.of.sql(dialect, pretty=True)};")
         elif isinstance(step, Give):
             parts.append(f"-- {step.table}: {', '.join(step.rows.column_names)}")

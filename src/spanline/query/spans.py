@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spanline.errors import UsageError
+from spanline.query.hours import Inside, inside
 from spanline.query.tree import Window
 
 SECOND = 10**9
@@ -18,14 +19,19 @@ class Span:
     """From `begin` to before `end`, ns since the epoch.
 
     measured_from  what `end` is where it was not said: "now", "the newest record", or "" where it was said
+    hours          what of it counts; None: all
     """
 
     begin: int
     end: int
     measured_from: str = ""
+    hours: Inside | None = None
 
     @property
     def seconds(self) -> float:
+        """What a rate is by."""
+        if self.hours is not None:
+            return (self.hours.elapsed(self.end) - self.hours.elapsed(self.begin)) / SECOND
         return (self.end - self.begin) / SECOND
 
 
@@ -41,6 +47,12 @@ class Held:
 
 def span_of(window: Window, held: Held | None, now: int) -> Span:
     """The times that a window means in a store; `held` None: it holds nothing."""
+    begin, end, measured_from = _times(window, held, now)
+    hours = None if window.hours is None else inside(window.hours, begin, end)
+    return Span(begin, end, measured_from, hours)
+
+
+def _times(window: Window, held: Held | None, now: int) -> tuple[int, int, str]:
     if held is None or held.is_live:
         newest, measured_from = now, "now"
     else:
@@ -49,10 +61,10 @@ def span_of(window: Window, held: Held | None, now: int) -> Span:
     if window.begin is not None or window.end is not None:
         begin = min(oldest, window.end or newest) if window.begin is None else window.begin
         end = newest if window.end is None else window.end
-        return Span(begin, max(end, begin + 1), measured_from if window.end is None else "")
+        return begin, max(end, begin + 1), measured_from if window.end is None else ""
     end = newest - window.ago
     begin = min(oldest, end - 1) if window.last is None else end - window.last
-    return Span(begin, end, measured_from)
+    return begin, end, measured_from
 
 
 def step_of(span: Span, seconds: int | None) -> int:

@@ -29,6 +29,15 @@ class Make:
 
 
 @dataclass(frozen=True, slots=True)
+class Gather:
+    """A table that holds what a SELECT gives, as Make, for steps that read it several times; a view where that is too
+    much to be held."""
+
+    table: str
+    of: exp.Select
+
+
+@dataclass(frozen=True, slots=True)
 class Give:
     """A table that holds `rows`."""
 
@@ -71,6 +80,6 @@ class Plan:
     """steps, and then the table `answer`, in order of `place`, of which `columns` are shown."""
 
     span: Span
-    steps: list[Read | Make | LookUp | Give] = field(default_factory=list)
+    steps: list[Read | Make | Gather | LookUp | Give] = field(default_factory=list)
     answer: str = ""
     columns: list[Column] = field(default_factory=list)

@@ -80,8 +80,10 @@ def plan_things(query: Query, setting: Setting, plan: Plan) -> None:
             setting.plan.steps.append(Give(lists[column], _one_by_one(held, several)))
     if query.entity == "switch ports":
         things = with_counters(things, held.column_names, span, setting)
-    elif any(name in _TRAFFIC for name in _columns_of(query)):
-        things = _with_traffic(query, things, setting, plan)
+    else:
+        asked = [name for name in _TRAFFIC if name in _columns_of(query)]
+        if asked:
+            things = _with_traffic(query, things, held.column_names, asked, setting, plan)
     where = [] if query.where is None else [condition_of(query.where, _Names(setting, lists))]
     if query.group or any(not isinstance(one, Property) for one in query.projections):
         _groups(query, things, where, setting)
@@ -97,10 +99,12 @@ def _columns_of(query: Query) -> set[str]:
     return found | {one.column for one in asked if isinstance(one, Property)}
 
 
-def _with_traffic(query: Query, things: str, setting: Setting, plan: Plan) -> str:
-    """The things, and what else has traffic by such a name, with it."""
+def _with_traffic(
+    query: Query, things: str, held: Sequence[str], asked: Sequence[str], setting: Setting, plan: Plan
+) -> str:
+    """The things, with the columns `held`, and what else has traffic by such a name; with its metrics `asked`."""
     named = entities()["flows"].properties
-    sums = tuple(Aggregate("sum", named[name]) for name in _TRAFFIC.values())
+    sums = tuple(Aggregate("sum", named[_TRAFFIC[name]]) for name in asked)
     group, order = (named[_ENDS[query.entity]],), (OrderKey(sums[0]),)
     flows = Query(query.text, "flows", sums, group=group, order=order, window=query.window)
     outer = setting.plan
@@ -108,11 +112,10 @@ def _with_traffic(query: Query, things: str, setting: Setting, plan: Plan) -> st
     plan(flows, setting)
     (name, *metrics), traffic = setting.plan.columns, setting.plan.answer
     setting.plan = outer
-    held = relations(setting.enrichment)[query.entity].column_names
     both = nodes.call("COALESCE", nodes.column("name", things), nodes.column(name.source, traffic))
     columns = [nodes.named(both, "name")]
     columns += [nodes.named(nodes.column(one, things), one) for one in held if one != "name"]
-    for column, metric in zip(_TRAFFIC, metrics, strict=True):
+    for column, metric in zip(asked, metrics, strict=True):
         value = nodes.call("COALESCE", nodes.column(metric.source, traffic), nodes.number(0))
         columns.append(nodes.named(value, column))
     same = exp.EQ(this=nodes.column("name", things), expression=nodes.column(name.source, traffic))

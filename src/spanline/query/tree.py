@@ -6,6 +6,7 @@ The language is that of VMware Aria Operations for Networks' search (docs/langua
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -147,11 +148,20 @@ class OrderKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Hours:
+    """Hours of each day: `length` ns from `begin` ns on, as the clocks of `zone` show them."""
+
+    begin: int
+    length: int
+    zone: tzinfo
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """From `begin` to `end`, ns since the epoch, UTC, without the end; or the last `last` ns, until `ago` ns ago.
 
     Without `begin` and `last` it begins with the store. What overlaps it is in it. `is_default` when the query says
-    nothing of time: then it is the last 24 hours.
+    nothing of time: then it is the last 24 hours. Of all that, only what is in `hours`, where there are some.
     """
 
     begin: int | None = None
@@ -159,6 +169,7 @@ class Window:
     last: int | None = None
     ago: int = 0
     is_default: bool = False
+    hours: Hours | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from spanline.pool import Pool
 from spanline.schema import RECORD_DTYPE
 from spanline.sources.capture_file import BACKWARDS_TOLERANCE, CHUNK_BYTES
 from spanline.sources.link import LinkWatch, no_such_interface, not_permitted
-from spanline.sources.live import TICK, Arrivals, LiveOptions
+from spanline.sources.live import TICK, Arrivals, LiveOptions, clock_after
 from spanline.sources.packet_socket import PacketSocket
 
 _WHOLE = 262144
@@ -227,14 +227,14 @@ class PcapSource:
                 return None
         self._faults = 0
         if not meta:
-            self._clock = max(self._clock, now - _DELAY)
+            self._clock = clock_after(self._clock, now - _DELAY)
             return None
         frames = np.frombuffer(meta, _META_DTYPE)
         self._batch = max(_FEW_FRAMES, min(_MOST_FRAMES, CHUNK_BYTES * len(frames) // max(1, len(data))))
         self.arrivals.read += len(frames)
         self.arrivals.offered += len(frames)
         records = self._records(frames)
-        self._clock = max(self._clock, int(records["timestamp"][-1]) - BACKWARDS_TOLERANCE)
+        self._clock = clock_after(self._clock, int(records["timestamp"][-1]) - BACKWARDS_TOLERANCE)
         return Chunk(np.frombuffer(data, np.uint8), records, self._interfaces, self._clock)
 
     def _records(self, frames: npt.NDArray[np.void]) -> npt.NDArray[np.void]:

@@ -23,6 +23,18 @@ TICK = 0.5
 """Seconds. An idle source gives an empty chunk so often, for what has to happen without frames."""
 
 
+_SET_BACK = 2_000_000_000
+"""ns. The clock of a source that is further ahead was set back meanwhile: no frame is given out so late."""
+
+
+def clock_after(clock: int, moment: int) -> int:
+    """What Chunk.clock becomes when everything up to `moment` has been given out, and everything up to `clock` before.
+
+    It does not go back, but with the machine's own: who waits for time to pass would take all that comes for old.
+    """
+    return moment if clock - moment > _SET_BACK else max(clock, moment)
+
+
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
     """How to capture.

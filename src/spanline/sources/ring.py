@@ -25,7 +25,7 @@ from spanline.pool import Pool
 from spanline.schema import RECORD_DTYPE
 from spanline.sources.device import Device, device, offloads, speed
 from spanline.sources.link import LinkWatch, no_such_interface
-from spanline.sources.live import TICK, Arrivals, Gap, LiveOptions
+from spanline.sources.live import TICK, Arrivals, Gap, LiveOptions, clock_after
 
 RETIRE_MS = 100
 """After which a block with frames goes out that is not full."""
@@ -36,6 +36,8 @@ SHARED_RETIRE_MS, SHARED_TICK = 50, 0.05
 _ETHERNET, _RAW, _RADIOTAP = 1, 101, 127
 # linux/if_arp.h; of tunnels and of what has no link header, frames begin with IP.
 _LINK_TYPES = {1: _ETHERNET, 772: _ETHERNET, 519: _RAW, 65534: _RAW, 768: _RAW, 769: _RAW, 776: _RAW, 803: _RADIOTAP}
+_HEADERS = 148
+"""Bytes of a block that its only frame cannot have, at most: tpacket_rcv() of Linux' net/packet/af_packet.c."""
 _TAGS = 8
 """Bytes that a frame may be longer than its header and the interface's MTU: two VLAN tags."""
 _DISORDER = 1_000_000
@@ -99,6 +101,7 @@ class RingSource:
             try:
                 self._ring = self._opened()
                 self._bind(link.index)
+                self.warnings += self._cuts()
             except OSError as error:
                 raise error if isinstance(error, CaptureError) else self._refusal(error) from error
         except BaseException:
@@ -198,6 +201,14 @@ class RingSource:
             program = _program(None, link_type, options.snaplen)
         self._ring.bind(index, options.promiscuous, program, self._fanout)
 
+    def _cuts(self) -> list[str]:
+        """A line, where a block has no room for the longest frame of the link: the kernel cuts it without a word."""
+        size, longest = self._options.block_bytes, min(self._longest, self._options.snaplen)
+        if longest + _HEADERS <= size:
+            return []
+        what = f"{self.name}: a block of {size:,} bytes has no room for a frame of {longest:,}, which is cut"
+        return [f"{what}; give --block-size {1 << (longest + _HEADERS - 1).bit_length() >> 10}K"]
+
     def _refusal(self, error: OSError) -> CaptureError:
         """What `error` of _ring means to a user."""
         if error.errno in (errno.EPERM, errno.EACCES):
@@ -218,7 +229,7 @@ class RingSource:
         now = time.time_ns()
         block = self._ring.take()
         if block is None:
-            self._clock = max(self._clock, now - _WAITING * self._retire_ms * 1_000_000)
+            self._clock = clock_after(self._clock, now - _WAITING * self._retire_ms * 1_000_000)
             return None
         records = self._records.take_rows(RECORD_DTYPE, block.frames)
         is_ethernet = self._interfaces[self._number].link_type == _ETHERNET
@@ -229,7 +240,7 @@ class RingSource:
         self.arrivals.read += count
         self._unreadable += len(records) - count
         if count:
-            self._clock = max(self._clock, int(records["timestamp"][count - 1]) - _DISORDER)
+            self._clock = clock_after(self._clock, int(records["timestamp"][count - 1]) - _DISORDER)
         buffer = np.frombuffer(memoryview(block), np.uint8)
         return Chunk(buffer, records[:count], self._interfaces, self._clock, True, (counted[0], counted[1]))
 

@@ -29,6 +29,9 @@ from spanline.schema import PAYLOAD_PIECE_FLAGS
 
 MEMORY = 256 << 20
 HEAD_BYTES = 4096
+BEGINNING_BYTES = 1024
+"""Of each side of a conversation, without rules: the patterns of protocols are about less."""
+
 CLAIMED_BYTES = 1 << 20
 ROWS_AT_ONCE = 1 << 13
 """Findings that wait for drain(): as Python objects they take more memory than in a Table."""
@@ -57,7 +60,8 @@ class Plaintext:
     by_vlan        frames of different VLANs are different conversations
     by_vni         frames of different tunnels (VNI or GRE key) are different conversations
     memory         bytes that conversations may take; beyond, the least recently used are given up
-    head_bytes     of each side of a conversation, in which patterns and rules are looked for
+    head_bytes     of each side of a conversation, in which patterns and rules are looked for; patterns in
+                   BEGINNING_BYTES of them where there are no rules
     claimed_bytes  of each side of one that is followed
     shard          (n, of): take only the conversations of the n-th, from 0, of so many parts; merge() joins the parts
 
@@ -113,7 +117,7 @@ class Plaintext:
             seed=_decode.SEED,
             skip_silent=not all_is_looked_at,
             shard=shard,
-            **self._options,
+            **{**self._options, "head_bytes": head_bytes if all_is_looked_at else min(head_bytes, BEGINNING_BYTES)},
         )
         following = Following(scanner, max(1, for_parsers // BYTES_PER_PARSER))
         self._shards = [_Shard(payloads, beginnings, Dormant(known), following, (memory - for_parsers) // 4)]

@@ -43,6 +43,8 @@ _UNSUPPORTED_REASONS = {
     "sll2": "a netlink message",
     "raw": "neither IPv4 nor IPv6",
     "null": "an address family that is not IP",
+    "tr": "a frame that is not LLC",
+    "fddi": "a frame that is not asynchronous LLC",
 }
 _LEAST_ETHER_TYPE = 0x0600  # smaller values are lengths
 _TAGS = frozenset((0x8100, 0x88A8, 0x9100))  # of which a length may come behind

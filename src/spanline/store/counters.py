@@ -6,21 +6,23 @@ is one, and a file with another checksum is damaged and left out.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spanline.arrow import arrow_schema, column, numbers_of, strings
+from spanline.arrow import arrow_schema, chosen, column, numbers_of, strings
 from spanline.errors import CaptureError, Problem, UsageError, quoted
 from spanline.output import open_stream
 from spanline.schema import Column
-from spanline.store.segments import checksum_of, checksum_of_file, make_folders, read_segment
+from spanline.store.segments import checksum_of, checksum_of_file, make_folders
 from spanline.store.verified import reason_of
 from spanline.yaml_files import read_bounded
 
@@ -38,8 +40,11 @@ READING = (
 
 _SCHEMA = arrow_schema(READING)
 _NEEDED = ("time", "switch", "port", "in_bytes", "out_bytes")
+_ALWAYS = -(1 << 63), (1 << 63) - 1
 _MOST = (1 << 62) - 1  # two of them have a sum in 64 bits
 _MOST_SECONDS = 1 << 33  # of a time, either way: 64 bits of nanoseconds have room for 292 years
+_ROW_GROUP = 1 << 16
+"""Readings that a query passes over together, by their times."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -76,8 +81,16 @@ def add(folder: Path, readings: pa.Table) -> bool:
     """
     from pyarrow.parquet import write_table
 
+    order = np.argsort(_numbers([readings], "time"), kind="stable")
     sink = pa.BufferOutputStream()
-    write_table(readings, sink, compression="zstd", write_page_checksum=True, store_schema=False)
+    write_table(
+        readings.take(pa.array(order)),
+        sink,
+        row_group_size=_ROW_GROUP,
+        compression="zstd",
+        write_page_checksum=True,
+        store_schema=False,
+    )
     content = sink.getvalue()
     path = folder / FOLDER / f"{checksum_of(content)}.parquet"
     if path.exists():
@@ -95,13 +108,56 @@ def growth(folder: Path, window: tuple[int | None, int | None] = (None, None)) -
     `window` (from, to without that one); switch and name, those of the port; total_traffic, in bytes in and out, and
     packets, errors and drops (int64).
     """
-    tables, problems = [], []
-    for path in _files(folder):
-        try:
-            tables.append(_readings(path))
-        except OSError as error:
-            problems.append(_problem(folder, path, error))
-    return _growth(tables, window), problems
+    groups: list[_Group] = []
+    problems = []
+    with contextlib.ExitStack() as opened:
+        for path in _files(folder):
+            try:
+                groups += _groups(opened.enter_context(_opened(path)))
+            except OSError as error:
+                problems.append(_problem(folder, path, error))
+        return _growth(_read(groups, *window), window), problems
+
+
+class _Group(NamedTuple):
+    """A row group: the times of its first and last reading, and the file that it is in."""
+
+    first: int
+    last: int
+    number: int
+    file: Any
+
+    def read(self) -> pa.Table:
+        return self.file.read_row_group(self.number)
+
+
+def _groups(file: Any) -> Iterator[_Group]:
+    at = file.schema_arrow.names.index("time")
+    for number in range(file.metadata.num_row_groups):
+        times = file.metadata.row_group(number).column(at).statistics
+        if times is not None and times.has_min_max:
+            yield _Group(times.min_raw, times.max_raw, number, file)
+        elif file.metadata.row_group(number).num_rows:
+            yield _Group(*_ALWAYS, number, file)
+
+
+def _read(groups: Sequence[_Group], begin: int | None, end: int | None) -> list[pa.Table]:
+    """The readings that growth in a window needs, and others.
+
+    Where the window ends with the readings, what was before it is only needed until there is one of each port.
+    """
+    if begin is None or any(end is not None and one.first >= end for one in groups):
+        return [one.read() for one in groups]
+    tables = [one.read() for one in groups if one.last >= begin]
+    names: dict[tuple[str, str], int] = {}
+    found = [(_ports(one, names), _numbers([one], "time")) for one in tables]
+    missing = {*range(len(names))}.difference(*(of[time < begin].tolist() for of, time in found))
+    for one in sorted((one for one in groups if one.last < begin), key=lambda one: -one.last):
+        if not missing:
+            break
+        tables.append(one.read())
+        missing.difference_update(_ports(tables[-1], names).tolist())
+    return tables
 
 
 def faults(folder: Path) -> dict[Path, Problem]:
@@ -120,15 +176,43 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _readings(path: Path) -> pa.Table:
-    """Those in a file. Raises OSError for what is damaged, or was never ours."""
+    """Those in a file, all of them. Raises OSError for what is damaged, or was never ours."""
+    with _opened(path) as file:
+        try:
+            return file.read()
+        except pa.ArrowException as error:
+            raise CaptureError(f"{path}: no counters of switch ports: {error}") from error
+
+
+def _opened(path: Path) -> Any:
+    """pyarrow's ParquetFile, not read yet. Raises OSError for what is damaged, or was never ours."""
+    from pyarrow.parquet import ParquetFile
+
     if not path.is_file():
         raise CaptureError(f"{path}: not a file")
     if checksum_of_file(path) != path.stem:
         raise CaptureError(f"{path}: its checksum is wrong")
-    readings = read_segment(path)
-    if not readings.schema.equals(_SCHEMA) or any(one.null_count for one in readings.columns):
+    try:
+        file = ParquetFile(path, page_checksum_verification=True, read_dictionary=["switch", "port"])
+    except pa.ArrowException as error:
+        raise CaptureError(f"{path}: no counters of switch ports: {error}") from error
+    if not file.schema.to_arrow_schema().equals(_SCHEMA) or any(_is_missing(one) for one in _parts(file.metadata)):
+        file.close()
         raise CaptureError(f"{path}: no counters of switch ports")
-    return readings
+    return file
+
+
+def _parts(footer: Any) -> Iterator[Any]:
+    """What is said of each column of each row group."""
+    for number in range(footer.num_row_groups):
+        group = footer.row_group(number)
+        yield from (group.column(n) for n in range(group.num_columns))
+
+
+def _is_missing(part: Any) -> bool:
+    """Whether there may be no value in a row."""
+    told = part.statistics
+    return told is None or not told.has_null_count or told.null_count > 0
 
 
 def _problem(folder: Path, path: Path, error: OSError) -> Problem:
@@ -178,10 +262,11 @@ def _table(values: dict[str, list[int | str]]) -> pa.Table:
 
 
 def _growth(tables: Sequence[pa.Table], window: tuple[int | None, int | None]) -> pa.Table:
-    texts = [[text for one in tables for text in one[name].to_pylist()] for name in ("switch", "port")]
-    ports = {port: n for n, port in enumerate(dict.fromkeys(zip(*texts, strict=True)))}
-    of = np.array([ports[port] for port in zip(*texts, strict=True)], np.int64)
+    names: dict[tuple[str, str], int] = {}
+    of = np.concatenate([np.empty(0, np.int64), *(_ports(one, names) for one in tables)])
     time = _numbers(tables, "time")
+    needed = _needed(of, time, window, len(names))
+    of, time = of[needed], time[needed]
     # What was read twice at one time is read once.
     order = np.lexsort((time, of))
     order = order[np.r_[True, (np.diff(time[order]) != 0) | (np.diff(of[order]) != 0)][: len(order)]]
@@ -195,22 +280,58 @@ def _growth(tables: Sequence[pa.Table], window: tuple[int | None, int | None]) -
     later = np.flatnonzero(follows) + 1
     grown = {}
     for name in COUNTED:
-        values = _numbers(tables, name)[order]
+        values = _numbers(tables, name)[needed][order]
         difference = values[later] - values[later - 1]
         grown[name] = np.where(difference < 0, values[later], difference)
-    names = list(ports)
     return pa.table(
         {
             "first_seen": column(time[later - 1]),
             "last_seen": column(time[later]),
-            "switch": strings([names[n][0] for n in of[later].tolist()]),
-            "name": strings([names[n][1] for n in of[later].tolist()]),
+            "switch": chosen(["", *(switch for switch, _ in names)], of[later] + 1),
+            "name": chosen(["", *(port for _, port in names)], of[later] + 1),
             "total_traffic": column(grown["in_bytes"] + grown["out_bytes"]),
             "packets": column(grown["in_packets"] + grown["out_packets"]),
             "errors": column(grown["errors"]),
             "drops": column(grown["drops"]),
         }
     )
+
+
+def _ports(readings: pa.Table, names: dict[tuple[str, str], int]) -> npt.NDArray[np.int64]:
+    """The number of each reading's port; `names` gets those that it does not have."""
+    if not len(readings):
+        return np.empty(0, np.int64)
+    texts, codes = [], []
+    for name in ("switch", "port"):
+        unified = readings[name].unify_dictionaries()
+        texts.append(unified.chunk(0).dictionary.to_pylist())
+        parts = [one.indices for one in unified.chunks]
+        codes.append(numbers_of(pa.chunked_array(parts)).astype(np.int64))
+    both = codes[0] * len(texts[1]) + codes[1]
+    numbers = np.zeros(len(texts[0]) * len(texts[1]), np.int64)
+    for pair in np.flatnonzero(np.bincount(both, minlength=len(numbers))).tolist():
+        port = texts[0][pair // len(texts[1])], texts[1][pair % len(texts[1])]
+        numbers[pair] = names.setdefault(port, len(names))
+    return numbers[both]
+
+
+def _needed(
+    of: npt.NDArray[np.int64], time: npt.NDArray[np.int64], window: tuple[int | None, int | None], ports: int
+) -> npt.NDArray[np.int64]:
+    """Indices of the readings in the window, and of each port of the last one before it and the first one behind it."""
+    begin, end = window
+    needed = np.ones(len(time), np.bool_)
+    if begin is not None:
+        before = time < begin
+        last = np.full(ports, np.iinfo(np.int64).min)
+        np.maximum.at(last, of[before], time[before])
+        needed &= ~before | (time == last[of])
+    if end is not None:
+        behind = time >= end
+        first = np.full(ports, np.iinfo(np.int64).max)
+        np.minimum.at(first, of[behind], time[behind])
+        needed &= ~behind | (time == first[of])
+    return np.flatnonzero(needed)
 
 
 def _numbers(tables: Sequence[pa.Table], name: str) -> npt.NDArray[np.int64]:

@@ -110,6 +110,12 @@ class State:
     removed: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
 
+    @property
+    def is_live(self) -> bool:
+        """Whether what came last came from a live capture."""
+        newest = max(self.segments.values(), key=lambda segment: segment.arrived, default=None)
+        return newest is not None and any(self.runs[run].is_live for run in newest.runs if run in self.runs)
+
     def apply(self, transaction: dict[str, Any]) -> None:
         """Raises KeyError, TypeError or ValueError for what is no transaction; then nothing has changed."""
         runs = [run_of(one) for one in transaction.get("runs", ())]

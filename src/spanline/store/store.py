@@ -69,9 +69,7 @@ class Store:
     def is_live(self) -> bool:
         """Whether what came last came from a live capture: `the last 24 hours` are measured from now then, and from the
         newest record of an archive."""
-        state = self.state()
-        newest = max(state.segments.values(), key=lambda segment: segment.arrived, default=None)
-        return newest is not None and any(state.runs[run].is_live for run in newest.runs if run in state.runs)
+        return self.state().is_live
 
     @property
     def newest(self) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from spanline.chunk import Chunk, Interfaces
 from spanline.schema import RECORD_DTYPE
 from spanline.sources.live import TICK
 from spanline.sources.merge import interleave
-from spanline.workers.queues import Lane
+from spanline.workers.queues import Lane, readable
 
 PATIENCE = 1.0
 """Seconds after which nobody waits any longer for a worker that tells nothing."""
@@ -139,7 +138,7 @@ class Exchange:
             told = [lane.end() for lane in others]
             active = [lane for lane in others if not lane.ended]
             if active or not all(told):
-                select.select(active, [], [], _TICK)
+                readable([lane.fileno() for lane in active], _TICK)
             yield from self._step(None)
             if not active and all(told):
                 return

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import mmap
+import select
 import socket
 import struct
 from collections import deque
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +30,17 @@ _LINE = 64
 def memory() -> mmap.mmap:
     """What a queue is in: shared with processes that are forked from now on."""
     return mmap.mmap(-1, QUEUE_BYTES)
+
+
+def readable(descriptors: Iterable[int], seconds: float) -> list[int]:
+    """Those of which something can be read, or that are over, once there are any; none when that takes too long.
+
+    Not select(), which knows no number above 1023: each of many workers has a channel to each.
+    """
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return [descriptor for descriptor, _ in poll.poll(seconds * 1000)]
 
 
 class Lane:

@@ -6,7 +6,7 @@ import contextlib
 import mmap
 import os
 import pickle
-import select
+import resource
 import signal
 import socket
 import warnings
@@ -25,7 +25,7 @@ from spanline.transforms.own_rows import OwnRows
 from spanline.transforms.reassemble import ReassemblyCounters
 from spanline.workers import queues
 from spanline.workers.exchange import Exchange
-from spanline.workers.queues import Lane
+from spanline.workers.queues import Lane, readable
 from spanline.workers.worker import COUNTS_DTYPE, JOIN, LENGTH, STOP, Divided, Failed, Finished, News, Worker
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ class Team:
         """
         self._capture, self._stages, self._transforms = capture, stages, transforms
         size = len(self._sources)
+        _let_open(size * size)
         channels = {(one, other): socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
                     for one in range(size) for other in range(one + 1, size)}  # fmt: skip
         ends = {pair: both[0] for pair, both in channels.items()}
@@ -189,8 +190,7 @@ class Team:
     def _listen(self) -> None:
         """Takes what has come."""
         waiting = {one.control.fileno(): one for one in self._processes.values() if not one.is_over}
-        ready, _, _ = select.select(list(waiting), [], [], TICK)
-        for descriptor in ready:
+        for descriptor in readable(waiting, TICK):
             one = waiting[descriptor]
             try:
                 octets = one.control.recv(_RECEIVED)
@@ -287,6 +287,20 @@ class Team:
             told = max(int(counts["read"].sum()) - read, 0)
             arrivals.dropped["worker"] = arrivals.offered - read - arrivals.lost if is_over else told
         return arrivals
+
+
+def _let_open(files: int) -> None:
+    """Lets this process, and those that it forks, have so many files more: usually few may be open, unless one asks.
+
+    Raises UsageError.
+    """
+    needed = sum(1 for _ in os.scandir("/proc/self/fd")) + files
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        what = f"so many workers need {needed:,} open files, and {hard:,} are the most"
+        raise UsageError(what, hint="take fewer --workers, or let more be open: ulimit -Hn")
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def _messages(received: bytearray) -> Iterator[Any]:

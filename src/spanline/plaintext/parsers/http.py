@@ -211,7 +211,8 @@ PROTOCOLS = (
         HttpParser,
         tcp_ports=(80, 3128, 8080),
         patterns=(
-            Pattern(rb"^[A-Z][A-Z-]{2,15} [^\r\n ]{1,2000} HTTP/1\.[01]\r?\n", Sender.CLIENT),
+            Pattern(rb"^[A-Z][A-Z-]{2,15} [^\r\n ]{1,950} HTTP/1\.[01]\r?\n", Sender.CLIENT),
+            Pattern(rb"^[A-Z][A-Z-]{2,15} (/|https?://)[^\r\n ]{940}", Sender.CLIENT),
             Pattern(rb"^HTTP/1\.[01] \d{3}[ \r]", Sender.SERVER),
         ),
         triggers=(*forms.SIGNS, b"authorization", rb" \w{2,10}://[^/?#\s]{1,300}@"),

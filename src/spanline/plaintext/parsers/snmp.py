@@ -1,4 +1,4 @@
-"""SNMP communities, and users without privacy. RFC 1901 and RFC 3416; RFC 3412 section 6 and RFC 3414 section 2.4.
+"""SNMP communities, and users. RFC 1901 and RFC 3416; RFC 3412 section 6 and RFC 3414 section 2.4.
 
 In BER |version|community|operation|. The community is everybody's password: each one is told once a conversation, with
 its first frames and the first answer to it, as hundreds of requests an hour with the same one are no attempts.
@@ -33,6 +33,15 @@ _MOST_KNOWN = 64
 _MOST_REQUESTS = 16
 _LONGEST_USER = 32
 _REMEDY = "Use SNMPv3 with authentication and privacy, and allow only the management stations."
+_UNSAFE = "no authentication, no privacy", Severity.MEDIUM, _REMEDY
+_NAMED = "Everybody on the way can read the user's name; let it tell nothing of its passwords."
+# By flags. Privacy without authentication is not allowed.
+_LEVELS = {
+    0: _UNSAFE,
+    _AUTHENTICATED: ("authentication, no privacy", Severity.LOW, _REMEDY),
+    _PRIVATE: _UNSAFE,
+    _AUTHENTICATED | _PRIVATE: ("authentication, privacy", Severity.LOW, _NAMED),
+}
 
 
 class Snmp(RecordDialogue):
@@ -85,13 +94,12 @@ class Snmp(RecordDialogue):
             return
         flags = data[header[2].start]
         security = [part for outer in ber.children(data, message[2])[:1] for part in ber.children(data, outer)]
-        if flags & _PRIVATE or len(security) < 4 or security[3].tag != ber.OCTETS:
+        if len(security) < 4 or security[3].tag != ber.OCTETS:
             return
         user = ber.content(data, security[3])[:_LONGEST_USER]
-        if user and self._count(user) == 1:
-            level = "authentication, no privacy" if flags & _AUTHENTICATED else "no authentication, no privacy"
-            severity = Severity.LOW if flags & _AUTHENTICATED else Severity.MEDIUM
-            self.tell(Finding(Kind.SERVICE, record.time, record.frames, f"v3, {level}", severity, _REMEDY, text(user)))
+        level, severity, remedy = _LEVELS[flags & (_AUTHENTICATED | _PRIVATE)]
+        if user and self._count(level.encode() + user) == 1:
+            self.tell(Finding(Kind.SERVICE, record.time, record.frames, f"v3, {level}", severity, remedy, text(user)))
 
     def _count(self, name: bytes) -> int:
         """How often this one was seen until now, as far as it is remembered."""

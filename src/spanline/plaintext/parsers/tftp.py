@@ -12,7 +12,8 @@ from spanline.plaintext.lines import text
 from spanline.plaintext.model import Conversation, Finding, Kind, Pattern, Piece, Plaintext, Sender, Severity
 from spanline.plaintext.records import Dialogue
 
-_REQUEST = re.compile(rb"\x00([\x01\x02])([^\x00]{1,255})\x00(?i:netascii|octet|mail)\x00", re.DOTALL)
+# Scanners leave out name and mode.
+_REQUEST = re.compile(rb"\x00([\x01\x02])([^\x00]{0,255})\x00(?i:netascii|octet|mail|)\x00", re.DOTALL)
 _SCHEMES = {b"\x01": "read request", b"\x02": "write request"}
 # What holds passwords or keys in most devices.
 _TELLING = re.compile(
@@ -49,7 +50,7 @@ class Tftp(Dialogue):
                 _SCHEMES[match[1]],
                 severity,
                 _REMEDY,
-                detail=f"file {text(match[2])}",
+                detail=f"file {text(match[2])}" if match[2] else "no file name",
             )
         )
 

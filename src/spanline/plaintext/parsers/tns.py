@@ -13,8 +13,10 @@ from spanline.plaintext.lines import text
 from spanline.plaintext.model import Conversation, Finding, Kind, Outcome, Pattern, Plaintext, Sender, Severity
 from spanline.plaintext.records import UNDECIDED, WRONG, Octets, Record, RecordDialogue
 
-_HEAD = 8
-_CONNECT, _ACCEPT, _REFUSE, _LAST_TYPE = 1, 2, 4, 19
+_HEAD, _TYPE = 8, 4
+_CONNECT, _ACCEPT, _REFUSE, _RESEND, _LAST_TYPE = 1, 2, 4, 11, 19
+# Behind a CONNECT there may be a byte that belongs to nothing.
+_MOST_STRAY = 4
 _USER = re.compile(rb"(?i)\(USER=([^()]{1,128})\)")
 _SERVICE = re.compile(rb"(?i)\((?:SERVICE_NAME|SID)=([^()]{1,128})\)")
 _MOST_KNOWN = 16
@@ -29,13 +31,23 @@ class Tns(RecordDialogue):
         self._accounts: deque[str] = deque(maxlen=_MOST_KNOWN)
 
     def client_length(self, data: Octets) -> int:
-        if len(data) < _HEAD:
-            return UNDECIDED
-        size = int.from_bytes(data[:2], "big")
-        return size if size >= _HEAD and 1 <= data[4] <= _LAST_TYPE else WRONG
+        """With the stray bytes before the packet."""
+        for stray in range(_MOST_STRAY + 1 if self._accounts else 1):
+            if len(data) < stray + _HEAD:
+                return UNDECIDED
+            if size := _size(data, stray):
+                return stray + size
+        return WRONG
+
+    def server_length(self, data: Octets) -> int:
+        return UNDECIDED if len(data) < _HEAD else _size(data) or WRONG
 
     def from_client(self, record: Record) -> None:
-        if record.data[4] != _CONNECT:
+        stray = next(n for n in range(_MOST_STRAY + 1) if _size(record.data, n))
+        kind = record.data[stray + _TYPE]
+        if kind == _RESEND:
+            return
+        if kind != _CONNECT:
             self.stop()
             return
         finding = Finding(Kind.SERVICE, record.time, record.frames, "CONNECT", Severity.LOW, _REMEDY)
@@ -49,9 +61,16 @@ class Tns(RecordDialogue):
 
     def from_server(self, record: Record) -> None:
         """Before it decides it may ask for the same CONNECT again."""
-        if record.data[4] in (_ACCEPT, _REFUSE) and self.waits():
-            self.answer(Outcome.ACCEPTED if record.data[4] == _ACCEPT else Outcome.REFUSED, record.frames)
+        kind = record.data[_TYPE]
+        if kind in (_ACCEPT, _REFUSE) and self.waits():
+            self.answer(Outcome.ACCEPTED if kind == _ACCEPT else Outcome.REFUSED, record.frames)
             self.stop()
+
+
+def _size(data: Octets, start: int = 0) -> int:
+    """What a packet that begins there says of its size; 0 when none begins there."""
+    size = int.from_bytes(data[start : start + 2], "big")
+    return size if size >= _HEAD and 1 <= data[start + _TYPE] <= _LAST_TYPE else 0
 
 
 PROTOCOLS = (
