@@ -64,12 +64,16 @@ def name_capture(
 
 def begin(capture: Capture, inputs: Inputs) -> None:
     """Opens live sources: frames come from now on, and the first signal ends them."""
-    if click.get_current_context().obj is OWN_PROCESS:
+    is_own = click.get_current_context().obj is OWN_PROCESS
+    if is_own:
         gc.freeze()  # what modules define stays: it is not looked at again and again
     if capture.listening is not None:
         from spanline.cli.confining import confine, refuse_root
+        from spanline.level_memory import keep_memory_level
 
         refuse_root(inputs)
+        if is_own:
+            keep_memory_level()
         signals.stop_first(capture.stop)
         capture.open()
         confine(inputs)
