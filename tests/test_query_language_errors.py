@@ -152,7 +152,7 @@ def test_nesting_has_an_end() -> None:
     lists = "flows where " + "source vm in (list(source vm) of flows where " * DEEPEST + "port = 1" + ")" * DEEPEST
     with pytest.raises(QueryError, match="more than 30 parentheses"):
         parse(lists)
-    assert parse("flows where " + "not " * 40_000 + "port = 1").where == parse("flows where port = 1").where
+    assert parse("flows where " + "not " * 45_000 + "port = 1").where == parse("flows where port = 1").where
 
 
 def test_the_length_has_an_end() -> None:

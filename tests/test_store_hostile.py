@@ -326,7 +326,7 @@ def test_forged_counters_are_left_out(tmp_path: Path) -> None:
         (store.path / counters.FOLDER / f"{checksum_of(content)}.parquet").write_bytes(content)
     table, problems = counters.growth(store.path)
     assert table.num_rows == 0
-    assert [one.what for one in problems] == ["no counters of switch ports"] * 2
+    assert [one.what.startswith("no counters of switch ports") for one in problems] == [True] * 2
     assert len(verify(store)) == 2
     assert len(repair(store.path).set_aside) == 2
     assert verify(store) == []

@@ -28,7 +28,7 @@ def projection(reading: Reading, entity: Entity, node: Syntax) -> tree.Projectio
             return tree.Count()
         case "listed":
             (of,) = trees(node)
-            return tree.Listed(reading.property(entity, token_of(of)))
+            return tree.Listed(reading.key(entity, token_of(of)))
         case "aggregate":
             return _aggregate(reading, entity, node)
         case "series":

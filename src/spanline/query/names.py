@@ -60,6 +60,15 @@ class Reading:
             self._cannot_answer(found.name, token)
         return found
 
+    def key(self, entity: Entity, token: Token) -> Property:
+        """A property that rows are grouped by, or a list is of. Of flows no metric: it is what their records add up to
+        in the window, and not what tells one from another."""
+        found = self.property(entity, token)
+        if entity.name == "flows" and found.is_metric and found.is_held:
+            hint = f"write order by {found.name}, or a condition"
+            self.fail(f"flows are neither grouped nor listed by a number, as {found.name} is", token, hint)
+        return found
+
     def _cannot_answer(self, what: str, token: Token) -> None:
         if self.unanswered is None:
             start, end = token.start_pos or 0, token.end_pos or 0

@@ -67,9 +67,7 @@ def _query(reading: Reading, syntax: Syntax, text: str, *, is_list: bool = False
     projections = [projection(reading, entity, node) for node in nodes]
     by_kind = _by_kind(reading, entity, clauses)
     keys = [key for clause in by_kind.get("order", []) for key in trees(trees(clause)[0])]
-    group = tuple(
-        reading.property(entity, token_of(name)) for clause in by_kind.get("group", []) for name in trees(clause)
-    )
+    group = tuple(reading.key(entity, token_of(name)) for clause in by_kind.get("group", []) for name in trees(clause))
     order = [order_key(reading, entity, key) for key in keys]
     if is_list:
         projections = [_listed(reading, entity, projections, group, syntax)]
@@ -146,7 +144,9 @@ def _listed(
         if entity.called is None:
             reading.fail(f"{entity.label} have no names, so that they are no list of values", first, hint, last)
         return tree.Listed(entity.called)
-    return asked[0] if isinstance(asked[0], tree.Listed) else tree.Listed(cast("Property", asked[0]))
+    if isinstance(asked[0], Property):
+        return tree.Listed(reading.key(entity, token_of(trees(children(syntax)[1])[0])))
+    return cast("tree.Listed", asked[0])
 
 
 def _refuse_aggregates(reading: Reading, order: list[tree.OrderKey], keys: list[Syntax]) -> None:

@@ -154,6 +154,9 @@ def _groups(query: Query, things: str, where: Sequence[Node], setting: Setting) 
     if query.group and not keys:
         keys += [(one, True) for one in asked if isinstance(one, Aggregate)][:1] or [(Count(), True)]
     everything: list[object] = list(dict.fromkeys([*asked, *(by for by, _ in keys)]))
+    is_list = any(isinstance(one, Listed) for one in everything)
+    if is_list and len(everything) > 1:
+        raise UsageError("a list of values is in order, and has nothing beside it", hint="write list(…) alone")
     names = {one: f"v{n}" for n, one in enumerate(everything)}
     values = []
     for one in everything:
@@ -161,9 +164,6 @@ def _groups(query: Query, things: str, where: Sequence[Node], setting: Setting) 
             continue
         values.append(nodes.named(_value(one, query), names[one]))
     groups = [nodes.named(nodes.column(one.column), names[one]) for one in query.group]
-    is_list = any(isinstance(one, Listed) for one in everything)
-    if is_list and len(everything) > 1:
-        raise UsageError("a list of values has nothing beside it", hint="write list(…) alone")
     rows = nodes.select([*groups, *values], things, where=where, group=len(groups), distinct=is_list)
     if is_list:
         (only,) = names.values()

@@ -128,7 +128,11 @@ class _Group(NamedTuple):
     file: Any
 
     def read(self) -> pa.Table:
-        return self.file.read_row_group(self.number)
+        """Raises CaptureError for what is damaged although its checksum is right."""
+        try:
+            return self.file.read_row_group(self.number)
+        except pa.ArrowException as error:
+            raise CaptureError(f"counters of switch ports that cannot be read: {error}") from error
 
 
 def _groups(file: Any) -> Iterator[_Group]:
@@ -194,7 +198,7 @@ def _opened(path: Path) -> Any:
         raise CaptureError(f"{path}: its checksum is wrong")
     try:
         file = ParquetFile(path, page_checksum_verification=True, read_dictionary=["switch", "port"])
-    except pa.ArrowException as error:
+    except (pa.ArrowException, KeyError) as error:  # it has no such columns
         raise CaptureError(f"{path}: no counters of switch ports: {error}") from error
     if not file.schema.to_arrow_schema().equals(_SCHEMA) or any(_is_missing(one) for one in _parts(file.metadata)):
         file.close()
@@ -312,7 +316,8 @@ def _ports(readings: pa.Table, names: dict[tuple[str, str], int]) -> npt.NDArray
     for pair in np.flatnonzero(np.bincount(both, minlength=len(numbers))).tolist():
         port = texts[0][pair // len(texts[1])], texts[1][pair % len(texts[1])]
         numbers[pair] = names.setdefault(port, len(names))
-    return numbers[both]
+    found: npt.NDArray[np.int64] = numbers[both]
+    return found
 
 
 def _needed(
