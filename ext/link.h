@@ -246,7 +246,7 @@ static inline void reverse_bits(uint8_t *bytes, uint32_t count) {
     for (uint32_t n = 0; n < count; n++) {
         uint32_t reversed = 0;
         for (uint32_t bit = 0; bit < 8; bit++) {
-            reversed |= (bytes[n] >> bit & 1U) << (7 - bit);
+            reversed |= ((uint32_t)bytes[n] >> bit & 1U) << (7 - bit);
         }
         bytes[n] = (uint8_t)reversed;
     }

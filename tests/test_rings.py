@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,18 @@ def test_frames_cut_anywhere(link_type: int, tmp_path: Path) -> None:
     capture = written(tmp_path, link_type, frames)
     names = ("ip.src", "udp.dstport", "arp.opcode")
     assert shown(capture, names) == tshark.fields(capture, "frame", *names)
+
+
+def test_what_is_in_the_clear_on_rings(captures: Path) -> None:
+    """Oracle: the user's number, the machine and the name of the file that tshark shows."""
+    nfs, tftp = (
+        captures / f"linktypes/{name}" for name in ("FDDI__wireshark__nfs.pcap", "TOKEN_RING__wireshark__tftp.pcap")
+    )
+    [call] = tshark.fields(nfs, "rpc.auth.machinename", "rpc.auth.uid", "rpc.auth.machinename")
+    [(asked,)] = tshark.fields(tftp, "tftp.source_file", "tftp.source_file")
+    told = [
+        (row["protocol"], row["account"], row["detail"])
+        for capture in (nfs, tftp)
+        for row in json.loads(run("plaintext", capture, "-q", "--format", "json").stdout)
+    ]
+    assert told == [("rpc", f"uid={call[0]}", f"NFS, machine {call[1]}"), ("tftp", None, f"file {asked}")]
