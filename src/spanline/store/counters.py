@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import io
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -18,11 +19,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spanline.arrow import arrow_schema, chosen, column, numbers_of, strings
-from spanline.errors import CaptureError, Problem, UsageError, quoted
+from spanline.arrow import arrow_schema, column, numbers_of, strings
+from spanline.errors import Problem, UsageError, quoted
 from spanline.output import open_stream
 from spanline.schema import Column
-from spanline.store.segments import checksum_of, checksum_of_file, make_folders
+from spanline.store.manifest import Segment
+from spanline.store.segments import checksum_of, make_folders
+from spanline.store.verified import Verified
 from spanline.yaml_files import read_bounded
 
 FOLDER = "counters"
@@ -38,6 +41,7 @@ READING = (
 """What was read of one port at one time: counters that grow. One that fell began again from 0."""
 
 _NEEDED = ("time", "switch", "port", "in_bytes", "out_bytes")
+_AGAIN = "import its counters again"
 _MOST = (1 << 63) - 1
 _ALWAYS = -_MOST, _MOST
 _ROW_GROUP = 1 << 16
@@ -108,17 +112,32 @@ def growth(folder: Path, window: tuple[int | None, int | None] = (None, None)) -
     from pyarrow.parquet import ParquetFile
 
     groups: list[_Group] = []
-    problems = []
+    paths = sorted((folder / FOLDER).glob("*.parquet"))
+    faults = _faults(folder, paths)
+    problems = [dataclasses.replace(one, hint=_AGAIN) for one in faults.values()]
     with contextlib.ExitStack() as opened:
-        for path in sorted((folder / FOLDER).glob("*.parquet")):
-            try:
-                if checksum_of_file(path) != path.stem:
-                    raise CaptureError(f"{path}: other content than its name says")
-                options = {"page_checksum_verification": True, "read_dictionary": ["switch", "port"]}
-                groups += _groups(opened.enter_context(ParquetFile(path, **options)))
-            except (OSError, pa.ArrowException) as error:
-                problems.append(Problem(str(path), "damaged", str(error), "", "import its counters again"))
+        for path in paths:
+            if _name(path) not in faults:
+                try:
+                    options = {"page_checksum_verification": True, "read_dictionary": ["switch", "port"]}
+                    groups += _groups(opened.enter_context(ParquetFile(path, **options)))
+                except (OSError, pa.ArrowException) as error:
+                    problems.append(Problem(str(path), "damaged", str(error), hint=_AGAIN))
         return _growth(_read(groups, *window), window), problems
+
+
+def _name(path: Path) -> str:
+    return f"{FOLDER}/{path.name}"
+
+
+def _faults(folder: Path, paths: Sequence[Path]) -> dict[str, Problem]:
+    """What is wrong with files, by name; what was read once and has not changed is not read again."""
+    files = []
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            files.append(Segment(_name(path), 0, 0, 0, path.stat().st_size, path.stem, 0, ()))
+    id = f"counters-{checksum_of(str(folder.resolve()).encode())}"
+    return Verified(folder, id, {one.name for one in files}).faults(files)
 
 
 class _Group(NamedTuple):
@@ -222,12 +241,13 @@ def _growth(tables: Sequence[pa.Table], window: tuple[int | None, int | None]) -
         values = _numbers(tables, name)[needed][order]
         difference = values[later] - values[later - 1]
         grown[name] = np.where(difference < 0, values[later], difference)
+    which = column(of[later].astype(np.int32))
     return pa.table(
         {
             "first_seen": column(time[later - 1]),
             "last_seen": column(time[later]),
-            "switch": chosen(["", *(switch for switch, _ in names)], of[later] + 1),
-            "name": chosen(["", *(port for _, port in names)], of[later] + 1),
+            "switch": pa.DictionaryArray.from_arrays(which, strings([switch for switch, _ in names])),
+            "name": pa.DictionaryArray.from_arrays(which, strings([port for _, port in names])),
             "total_traffic": column(grown["in_bytes"] + grown["out_bytes"]),
             "packets": column(grown["in_packets"] + grown["out_packets"]),
             "errors": column(grown["errors"]),
