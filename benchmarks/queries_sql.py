@@ -174,10 +174,10 @@ def series_by(side: str, table: str, where: str = "true", sums: Sequence[str] = 
     def early(window: Window) -> str:
         addresses = f"SELECT DISTINCT {side} AS address FROM records WHERE {overlaps(window)} AND {where}"
         joined = f"(SELECT * FROM records JOIN ends ON {side} = address)"
-        grouped = spread(window, "name", joined, where, sums, is_split=True).replace("SELECT k, b", "SELECT k AS name, b", 1)
-        return _finished(
-            window, f"WITH ends AS MATERIALIZED ({look_up(table, addresses)}) {grouped}", sums, "y"
+        grouped = spread(window, "name", joined, where, sums, is_split=True).replace(
+            "SELECT k, b", "SELECT k AS name, b", 1
         )
+        return _finished(window, f"WITH ends AS MATERIALIZED ({look_up(table, addresses)}) {grouped}", sums, "y")
 
     return lambda window: (late(window, is_split=True), late(window, is_split=False), early(window))
 

@@ -99,7 +99,8 @@ def _within(addresses: npt.NDArray[np.uint8], ranges: list[Network]) -> npt.NDAr
     if ranges:
         texts = np.ascontiguousarray(addresses).view("S16").reshape(-1)
         firsts, lasts = (
-            np.frombuffer(b"".join(ends), "S16") for ends in zip(*((one.first, one.last) for one in ranges), strict=True)
+            np.frombuffer(b"".join(ends), "S16")
+            for ends in zip(*((one.first, one.last) for one in ranges), strict=True)
         )
         at = np.searchsorted(firsts, texts, "right")
         some = np.flatnonzero(at)

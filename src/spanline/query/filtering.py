@@ -32,10 +32,13 @@ class Names(Protocol):
         """One, or those of which any may have the value."""
 
     def tag(self, value: str) -> Node:
-        """Whether a row has a tag: never NULL."""
+        """Whether a row has a tag."""
 
     def listed(self, query: Query) -> Node:
         """A SELECT of the one column of a sub-query."""
+
+    def held(self, node: Node, condition: Node) -> Node:
+        """What a condition of a value, one of columns(), is for a row."""
 
     def over(self, of: Property, condition: Node) -> Node:
         """What a condition of one of the values is for the whole row."""
@@ -83,8 +86,10 @@ def _test(test: Test, names: Names, *, is_negated: bool) -> Node:
         operator, is_negated = _OPPOSITES[operator], not is_negated
     if test.property.kind is Kind.TAGS and operator != "is set":
         found = nodes.some(names.tag(str(value)) for value in test.values)
-        return exp.Not(this=exp.paren(found)) if is_negated else found
-    found = nodes.some(_of_column(node, operator, test, names) for node in names.columns(test.property))
+        return nodes.is_not(found) if is_negated else found
+    found = nodes.some(
+        names.held(node, _of_column(node, operator, test, names)) for node in names.columns(test.property)
+    )
     found = names.over(test.property, found)
     if not is_negated:
         return found

@@ -16,7 +16,7 @@ Attribute = Callable[[str, str], Node]
 
 
 def flow_type(name: str, of: Attribute) -> Node:
-    """Whether a flow has the tag `name`, one of properties.FLOW_TYPES; never NULL."""
+    """Whether a flow has the tag `name`, one of properties.FLOW_TYPES; NULL is as good as FALSE."""
     return _TAGS[name](of)
 
 
@@ -33,7 +33,7 @@ def _both(attribute: str) -> Callable[[Attribute], Node]:
 
 
 def _is_physical(of: Attribute, side: str) -> Node:
-    others = (nodes.negated(of(side, attribute)) for attribute in ("is_vm", "is_broadcast"))
+    others = (nodes.is_not(of(side, attribute)) for attribute in ("is_vm", "is_broadcast"))
     return nodes.every((of(side, "is_internal"), *others))
 
 
@@ -46,7 +46,7 @@ def _east_west(of: Attribute) -> Node:
 
 
 def _unicast(of: Attribute) -> Node:
-    return nodes.every(nodes.negated(of("destination", attribute)) for attribute in ("is_multicast", "is_broadcast"))
+    return nodes.every(nodes.is_not(of("destination", attribute)) for attribute in ("is_multicast", "is_broadcast"))
 
 
 def _vm_physical(of: Attribute) -> Node:

@@ -167,7 +167,7 @@ def select(
     distinct: bool = False,
 ) -> exp.Select:
     """group  so many of the first columns are what is grouped by; joins are exp.Join."""
-    origin = _table(source) if isinstance(source, str) else source
+    origin = table(source) if isinstance(source, str) else source
     query = exp.Select(expressions=list(columns) or [number(1)])
     query.set("from_" if "from_" in exp.Select.arg_types else "from", exp.From(this=origin))
     if joins:
@@ -181,9 +181,12 @@ def select(
     return query
 
 
-def _table(name: str) -> Node:
+def table(name: str, called: str = "") -> Node:
     """exp.to_table() would have its parser read the name."""
-    return exp.Table(this=exp.to_identifier(name, quoted=True))
+    made = exp.Table(this=exp.to_identifier(name, quoted=True))
+    if called:
+        made.set("alias", exp.TableAlias(this=exp.to_identifier(called, quoted=True)))
+    return made
 
 
 def within_brackets(query: exp.Select, name: str) -> Node:
@@ -191,8 +194,5 @@ def within_brackets(query: exp.Select, name: str) -> Node:
     return exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
 
 
-def join(table: str, on: Sequence[Node], *, name: str = "", kind: str = "", side: str = "") -> Node:
-    joined = _table(table)
-    if name:
-        joined.set("alias", exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
-    return exp.Join(this=joined, on=every(on), kind=kind or None, side=side or None)
+def join(other: str, on: Sequence[Node], *, name: str = "", kind: str = "", side: str = "") -> Node:
+    return exp.Join(this=table(other, name), on=every(on), kind=kind or None, side=side or None)

@@ -24,7 +24,7 @@ from spanline.query.nodes import Node
 from spanline.query.relations import FLOW_KEY, METRICS, end_of, first_bucket, last_bucket, of_window, overlaps
 from spanline.query.spans import Span
 from spanline.query.steps import Gather, Give, LookUp, Make, Plan, Read
-from spanline.query.tree import Property, Query
+from spanline.query.tree import Kind, Property, Query
 
 
 @dataclass
@@ -86,25 +86,30 @@ class Records:
             self._listed, classes, lambda column: METRICS[column].of(nodes.column, nodes.number(self.span.seconds))
         )
         having = [condition_of(part, whole) for part in of_metrics]
-        used = {side: dict(whole.used[side]) for side in SIDES}
+        wanted = FlowNames(self._listed, classes)
+        for test in tests_of(query.where):
+            if test.property.kind is Kind.TAGS:
+                for value in test.values:
+                    wanted.tag(str(value))
+            elif not test.property.is_metric:
+                wanted.columns(test.property)
+        used = {side: whole.used[side] | wanted.used[side] for side in SIDES}
+        ends = {side: Ends(side, tuple(used[side]), setting.enrichment) for side in SIDES if used[side]}
+        tables = {side: (one, setting.table(one.table)) for side, one in ends.items()}
         self.where = overlaps(self.span)
+        self.joins: list[Node] = []
         late: list[Node] = []
         for part in parts:
-            if part in of_metrics:
-                continue
-            names = FlowNames(self._listed, classes)
-            node = condition_of(part, names)
-            (late if any(names.used.values()) else self.where).append(node)
-            for side in SIDES:
-                used[side] |= names.used[side]
-        self.joins: list[Node] = []
-        for side in SIDES:
-            if used[side]:
-                self._join(side, tuple(used[side]))
+            if part not in of_metrics:
+                names = FlowNames(self._listed, classes, tables)
+                node = condition_of(part, names)
+                (late if any(names.used.values()) else self.where).append(node)
+        for one, table in tables.values():
+            self._look_up(one, table, is_joined=one.side in wanted.joined | whole.joined)
+        self.where += late
         self.is_chosen = bool(parts)
         self.ends: dict[str, Ends] = {}
         self.tables: dict[str, str] = {}
-        self.where += late
         if having:
             tests = [test for part in of_metrics for test in tests_of(part) if test.property.is_metric]
             columns = dict.fromkeys(part for test in tests for part in METRICS[test.property.column].parts)
@@ -113,9 +118,8 @@ class Records:
     def _listed(self, query: Query) -> Node:
         return self.setting.listed(query)
 
-    def _join(self, side: str, attributes: Sequence[str]) -> None:
-        """Looks what conditions ask of the ends of a side up before records are read, and joins them."""
-        ends = Ends(side, attributes, self.setting.enrichment)
+    def _look_up(self, ends: Ends, table: str, *, is_joined: bool) -> None:
+        """Looks what conditions ask of the ends of a side up before records are read."""
         known = ends.known()
         if known is None:
             keys = nodes.select(self.keys(ends), self.view, where=self.where, distinct=True)
@@ -123,8 +127,10 @@ class Records:
             given = self.setting.table("known")
             self.setting.plan.steps.append(Give(given, known))
             keys = nodes.select([nodes.column("address")], given)
-        tags = {name: ends.tag(name) for name in ends.tags}
-        self.joins.append(ends_join(self._made(ends, keys), ends, tags, is_every=known is None))
+        self.setting.plan.steps.append(LookUp(table, ends, keys))
+        if is_joined:
+            tags = {name: ends.tag(name) for name in ends.tags}
+            self.joins.append(ends_join(table, ends, tags, is_every=known is None))
 
     def _made(self, ends: Ends, keys: exp.Select) -> str:
         table = self.setting.table(ends.table)

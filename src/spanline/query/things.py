@@ -53,6 +53,9 @@ class _Names:
     def columns(self, of: Property) -> Sequence[Node]:
         return [nodes.column("value" if of.column in self._lists else of.column)]
 
+    def held(self, node: Node, condition: Node) -> Node:
+        return condition
+
     def over(self, of: Property, condition: Node) -> Node:
         table = self._lists.get(of.column)
         if table is None:

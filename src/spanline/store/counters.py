@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import io
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -18,12 +19,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spanline.arrow import arrow_schema, chosen, column, numbers_of, strings
-from spanline.errors import CaptureError, Problem, UsageError, quoted
+from spanline.arrow import arrow_schema, column, numbers_of, strings
+from spanline.errors import Problem, UsageError, quoted
 from spanline.output import open_stream
 from spanline.schema import Column
+from spanline.store.manifest import Segment
 from spanline.store.segments import checksum_of, checksum_of_file, make_folders
-from spanline.store.verified import reason_of
+from spanline.store.verified import Verified, reason_of
 from spanline.yaml_files import read_bounded
 
 FOLDER = "counters"
@@ -109,14 +111,32 @@ def growth(folder: Path, window: tuple[int | None, int | None] = (None, None)) -
     packets, errors and drops (int64).
     """
     groups: list[_Group] = []
-    problems = []
+    paths = _files(folder)
+    faults = _faults(folder, paths)
+    problems = [*faults.values()]
     with contextlib.ExitStack() as opened:
-        for path in _files(folder):
-            try:
-                groups += _groups(opened.enter_context(_opened(path)))
-            except OSError as error:
-                problems.append(_problem(folder, path, error))
+        for path in paths:
+            if _name(path) not in faults:
+                try:
+                    groups += _groups(opened.enter_context(_opened(path)))
+                except OSError as error:
+                    problems.append(_problem(folder, path, error))
         return _growth(_read(groups, *window), window), problems
+
+
+def _name(path: Path) -> str:
+    return f"{FOLDER}/{path.name}"
+
+
+def _faults(folder: Path, paths: Sequence[Path]) -> dict[str, Problem]:
+    """What is wrong with files, by name; what was read once and has not changed is not read again."""
+    files = []
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            files.append(Segment(_name(path), 0, 0, 0, path.stat().st_size, path.stem, 0, ()))
+    id = f"counters-{checksum_of(str(folder.resolve()).encode())}"
+    found = Verified(folder, id, {one.name for one in files}, _what_is_wrong).faults(files)
+    return {name: dataclasses.replace(one, hint=_hint(folder)) for name, one in found.items()}
 
 
 class _Group(NamedTuple):
@@ -181,6 +201,8 @@ def _files(folder: Path) -> list[Path]:
 
 def _readings(path: Path) -> pa.Table:
     """Those in a file, all of them. Raises OSError for what is damaged, or was never ours."""
+    if wrong := _what_is_wrong(path):
+        raise CaptureError(f"{path}: {wrong}")
     with _opened(path) as file:
         try:
             return file.read()
@@ -189,21 +211,24 @@ def _readings(path: Path) -> pa.Table:
 
 
 def _opened(path: Path) -> Any:
-    """pyarrow's ParquetFile, not read yet. Raises OSError for what is damaged, or was never ours."""
+    """pyarrow's ParquetFile, of which only the footer is read. Raises OSError for what was never ours."""
     from pyarrow.parquet import ParquetFile
 
-    if not path.is_file():
-        raise CaptureError(f"{path}: not a file")
-    if checksum_of_file(path) != path.stem:
-        raise CaptureError(f"{path}: its checksum is wrong")
     try:
         file = ParquetFile(path, page_checksum_verification=True, read_dictionary=["switch", "port"])
-    except (pa.ArrowException, KeyError) as error:  # it has no such columns
+    except pa.ArrowException as error:
         raise CaptureError(f"{path}: no counters of switch ports: {error}") from error
     if not file.schema.to_arrow_schema().equals(_SCHEMA) or any(_is_missing(one) for one in _parts(file.metadata)):
         file.close()
         raise CaptureError(f"{path}: no counters of switch ports")
     return file
+
+
+def _what_is_wrong(path: Path, _: Segment | None = None) -> str:
+    """ "" for nothing, as store.verified takes it. Raises OSError."""
+    if not path.is_file():
+        return "not a file"
+    return "" if checksum_of_file(path) == path.stem else "its checksum is wrong"
 
 
 def _parts(footer: Any) -> Iterator[Any]:
@@ -220,8 +245,11 @@ def _is_missing(part: Any) -> bool:
 
 
 def _problem(folder: Path, path: Path, error: OSError) -> Problem:
-    hint = f"its readings are left out; spanline store repair {folder} sets it aside; import them again"
-    return Problem(str(path), "damaged", reason_of(error, path), hint=hint)
+    return Problem(str(path), "damaged", reason_of(error, path), hint=_hint(folder))
+
+
+def _hint(folder: Path) -> str:
+    return f"its readings are left out; spanline store repair {folder} sets it aside; import them again"
 
 
 def _add(row: Sequence[str], at: dict[str, int], values: dict[str, list[int | str]], where: str) -> None:
@@ -287,12 +315,13 @@ def _growth(tables: Sequence[pa.Table], window: tuple[int | None, int | None]) -
         values = _numbers(tables, name)[needed][order]
         difference = values[later] - values[later - 1]
         grown[name] = np.where(difference < 0, values[later], difference)
+    which = column(of[later].astype(np.int32))
     return pa.table(
         {
             "first_seen": column(time[later - 1]),
             "last_seen": column(time[later]),
-            "switch": chosen(["", *(switch for switch, _ in names)], of[later] + 1),
-            "name": chosen(["", *(port for _, port in names)], of[later] + 1),
+            "switch": pa.DictionaryArray.from_arrays(which, strings([switch for switch, _ in names])),
+            "name": pa.DictionaryArray.from_arrays(which, strings([port for _, port in names])),
             "total_traffic": column(grown["in_bytes"] + grown["out_bytes"]),
             "packets": column(grown["in_packets"] + grown["out_packets"]),
             "errors": column(grown["errors"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,14 +16,19 @@ from spanline.store.segments import checksum_of_file, read_footer
 
 _Seen = tuple[str, str, int, int, int]
 """Name, checksum, inode, size and mtime in ns."""
+_Wrong = Callable[[Path, Segment], str]
 
 
 class Verified:
     """What this user has verified of the store `id` in `folder`; kept in the user's cache folder, and forgotten of all
-    that are none of `segments`."""
+    that are none of `segments`.
 
-    def __init__(self, folder: Path, id: str, segments: Collection[str]) -> None:
+    wrong  tells what is wrong with a file, "" for nothing, or raises OSError; that of segments by default
+    """
+
+    def __init__(self, folder: Path, id: str, segments: Collection[str], wrong: _Wrong | None = None) -> None:
         self._folder = folder
+        self._wrong = wrong or _what_is_wrong
         self._segments = segments
         self._name = f"store-{id}"
         kept = keeping.remembered(self._name)
@@ -64,7 +69,7 @@ class Verified:
     def _fault(self, segment: Segment) -> Problem | None:
         path = self._folder / segment.name
         try:
-            what = _fault(path, segment)
+            what = self._wrong(path, segment)
         except OSError as error:
             what = reason_of(error, path)
         return problem_of(self._folder, segment, what) if what else None
@@ -81,7 +86,7 @@ def reason_of(error: OSError, path: Path) -> str:
     return error.strerror or str(error).removeprefix(f"{path}: ")
 
 
-def _fault(path: Path, segment: Segment) -> str:
+def _what_is_wrong(path: Path, segment: Segment) -> str:
     """What is wrong with a file; "" for nothing. Raises OSError."""
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):  # a FIFO would wait for somebody who writes
