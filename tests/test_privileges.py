@@ -202,19 +202,6 @@ def test_results_go_into_devices_and_pipes(folder: Path, result: str) -> None:
     assert out.count("10.0.0.2") == (result != "/dev/null")
 
 
-@pytest.mark.skipif(bool(missing("setpriv")), reason="no setpriv")
-@pytest.mark.parametrize("source", ["ring", "libpcap"])
-def test_root_without_the_capability(source: str) -> None:
-    """As in a container: to become root is no advice."""
-    command = shown("setpriv", "--bounding-set=-net_raw", *PROGRAM, "flows", f"live:{NEAR}", "--source", source)
-    ran = subprocess.run([*command, "--allow-root"], capture_output=True, text=True, timeout=60)
-    assert ran.returncode == 2
-    assert ran.stderr == (
-        f"spanline: live:{NEAR}: capturing is not permitted; this root has no CAP_NET_RAW; "
-        "a container gets it by --cap-add NET_RAW\n"
-    )
-
-
 UNWRITABLE = [
     ("flows", "-o", "secrets/flows.json", "secrets: nobody may not write there"),
     ("crunch", "-o", "secrets/flows.parquet", "secrets: nobody may not write there"),
