@@ -21,7 +21,7 @@ from spanline.query.tree import Network
 NAMES = ("is_internal", "is_internet", "is_multicast", "is_broadcast", "is_link_local")
 
 _MOST = 64
-"""Ranges that SQL compares each record with. When there are more, or each is of one address, looking up is less work."""
+"""Ranges that SQL compares each record with. When there are more, or each is one address, looking up is less work."""
 _MULTICAST = ("224.0.0.0/4", "ff00::/8")
 _LINK_LOCAL = ("169.254.0.0/16", "fe80::/10")
 # Neither internal nor somebody's in the internet: RFC 6890, "this host" and loopback.

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spanline.arrow import arrow_schema, column, numbers_of, strings
-from spanline.errors import Problem, UsageError, quoted
+from spanline.errors import CaptureError, Problem, UsageError, quoted
 from spanline.output import open_stream
 from spanline.schema import Column
 from spanline.store.manifest import Segment
