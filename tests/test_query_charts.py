@@ -50,7 +50,7 @@ def answered(fields: list[pa.Field], *columns: list[Any]) -> pa.Table:
         if b"step" in field.metadata and column:
             begin = int(field.metadata[b"begin"])
             end = begin + len(column[0]) * int(field.metadata[b"step"])
-    about = {"window_begin": str(begin), "window_end": str(end), "measured_from": "", "is_default": "0"}
+    about = {"window_begin": str(begin), "window_end": str(end), "measured_from": "", "is_default": "0", "hours": ""}
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=about))
 
 
