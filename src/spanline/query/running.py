@@ -112,7 +112,7 @@ class Session:
                 elif isinstance(step, Gather):
                     self._gather(step)
                 elif isinstance(step, Give):
-                    self.give(step.table, step.rows)
+                    self.connection.register(step.table, step.rows)
                 else:
                     self._look_up(step)
 
