@@ -49,6 +49,12 @@ def test_standard_streams_may_be_closed(
     assert ran.stdout == shown
 
 
+def test_a_query_ends_without_a_word(capture: Path) -> None:
+    """DuckDB's binding writes to stderr when the interpreter ends and objects of it were never collected."""
+    ran = spawn("query", "flows group by Port", "--on", capture, "-q")
+    assert (ran.returncode, ran.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize("format", ["parquet", "csv", "json"])
 def test_formats_go_through_a_pipe(capture: Path, tmp_path: Path, format: str) -> None:
     through = spawn("crunch", capture, "-q", "-o", "-", "--format", format).stdout

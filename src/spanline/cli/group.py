@@ -142,4 +142,5 @@ def run() -> NoReturn:
     try:
         sys.exit(spanline.main(prog_name="spanline", obj=OWN_PROCESS))
     finally:
-        gc.freeze()  # else the interpreter looks for garbage in all modules before it ends, longer than many a capture
+        if "duckdb" not in sys.modules:  # its binding complains of objects that are never collected
+            gc.freeze()  # else the interpreter looks for garbage in all modules, longer than many a capture takes
