@@ -271,7 +271,8 @@ def _ports(readings: pa.Table, names: dict[tuple[str, str], int]) -> npt.NDArray
     for pair in np.flatnonzero(np.bincount(both, minlength=len(numbers))).tolist():
         port = texts[0][pair // len(texts[1])], texts[1][pair % len(texts[1])]
         numbers[pair] = names.setdefault(port, len(names))
-    return numbers[both]
+    found: npt.NDArray[np.int64] = numbers[both]
+    return found
 
 
 def _needed(
