@@ -260,8 +260,8 @@ def document(
         "",
         "Both read the same segments, which are in the page cache, and give the same answer, which is checked. "
         "spanline's time is that of `spanline.query()`: the text is parsed and planned, DuckDB is opened, addresses "
-        "are looked up, and the Table is made. SQL finds a DuckDB that is open, and tables of names. It shall be at most "
-        f"{WANTED} times as fast.",
+        "are looked up, and the Table is made. SQL finds a DuckDB that is open, and tables of names. It shall be "
+        f"at most {WANTED} times as fast.",
         "",
         "| query | days | rows | segments read | spanline, s | SQL, s | ratio |",
         "|---:|---:|---:|---:|---:|---:|---:|",
