@@ -18,19 +18,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import yaml
 from queries_sql import DAY, Window, address, statements
 
-import spanline
 from spanline.enrich import Enrichment, read_inventory
-from spanline.query.answer import held_by, planned
+from spanline.query.answer import held_by, planned, query
 from spanline.query.reading import parse
 from spanline.query.running import MEMORY
 from spanline.query.spans import span_of, step_of
@@ -123,11 +122,11 @@ class Bench:
         ways = self.sql[number][0](window)
 
         def ours() -> pa.Table:
-            return spanline.query(text, self.store, enrichment=self.enrichment)
+            return query(text, self.store, enrichment=self.enrichment)
 
         answer = ours()
         for way in ways:
-            require_equal(number, answer, self.connection.sql(way).to_arrow_table())
+            require_equal(number, answer, self._by_sql(way))
         ((needed,),) = self.connection.execute(
             f"SELECT COUNT(DISTINCT filename) FROM read_parquet({self._all()}, filename = true) "
             f"WHERE first_seen < {window.end} AND last_seen >= {window.begin}"
@@ -137,8 +136,11 @@ class Bench:
         for _ in range(rounds):
             made.ours.append(seconds_of(ours))
             for n, way in enumerate(ways):
-                made.theirs[n].append(seconds_of(lambda way=way: self.connection.sql(way).to_arrow_table()))
+                made.theirs[n].append(seconds_of(partial(self._by_sql, way)))
         return made
+
+    def _by_sql(self, way: str) -> pa.Table:
+        return self.connection.sql(way).to_arrow_table()
 
     def _all(self) -> list[str]:
         return [str(self.store.path / name) for name in self.store.state().segments]
@@ -235,10 +237,8 @@ def process_times(folder: Path, texts: Sequence[str], rounds: int) -> list[float
     found = []
     for text in texts:
         command = [SPANLINE, "query", text, "--store", str(folder), "--inventory", f"{folder}.yaml"]
-        found.append(
-            min(seconds_of(lambda command=command: subprocess.run(command, check=True, capture_output=True))
-                for _ in range(rounds))
-        )  # fmt: skip
+        run = partial(subprocess.run, command, check=True, capture_output=True)
+        found.append(min(seconds_of(run) for _ in range(rounds)))
     return found
 
 
@@ -258,9 +258,10 @@ def document(
         f"{MEMORY >> 30} GiB of memory for a query, what does not fit it in temporary files. Made by "
         "`make compare-queries`; `queries_sql.py` has the SQL.",
         "",
-        "Both read the same segments, which are in the page cache, and give the same answer, which is checked. spanline's "
-        "time is that of `spanline.query()`: the text is parsed and planned, DuckDB is opened, addresses are looked up, "
-        f"and the Table is made. SQL finds a DuckDB that is open, and tables of names. It shall be at most {WANTED} times as fast.",
+        "Both read the same segments, which are in the page cache, and give the same answer, which is checked. "
+        "spanline's time is that of `spanline.query()`: the text is parsed and planned, DuckDB is opened, addresses "
+        "are looked up, and the Table is made. SQL finds a DuckDB that is open, and tables of names. It shall be "
+        f"at most {WANTED} times as fast.",
         "",
         "| query | days | rows | segments read | spanline, s | SQL, s | ratio |",
         "|---:|---:|---:|---:|---:|---:|---:|",
@@ -285,7 +286,8 @@ def document(
             "",
             "## From the start of a process",
             "",
-            f"`spanline query … --store DIR --inventory FILE`, of {flows:,} flows over two weeks; the best of some runs, s.",
+            f"`spanline query … --store DIR --inventory FILE`, of {flows:,} flows over two weeks; the best of some "
+            "runs, s.",
             "",
             "| query | " + " | ".join(str(n) for n in range(1, len(processes) + 1)) + " |",
             "|---|" + "---:|" * len(processes),
@@ -321,8 +323,8 @@ def main() -> None:
             measured.append(bench.measure(number, text, options.rounds))
             one = measured[-1]
             ways = ", ".join(f"{min(way):.3f}" for way in one.theirs)
-            print(f"{number:2} {one.days:4.1f} d {one.rows:8,} rows {min(one.ours):7.3f} s  SQL {ways}: {one.ratio:.2f}",
-                  flush=True)  # fmt: skip
+            best = f"{one.days:4.1f} d {one.rows:8,} rows {min(one.ours):7.3f} s"
+            print(f"{number:2} {best}  SQL {ways}: {one.ratio:.2f}", flush=True)
     planning = [bench.planning(text) for text in bench.texts]
     small = Store(options.small) if options.small else bench.store
     processes = process_times(options.small, bench.texts, options.rounds) if options.small else []

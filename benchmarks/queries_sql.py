@@ -174,9 +174,8 @@ def series_by(side: str, table: str, where: str = "true", sums: Sequence[str] = 
     def early(window: Window) -> str:
         addresses = f"SELECT DISTINCT {side} AS address FROM records WHERE {overlaps(window)} AND {where}"
         joined = f"(SELECT * FROM records JOIN ends ON {side} = address)"
-        grouped = spread(window, "name", joined, where, sums, is_split=True).replace(
-            "SELECT k, b", "SELECT k AS name, b", 1
-        )
+        made = spread(window, "name", joined, where, sums, is_split=True)
+        grouped = f"SELECT k AS name, b, {', '.join(sums)} FROM ({made})"
         return _finished(window, f"WITH ends AS MATERIALIZED ({look_up(table, addresses)}) {grouped}", sums, "y")
 
     return lambda window: (late(window, is_split=True), late(window, is_split=False), early(window))
@@ -226,7 +225,8 @@ def listed(where: str) -> Ways:
         return f"""WITH flows AS (SELECT {KEY}, SUM({inside(BYTES, window)}) AS y, SUM({inside(PACKETS, window)}) AS p,
             COUNT(*) FILTER (WHERE {is_new(window)}) AS s, MIN(first_seen) AS first, MAX(last_seen) AS last
             FROM records WHERE {overlaps(window)} AND {where} GROUP BY ALL)
-            SELECT source, a.name, destination, z.name, destination_port, protocol, y, y * 8 / {seconds}, p, s, first, last
+            SELECT source, a.name, destination, z.name, destination_port, protocol, y, y * 8 / {seconds}, p, s, first,
+                last
             FROM flows LEFT JOIN vms a ON a.address = source LEFT JOIN vms z ON z.address = destination
             ORDER BY y DESC, {KEY}"""
 
@@ -250,7 +250,8 @@ def ports(window: Window) -> Sequence[str]:
 
 def machines(window: Window) -> Sequence[str]:
     seconds = (window.end - window.begin) / SECOND
-    shown = f"""SELECT COALESCE(y, 0) * 8 / {seconds} AS rate, vms.name, address, gateway, host, vcpus, memory, port_group
+    shown = f"""SELECT COALESCE(y, 0) * 8 / {seconds} AS rate, vms.name, address, gateway, host, vcpus, memory,
+            port_group
         FROM vms LEFT JOIN traffic ON vms.name = traffic.name ORDER BY 1 DESC, 2 LIMIT 5"""
     amount = inside(BYTES, window)
     pairs = f"""WITH pairs AS MATERIALIZED (SELECT source, destination, SUM({amount}) AS y FROM records

@@ -70,9 +70,8 @@ class Company:
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        self.clients = _mapped(
-            (10 << 24) + (rng.integers(1, OFFICES + 1, CLIENTS) << 8) + rng.integers(10, 250, CLIENTS)
-        )
+        offices = rng.integers(1, OFFICES + 1, CLIENTS)
+        self.clients = _mapped((10 << 24) + (offices << 8) + rng.integers(10, 250, CLIENTS))
         self.servers = _mapped(
             (10 << 24) + (100 << 16) + (rng.integers(0, RACKS, SERVERS) << 8) + np.arange(SERVERS) % 250
         )

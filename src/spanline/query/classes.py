@@ -21,7 +21,7 @@ from spanline.query.tree import Network
 NAMES = ("is_internal", "is_internet", "is_multicast", "is_broadcast", "is_link_local")
 
 _MOST = 64
-"""Ranges that SQL compares each record with. When there are more, or each is one address, looking up is less work."""
+"""Ranges that SQL compares each record with; when there are more, looking up is less work."""
 _MULTICAST = ("224.0.0.0/4", "ff00::/8")
 _LINK_LOCAL = ("169.254.0.0/16", "fe80::/10")
 # Neither internal nor somebody's in the internet: RFC 6890, "this host" and loopback.
@@ -66,7 +66,8 @@ class Classes:
         return nodes.merged(inside), nodes.merged(beside)
 
     def condition(self, name: str, address: Node) -> Node | None:
-        """Whether an address is of the class, in SQL; never NULL. None: of too many ranges."""
+        """Whether an address is of the class, in SQL; never NULL. None: it has to be looked up, as the class has too
+        many ranges, or addresses far apart."""
         if name == "is_broadcast":
             return None
         inside, beside = self._ranges(name)
@@ -98,10 +99,8 @@ def _within(addresses: npt.NDArray[np.uint8], ranges: list[Network]) -> npt.NDAr
     inside = np.zeros(len(addresses), np.bool_)
     if ranges:
         texts = np.ascontiguousarray(addresses).view("S16").reshape(-1)
-        firsts, lasts = (
-            np.frombuffer(b"".join(ends), "S16")
-            for ends in zip(*((one.first, one.last) for one in ranges), strict=True)
-        )
+        firsts = np.frombuffer(b"".join(one.first for one in ranges), "S16")
+        lasts = np.frombuffer(b"".join(one.last for one in ranges), "S16")
         at = np.searchsorted(firsts, texts, "right")
         some = np.flatnonzero(at)
         inside[some] = texts[some] <= lasts[at[some] - 1]
