@@ -216,7 +216,7 @@ def _opened(path: Path) -> Any:
 
     try:
         file = ParquetFile(path, page_checksum_verification=True, read_dictionary=["switch", "port"])
-    except pa.ArrowException as error:
+    except (pa.ArrowException, KeyError) as error:  # KeyError where it has no such column
         raise CaptureError(f"{path}: no counters of switch ports: {error}") from error
     if not file.schema.to_arrow_schema().equals(_SCHEMA) or any(_is_missing(one) for one in _parts(file.metadata)):
         file.close()

@@ -6,7 +6,6 @@ import contextlib
 import mmap
 import os
 import pickle
-import resource
 import signal
 import socket
 import warnings
@@ -295,6 +294,8 @@ def _let_open(files: int) -> None:
     Raises UsageError.
     """
     needed = sum(1 for _ in os.scandir("/proc/self/fd")) + files
+    import resource  # Windows has none, nor these workers
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < needed:
         what = f"so many workers need {needed:,} open files, and {hard:,} are the most"
