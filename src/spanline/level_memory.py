@@ -15,14 +15,9 @@ def keep_memory_level() -> None:
 
     glibc raises that size, from 128 KiB to 32 MiB, each time that such a piece is freed (mallopt(3)); pieces then come
     to lie in the heap, between others that stay, until one finds no room and the heap grows: once in some minutes, by
-    megabytes. Arrow has an allocator of its own that does the like, and takes that of the system instead. Other systems
-    than Linux with glibc keep theirs.
+    megabytes. Other systems than Linux with glibc keep theirs.
     """
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:
             mallopt(_MMAP_THRESHOLD, _LARGE)
-    if "pyarrow" in sys.modules:
-        import pyarrow as pa
-
-        pa.set_memory_pool(pa.system_memory_pool())

@@ -13,6 +13,8 @@ def main() -> None:
     end_on_signals()  # before the imports, which take most of the time of a short run
     # numpy would start a thread for each core that spins a while, for linear algebra that nobody does here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Arrow's own allocator gives back what is freed at odd times: memory of a capture of weeks would never be level.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     from spanline.cli.group import run
 
     run()
