@@ -1,4 +1,4 @@
-"""Memory of long captures, against mallopt(3): without our setting, what was freed raises the size of what is mapped."""
+"""Memory of long captures, by mallopt(3): otherwise what was freed raises the size from which pieces are mapped."""
 
 from __future__ import annotations
 
