@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.made_once import made_once
 
 TOP = Path(__file__).resolve().parent.parent
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
@@ -41,11 +44,7 @@ def rows() -> list[tuple[str, str, str, str]]:
     ]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the pages' paths exist, as after `make demo`."""
-    folder = tmp_path_factory.mktemp("pages")
-    (folder / "build/demo").mkdir(parents=True)
+def _make_demo(folder: Path) -> None:
     for program, capture in (
         ("demo.py", "demo.pcap"),
         ("demo_azure.py", "azure.cap"),
@@ -54,8 +53,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("history.py", "history"),
     ):
         options = ["--ingress"] if "ingress" in capture else []
-        target = folder / "build/demo" / capture
-        subprocess.run([sys.executable, TOP / "benchmarks" / program, *options, target], check=True)
+        subprocess.run([sys.executable, TOP / "benchmarks" / program, *options, folder / capture], check=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the pages' paths exist, as after `make demo`."""
+    folder = tmp_path_factory.mktemp("pages")
+    shutil.copytree(made_once(tmp_path_factory, "demo", _make_demo), folder / "build/demo")
     # With this key, hmacs of secrets are those that the pages show.
     key = folder / "state/spanline/key"
     key.parent.mkdir(mode=0o700, parents=True)

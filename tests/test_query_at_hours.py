@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -31,6 +29,7 @@ from tests.commands import run
 from tests.craft import ethernet, ipv4, udp
 from tests.craft_files import Record, pcap
 from tests.history_truth import answer
+from tests.made_once import FLOWS, two_weeks
 from tests.test_seed_queries import QUERIES, assert_same
 
 MINUTE = 60 * SECOND
@@ -117,10 +116,10 @@ def test_wrong_hours_are_told(text: str, told: str, capture: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[tuple[history.History, Store, Enrichment]]:
-    with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
-        found = history.write(Path(name) / "store", 3000)
-        yield found, Store(Path(name) / "store"), Enrichment(read_inventory([str(Path(name) / "store.yaml")]))
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[history.History, Store, Enrichment]:
+    store = two_weeks(tmp_path_factory)
+    inventory = read_inventory([str(store.with_suffix(".yaml"))])
+    return history.history(FLOWS), Store(store), Enrichment(inventory)
 
 
 @pytest.mark.parametrize("number", [2, 3, 4, 8, 12, 17, 18])

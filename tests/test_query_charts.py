@@ -16,7 +16,6 @@ from typing import Any
 from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
 
-import history
 import pyarrow as pa
 import pytest
 
@@ -27,6 +26,7 @@ from spanline.errors import UsageError
 from spanline.query_charts import answer_chart
 from spanline.query_charts.bundling import area_of, polygons_of, ring_of, world
 from tests.commands import run
+from tests.made_once import two_weeks
 
 SECOND = 10**9
 HOUR = 3600 * SECOND
@@ -383,9 +383,7 @@ def test_a_long_query_is_written_in_lines() -> None:
 @pytest.fixture(scope="module")
 def fortnight(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two weeks of flows, and beside them the inventory."""
-    folder = tmp_path_factory.mktemp("fortnight")
-    history.write(folder / "history", 3000)
-    return folder / "history"
+    return two_weeks(tmp_path_factory)
 
 
 def test_a_picture_has_the_numbers_of_the_table(fortnight: Path, tmp_path: Path) -> None:

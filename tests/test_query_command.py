@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import history
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +24,7 @@ from spanline.output import discard_unfinished, open_output, temporary_folder
 from spanline.query.sparkline import sparkline
 from tests.commands import many_flows, run
 from tests.craft_files import START
+from tests.made_once import two_weeks
 
 SECOND = 10**9
 SEED = (Path(__file__).parent / "queries/seed.txt").read_text(encoding="utf-8").splitlines()
@@ -39,9 +39,7 @@ def store(capture: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def fortnight(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two weeks of flows, and beside them the inventory."""
-    folder = tmp_path_factory.mktemp("fortnight")
-    history.write(folder / "store", 3000)
-    return folder / "store"
+    return two_weeks(tmp_path_factory)
 
 
 def answer(*arguments: str | Path) -> list[dict[str, Any]]:

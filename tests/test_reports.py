@@ -30,6 +30,7 @@ from spanline.reports.reading import ready, report_of
 from tests.commands import PROGRAM, run
 from tests.history_truth import answer
 from tests.html_page import text_of, tree_of
+from tests.made_once import FLOWS, made_once, two_weeks
 
 SEED = (Path(__file__).parent / "queries/seed.txt").read_text(encoding="utf-8").splitlines()
 ZONE = "Europe/Zurich"
@@ -48,17 +49,19 @@ class Made(NamedTuple):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    folder = tmp_path_factory.mktemp("made")
-    return Made(folder / "store", history.write(folder / "store", 3000))
+    return Made(two_weeks(tmp_path_factory), history.history(FLOWS))
 
 
 @pytest.fixture(scope="module", params=list(ready()))
-def page(request: pytest.FixtureRequest, made: Made) -> tuple[str, str]:
+def page(request: pytest.FixtureRequest, made: Made, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """The name of a report, and its page."""
-    target = made.store.with_name(f"{request.param}.html")
-    result = run("report", request.param, *made.options, "-o", target)
-    assert not result.output
-    return request.param, target.read_text(encoding="utf-8")
+
+    def make(folder: Path) -> None:
+        result = run("report", request.param, *made.options, "-o", folder / "page.html")
+        assert not result.output
+
+    folder = made_once(tmp_path_factory, f"report-{request.param}", make)
+    return request.param, (folder / "page.html").read_text(encoding="utf-8")
 
 
 def sections(page: str) -> list[Element]:
