@@ -148,6 +148,7 @@ def _sampled(process: subprocess.Popen[bytes], sender: subprocess.Popen[bytes]) 
 
 def main() -> None:
     """Runs the parts that are asked for."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a shell, also by children
     names = [*(part.name for part in PARTS), "memory"]
     parser = argparse.ArgumentParser(description="Run what live capture holds out, many times.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(names)}; all of them by default")
