@@ -21,7 +21,7 @@ from spanline.query.running import Limits, Session
 with Session({}, Limits(memory=64 << 20, threads=2)) as session, session.limited():
     session.connection.execute("CREATE TABLE t AS SELECT hash(range) a, hash(range + 1) b FROM range(8000000)")
     print("spilled", flush=True)
-    session.connection.execute("CREATE TABLE u AS SELECT xor(x.a, y.b) FROM t x, t y")
+    session.connection.execute("CREATE TABLE u AS SELECT max(xor(x.a, y.b)) FROM t x, t y")
 """
 """A table that is larger than the memory, and then one without end."""
 
@@ -44,7 +44,7 @@ def test_a_query_that_spills_ends_at_once_and_leaves_nothing(number: signal.Sign
 
 def test_a_query_that_ends_leaves_nothing(tmp_path: Path) -> None:
     """Also when it needs more memory than it may have."""
-    command = [sys.executable, "-c", SPILLING.replace("xor(x.a, y.b)", "x.a")]
+    command = [sys.executable, "-c", SPILLING.replace("max(xor(x.a, y.b))", "x.a")]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     ended = subprocess.run(command, capture_output=True, env=environment, timeout=60, check=False)
     assert b"UsageError: the query needs more than the 64 MiB of memory" in ended.stderr
