@@ -35,6 +35,7 @@ from tests.fuzz.query_plans import NOW, Asked
 
 EVERY = 50
 MISTAKEN = 50
+"""One choice of so many makes no sense with the others."""
 WRITTEN = [
     line
     for name in ("seed.txt", "public.txt")
@@ -73,8 +74,8 @@ WORDS = [
 ]  # fmt: skip
 TIMES = [
     "in last 2 days", "in the last week", "last 12 hours", "today", "yesterday", "3 days ago", "at now",
-    "in last 14 days", "at 2026-03-11", "between 2026-03-06 and 2026-03-08", "until '2026-03-17 12:00'", "until 24 hours ago", "between '2026-01-01 21:00' and '2026-01-02 06:30'",
-    "between yesterday and now",
+    "in last 14 days", "at 2026-03-11", "between 2026-03-06 and 2026-03-08", "until '2026-03-17 12:00'",
+    "until 24 hours ago", "between '2026-01-01 21:00' and '2026-01-02 06:30'", "between yesterday and now",
 ]  # fmt: skip
 EQUAL = ["=", "==", "!=", "<>"]
 ORDERED = [*EQUAL, ">", ">=", "<", "<="]
@@ -96,7 +97,7 @@ TYPES: dict[Kind, tuple[type, ...]] = {
 
 
 class Writer:
-    """Queries by the grammar. Most of them make sense: one of MISTAKEN choices is any, of whatever entity or kind."""
+    """Queries by the grammar; a choice of MISTAKEN is of whatever entity or kind."""
 
     def __init__(self, chance: Random) -> None:
         self.chance = chance
@@ -159,7 +160,7 @@ class Writer:
             found.append(self.pick(["where ", "where ", ""]) + self.condition(entity, depth))
         if self.chance.random() < 0.4:
             found.append(self.pick(TIMES))
-        if entity in ("flows", "flow") and self.chance.random() < 0.1 or self.is_mistaken():
+        if (entity in ("flows", "flow") and self.chance.random() < 0.1) or self.is_mistaken():
             found.append(f"from {self.pick(['', 'vm ', 'cluster '])}{self.value(Kind.TEXT)} to {self.pick(VALUES)}")
         if self.chance.random() < 0.2:
             found.append(f"limit {int(self.chance.random() * 30)}")

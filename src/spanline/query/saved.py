@@ -40,8 +40,7 @@ _SAMPLES = (
     "65535",
     "4294967295",
 )
-"""Of every kind of value that a parameter may stand for, one, and large numbers: behind the `and` of `between 22 and $b`
-stands none that is smaller."""
+"""Of every kind of value that a parameter may stand for, one; and large numbers, for `between 22 and $last`."""
 
 
 class Call(NamedTuple):
