@@ -195,7 +195,7 @@ class Writer:
         if how < 0.7:
             values = ", ".join(self.value(kind) for _ in range(1 + int(self.chance.random() * 5)))
             return f"{name} {self.pick(['in', 'not in'])} ({values})"
-        if how < 0.75:
+        if how < 0.75 and (kind in OF_ORDER or self.is_mistaken()):
             return f"{name} between {self.value(kind)} and {self.value(kind)}"
         if how < 0.85 and depth < 3:
             return f"{name} {self.pick(['in', 'not in'])} ({self.listed(kind, depth + 1)})"
