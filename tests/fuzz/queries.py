@@ -1,7 +1,7 @@
-"""Flow queries, right and wrong in every way, through their parser; those that are right to SQL, and one of EVERY of
-these to an answer.
+"""Flow queries, right and wrong in every way, through their parser; those that are right to SQL, or one of some of
+them (--plans), and one of EVERY of these to an answer.
 
-    PYTHONPATH=benchmarks python -m tests.fuzz.queries --runs 1000000 --seed 1
+    PYTHONPATH=benchmarks python -m tests.fuzz.queries --runs 1000000 --seed 1 --plans 5
     PYTHONPATH=benchmarks python -m tests.fuzz.queries --seconds 3600 --seed 2
     PYTHONPATH=benchmarks python -m tests.fuzz.queries --replay 'flows where port ='
 
@@ -306,6 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=sys.maxsize, help="how many cases")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="how long at most")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--plans", type=int, default=1, help="of so many right queries one is made SQL")
     parser.add_argument("--replay", help="a query that was printed")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="spanline-fuzz-") as folder:
@@ -313,13 +314,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.replay is not None:
             text = options.replay.encode("latin-1", "backslashreplace").decode("unicode_escape")
             query = check(text)
-            if query is not None and (plan := asked.plan(query)) is not None:
-                asked.answer(query, plan)
+            if query is not None and (made := asked.plan(query)) is not None:
+                asked.answer(query, *made)
             return 0
-        return _run(options.seed, options.runs, options.seconds, asked)
+        return _run(options.seed, options.runs, options.seconds, options.plans, asked)
 
 
-def _run(seed: int, runs: int, seconds: float, asked: Asked) -> int:
+def _run(seed: int, runs: int, seconds: float, plans: int, asked: Asked) -> int:
     begun = time.monotonic()
     number, right, planned, answered, slowest = 0, 0, 0, 0, 0.0
     for text in cases(seed):
@@ -334,12 +335,12 @@ def _run(seed: int, runs: int, seconds: float, asked: Asked) -> int:
             if query is None:
                 continue
             right += 1
-            plan = asked.plan(query)
-            if plan is None:
+            made = asked.plan(query) if right % plans == 0 else None
+            if made is None:
                 continue
             planned += 1
             if planned % EVERY == 0:
-                asked.answer(query, plan)
+                asked.answer(query, *made)
                 answered += 1
         except Exception:
             traceback.print_exc()
