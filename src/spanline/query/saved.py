@@ -30,15 +30,15 @@ _MOST_BYTES = 1 << 20
 _HEADING = "# Written by spanline query --save; a comment of yours would not be kept.\n"
 _SAMPLES = (
     "1",
+    "4095",
+    "65535",
+    "4294967295",
     "10.0.0.1",
     "00:00:00:00:00:01",
     "Internet",
     "1 day",
     "yesterday",
     "now",
-    "4095",
-    "65535",
-    "4294967295",
 )
 """Of every kind of value that a parameter may stand for, one; and large numbers, for `between 22 and $last`."""
 
