@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from tests.commands import cut_capture, whole_capture
 if TYPE_CHECKING:
     from tests.lab.recordings import Recordings
     from tests.lab.watching import Watched
+    from tests.own_network import Sender
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -65,6 +66,24 @@ def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+@pytest.fixture
+def network() -> Iterator[None]:
+    """The test is in a network of its own: tests/own_network.py."""
+    from tests.own_network import own_network
+
+    with own_network():
+        yield
+
+
+@pytest.fixture
+def cable(network: None) -> Iterator[Sender]:
+    """What puts frames on the far end of that network's cable."""
+    from tests.own_network import Sender
+
+    with Sender() as sender:
+        yield sender
 
 
 @pytest.fixture(scope="session")
