@@ -55,8 +55,8 @@ def is_covered(frame: Frame) -> bool:
 
 
 @cache
-def _is_covered(protocols: str) -> bool:
-    stack = protocols.split(":")
+def _is_covered(text: str) -> bool:
+    stack = text.split(":")
     for n, protocol in enumerate(stack):
         if protocol not in DECODED:
             return n > 0 and not (DECODED - _WEAK).intersection(stack[n:])
@@ -78,8 +78,8 @@ def quotes(frame: Frame) -> bool:
 
 
 @cache
-def _quotes(protocols: str) -> bool:
-    stack = protocols.split(":")
+def _quotes(text: str) -> bool:
+    stack = text.split(":")
     return any(p in ("icmp", "icmpv6") and {"ip", "ipv6"}.intersection(stack[n:]) for n, p in enumerate(stack))
 
 
