@@ -26,15 +26,13 @@ from spanline.sources.libpcap import PcapSource
 from spanline.sources.live import TICK, LiveOptions
 from tests.craft import Frame, ethernet, ipv4, udp, vlan
 from tests.live_frames import PATIENCE, SMALL, TINY, agree, frames_of, numbered, opened, reading
-from tests.own_network import FAR, MTU, NEAR, Sender, impossible, ip, open_descriptors, own_network
+from tests.own_network import FAR, MTU, NEAR, Sender, impossible, ip, open_descriptors
 
-pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(impossible()), reason=impossible() or "-")]
-
-
-@pytest.fixture(autouse=True)
-def network() -> Iterator[None]:
-    with own_network():
-        yield
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.usefixtures("network"),
+    pytest.mark.skipif(bool(impossible()), reason=impossible() or "-"),
+]
 
 
 @pytest.fixture
