@@ -89,7 +89,7 @@ def test_a_flow_that_lasts_for_hours_is_counted_once(threads: str, tmp_path: Pat
 
 def test_an_interrupted_crunch_is_replaced_by_the_next(capture: Path, tmp_path: Path) -> None:
     """As a kill leaves it: the first flows are in the store, and the capture is not complete."""
-    from spanline.store.identity import identity_of
+    from spanline.sources.identity import identity_of
 
     store = Store(tmp_path / "store", create=True)
     flows = spanline.flows(capture).drop_columns("community_id")

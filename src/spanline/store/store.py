@@ -77,9 +77,9 @@ class Store:
         return max((segment.end for segment in self.state().segments.values()), default=None)
 
     def captures(self) -> dict[str, str]:
-        """By identity (store.identity), the names of the captures that are in it as a whole."""
-        runs = self.state().runs.values()
-        return {identity: name for run in runs if run.is_complete for identity, name in run.captures}
+        """By identity (sources.identity), the names of the captures that are in it as a whole."""
+        runs = [run for run in self.state().runs.values() if run.is_complete]
+        return {identity: name for run in runs for identity, name in run.names.items()}
 
     def segments(self, window: Window = (None, None)) -> Selection:
         """The segments with flows that overlap `window`; as long as it is open, none of them is removed."""
