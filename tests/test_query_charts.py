@@ -227,7 +227,7 @@ def test_what_is_listed_is_drawn_by_its_name() -> None:
 
 
 def test_flows_are_drawn_by_their_ends() -> None:
-    """By VMs where they are known. Beyond twenty, flows are not added up: bytes rates of a list may be asked for, too."""
+    """By VMs where they are known. Beyond twenty they are not added up: it may be a mean that is listed."""
     kinds = {
         "Source IP Address": ("address", pa.binary(16)),
         "Source VM": ("text", pa.string()),
