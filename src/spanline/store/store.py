@@ -49,7 +49,7 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = False) -> None:
-        self.path = Path(path)
+        self.path = folder_of(path)
         if create:
             _make(self.path)
         self.id = _identity(self.path)
@@ -131,6 +131,11 @@ class Store:
         from spanline.store.writer import writing
 
         return writing(self, captures, is_live)
+
+
+def folder_of(path: str | os.PathLike[str]) -> Path:
+    """The folder of a store: to DuckDB, a ~ at the beginning is the user's own."""
+    return Path(path).absolute() if os.fspath(path).startswith(("~", "./~")) else Path(path)
 
 
 class LaterStore(UsageError):
