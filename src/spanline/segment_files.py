@@ -14,7 +14,7 @@ import queue
 import struct
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -94,22 +94,32 @@ class SegmentFiles:
     What goes wrong is found in `failure`, and nothing more is written then; what was whole before has its final name.
 
     suffix     of the compression, a key of COMPRESSIONS
-    keep       how many segments may be there, with the open one: the oldest of its own are deleted; None for all
+    keep       how many segments may be there, with the open one: the oldest are deleted; None for all
     keep_size  how many bytes of closed segments may be there when one is opened; None for all
+    before     (path, bytes) of segments that are there, the oldest first: they count, and go before its own
     written    frames in closed segments so far, deleted ones too
     unwritten  frames that a failure left out
     segments   closed so far, of which `deleted` are gone
+    replaced   how many of `before` are gone
     """
 
-    def __init__(self, folder: Path, suffix: str, keep: int | None = None, keep_size: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        suffix: str,
+        keep: int | None = None,
+        keep_size: int | None = None,
+        before: Sequence[tuple[Path, int]] = (),
+    ) -> None:
         self._folder = folder
         self._compression = COMPRESSIONS[suffix]
         self._keep, self._keep_size = keep, keep_size
         self.failure: OutputError | None = None
         self.written = self.unwritten = 0
-        self.segments = self.deleted = 0
+        self.segments = self.deleted = self.replaced = 0
         self._file: _File | None = None
-        self._closed: deque[tuple[Path, int]] = deque()
+        self._before = len(before)
+        self._closed: deque[tuple[Path, int]] = deque(before)
         self._lock = threading.Lock()
         # The piece that was written last is taken first: it is in the cache.
         self._free: queue.LifoQueue[Piece] = queue.LifoQueue()
@@ -264,7 +274,10 @@ class SegmentFiles:
             if not self._closed:
                 return False
             path, _ = self._closed.popleft()
-            self.deleted += 1
+            if self.replaced < self._before:
+                self.replaced += 1
+            else:
+                self.deleted += 1
         path.unlink(missing_ok=True)
         return True
 

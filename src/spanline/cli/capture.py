@@ -47,7 +47,12 @@ def _as_folder(_: click.Context, __: click.Parameter, value: str | None) -> str 
 )
 @click.option("--segment-time", type=seconds, metavar="SECONDS", help="Begin a new segment after this time.")
 @click.option("--segment-packets", type=click.IntRange(1), metavar="N", help="Begin a new segment after N frames.")
-@click.option("--keep", type=click.IntRange(2), metavar="N", help="Keep the last N segments, and delete older ones.")
+@click.option(
+    "--keep",
+    type=click.IntRange(2),
+    metavar="N",
+    help="Keep the last N segments, and delete older ones, of earlier captures with --keep too.",
+)
 @click.option("--keep-size", type=size_in_bytes, metavar="SIZE", help="Keep the last segments that SIZE has room for.")
 @click.option("--compress", type=click.Choice(list(_COMPRESSIONS)), help="Compress segments as they are written.")
 @click.option(
