@@ -255,6 +255,16 @@ def test_segments_of_captures_that_go_on(tmp_path: Path) -> None:
     assert len(list(folder.iterdir())) == 3
 
 
+def test_segments_of_captures_that_see_the_same_frames(tmp_path: Path) -> None:
+    """Both are there in whole, whether the other's segment has its name already, or is open still."""
+    folder, limits = tmp_path / "out", Rotation(packets=700)
+    Writing(folder, limits)
+    for path in sorted(folder.iterdir())[::2]:
+        path.rename(f"{path}.part")
+    Writing(folder, limits)
+    assert sorted(frame for path in folder.iterdir() for frame in frames_of(path)) == sorted([*FRAMES, *FRAMES])
+
+
 def later(_: int) -> int:
     """For Writing: an hour."""
     return -3600 * 10**9

@@ -28,10 +28,11 @@ def kept_before(folder: Path, name: str) -> list[tuple[Path, int]]:
     found = sorted(path for path in folder.iterdir() if shape.fullmatch(path.name))
     if {path for path in found if path.suffix == UNFINISHED}.difference(left_over(folder)):
         return []
-    return [(path, path.stat().st_size) for path in found if _is_marked(path)]
+    return [(path, path.stat().st_size) for path in found if _is_kept(path)]
 
 
-def _is_marked(path: Path) -> bool:
+def _is_kept(path: Path) -> bool:
+    """Whether it has the mark, or was ended before it had anything."""
     head = bytearray(_COMMENT_AT + len(MARK))
     try:
         if not path.is_file():
@@ -40,7 +41,7 @@ def _is_marked(path: Path) -> bool:
     except OSError:  # not ours, or gone meanwhile
         return False
     try:
-        stream.readinto(memoryview(head))
+        count = stream.readinto(memoryview(head))
     finally:
         stream.close()
-    return head.endswith(MARK.encode())
+    return head.endswith(MARK.encode()) or (not count and path.suffix == UNFINISHED)

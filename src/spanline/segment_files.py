@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import itertools
 import os
 import queue
 import struct
@@ -74,18 +75,40 @@ class _File:
     """A segment on its way."""
 
     def __init__(self, path: Path, compression: Compression) -> None:
-        self.path = path
-        self.unfinished = path.with_name(path.name + UNFINISHED)
+        self.path, self.descriptor = _begun(path)
+        self.unfinished = _unfinished(self.path)
         self.compression = compression
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-        # A file that is cut back goes on where it was cut.
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
-        flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-        # Captures hold secrets.
-        self.descriptor = os.open(self.unfinished, flags, 0o600)
-        _lock(self.descriptor)
         self.size = self.frames = self.synced = 0
+
+
+def _begun(path: Path) -> tuple[Path, int]:
+    """The path of a segment, whose unfinished file is made, and its descriptor.
+
+    Another capture may begin a segment with the same frame: the next number that is free is taken then.
+    """
+    # A file that is cut back goes on where it was cut.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
+    flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    before, _, last = path.name.rpartition("-")
+    first, _, suffix = last.partition(".")
+    for number in itertools.count(int(first)):
+        path = path.with_name(f"{before}-{number:06d}.{suffix}")
+        try:
+            # Captures hold secrets.
+            descriptor = os.open(_unfinished(path), flags, 0o600)
+        except FileExistsError:
+            continue
+        _lock(descriptor)
+        # In this order: the other one may have ended just now, and have got its name.
+        if not path.exists():
+            break
+        os.close(descriptor)
+        _unfinished(path).unlink()
+    return path, descriptor
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(path.name + UNFINISHED)
 
 
 class SegmentFiles:
@@ -139,7 +162,7 @@ class SegmentFiles:
         return Piece()
 
     def open(self, name: str) -> None:
-        """Begins the segment `name`."""
+        """Begins the segment `name`, NAME-NUMBER.SUFFIX; another number, where there is one of that name."""
         self._tasks.put(lambda: self._open(self._folder / name))
 
     def settle(self) -> None:

@@ -10,7 +10,6 @@ from spanline.chunk import Interfaces
 from spanline.errors import UsageError
 from spanline.sources.live import PREFIXES, LiveOptions, LiveSource
 
-
 _ALL = "any"
 """libpcap's name for all interfaces of Linux together. There is no ring of them."""
 
