@@ -470,6 +470,8 @@ def test_errors(tmp_path: Path) -> None:
         ((NEAR, "--serve", "1", "--keep", "3"), "no segments without a folder"),
         ((NEAR, "-w", tmp_path / "file"), "is a file"),
         ((NEAR, "-w", tmp_path / "file" / "below"), "cannot make"),
+        ((NEAR, "-w", "-"), "written into a folder; into one file, or a pipe: spanline packets live:IFACE -w -"),
+        ((NEAR, "-w", tmp_path / "out.pcap"), "segments are written into a folder"),
         ((NEAR, "-w", tmp_path / "out", "--keep-size", "1M"), "no room for two segments"),
         ((NEAR, "-w", tmp_path / "out", "-f", "tpc"), "filter 'tpc'"),
         (("nowhere0", "-w", tmp_path / "out"), "nowhere0"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from spanline.cli.options import (
@@ -15,11 +17,18 @@ from spanline.cli.store_option import stores_flows
 from spanline.errors import UsageError
 
 _COMPRESSIONS = {"zstd": ".zst", "lz4": ".lz4"}
+_FILES = (".pcap", ".pcapng", ".cap")
+"""What nobody calls a folder. As tcpdump's, -w would be a file."""
 
 
 def _as_folder(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
     """What is written to is a folder, also when there is none yet."""
-    return None if value is None else f"{value.rstrip('/')}/"
+    if value is None:
+        return None
+    if value == "-" or (value.lower().endswith(_FILES) and not Path(value).is_dir()):
+        what = f"-w {value}: segments are written into a folder"
+        raise UsageError(what, hint=f"into one file, or a pipe: spanline packets live:IFACE -w {value}")
+    return f"{value.rstrip('/')}/"
 
 
 @click.command("capture")
