@@ -25,7 +25,6 @@ from spanline.query.spans import Span
 from spanline.query.steps import Gather, LookUp, Make, Plan, Read
 from spanline.query.tree import Kind, Property, Query
 
-
 _FEW = 1 << 14
 """VMs that are looked up together, whoever of them is needed."""
 
