@@ -80,7 +80,7 @@ def times(one: Node, other: Node) -> Node:
 
 def over(one: Node, other: Node) -> Node:
     """one ÷ other as floating point, null where other is 0."""
-    return exp.Div(this=double(one), expression=call("NULLIF", double(other), number(0)), typed=False, safe=True)
+    return exp.Div(this=double(one), expression=call("NULLIF", double(other), number(0)), typed=False)
 
 
 def floored(node: Node, step: int) -> Node:
