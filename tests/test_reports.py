@@ -151,7 +151,7 @@ def test_what_can_be_drawn_is(page: tuple[str, str]) -> None:
 
 
 def test_the_contents_tell_what_stands_first(made: Made, tmp_path: Path) -> None:
-    queries = SEED[4 - 1], SEED[12 - 1], SEED[16 - 1], SEED[15 - 1], "flows where port = 1"
+    queries = SEED[4 - 1], SEED[12 - 1], SEED[16 - 1], SEED[15 - 1], "flows where port = 1", SEED[1], SEED[2]
     target = tmp_path / "out.html"
     run("report", written(tmp_path, *queries), *made.options, "-o", target)
     told = [one.text for one in tree_of(target.read_text()).iter("bdi")]
@@ -159,12 +159,16 @@ def test_the_contents_tell_what_stands_first(made: Made, tmp_path: Path) -> None
     port, *_, sessions = answer(12, made.history, {}).rows[0]
     flows = len(answer(16, made.history, {}).rows)
     most = size(max(answer(15, made.history, {}).rows[0][2]), "b/s")
+    busiest, switch, interface = answer(2, made.history, history.counters()).rows[0]
+    rate, machine, *_ = answer(3, made.history, {}).rows[0]
     assert told == [
         f"{country}: {count:,} flows",
         f"{port}: session count {sessions}",
         f"{flows:,} flows",
         f"bytes rate at most {most}",
         "nothing found",
+        f"{switch}, {interface}: network rate {size(busiest, 'b/s')}",
+        f"{machine}: network rate {size(rate, 'b/s')}",
     ]
 
 
