@@ -7,28 +7,25 @@ longer than the query lets it.
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 import duckdb
 import history
-import pyarrow as pa
+from sqlglot import exp
 
 from spanline.enrich import Enrichment, read_inventory
 from spanline.errors import UsageError
 from spanline.query.answer import held_by, query
 from spanline.query.planning import plan_of
-from spanline.query.running import DIALECT
-from spanline.query.spans import Span, span_of
+from spanline.query.running import DIALECT, shown
+from spanline.query.spans import span_of
 from spanline.query.steps import Gather, LookUp, Make, Plan
 from spanline.query.tree import Query
 from spanline.store import Store
-from spanline.store.counters import growth
 
 NOW = history.END - 12 * history.HOUR
 """Within the two weeks that the store holds."""
 FLOWS = 1000
-_OF_SQL = (Make, Gather, LookUp)
 SECONDS = 60.0
 """That no answer takes; on a machine that does something else besides, too."""
 
@@ -44,19 +41,18 @@ class Asked:
         self._held = held_by(self._store)
         self._enrichment = Enrichment(read_inventory([str(place.with_suffix(".yaml"))]))
         self._parser = duckdb.connect(":memory:")
-        self._grown = cache(self._growth)
 
     def plan(self, tree: Query) -> tuple[Plan, list[str]] | None:
         """The plan and its SQL; None: it cannot be answered, and that is told."""
         try:
-            plan = plan_of(tree, self._enrichment, lambda one: span_of(one.window, self._held, NOW), self._grown)
+            plan = plan_of(tree, self._enrichment, lambda one: span_of(one.window, self._held, NOW))
         except UsageError as error:
             if not error.message:
                 raise
             return None
-        selects = [
-            step.keys if isinstance(step, LookUp) else step.of for step in plan.steps if isinstance(step, _OF_SQL)
-        ]
+        selects = [step.of for step in plan.steps if isinstance(step, Make | Gather)]
+        selects += [step.keys for step in plan.steps if isinstance(step, LookUp) and isinstance(step.keys, exp.Select)]
+        selects += [*plan.series.values(), shown(plan)]
         return plan, [select.sql(DIALECT) for select in selects]
 
     def answer(self, tree: Query, plan: Plan, statements: list[str]) -> None:
@@ -69,8 +65,3 @@ class Asked:
         assert table.schema.metadata[b"left_out"] == b"[]", "something is left out"
         for most in (tree.top, tree.limit):
             assert most is None or table.num_rows <= most, "there are too many rows"
-
-    def _growth(self, span: Span) -> pa.Table:
-        grown, damaged = growth(self._store.path, (span.begin, span.end))
-        assert not damaged
-        return grown
