@@ -83,7 +83,7 @@ def group(way: Way) -> str:
     if way[-1] in LISTED:
         return way[-1]
     for n, name in enumerate(way):
-        if name not in _LAYERS or (n and way[n - 1] in TRANSPORT and name != "vxlan"):
+        if name not in _LAYERS or (n and way[n - 1] in TRANSPORT and name not in ("vxlan", "geneve")):
             return "others"
     return "transport"
 

@@ -25,8 +25,9 @@ FIELDS = (
     *("udp.srcport", "udp.dstport", "udp.length", "sctp.srcport", "sctp.dstport"),
     *("icmp.type", "icmp.code", "icmpv6.type"),
     *("vxlan.vni", "gre.proto", "gre.key", "gre.sequence_number"),
+    *("geneve.vni", "erspan.version", "erspan.vlan", "erspan.spanid"),
 )
-HEXADECIMAL = {"tcp.flags": 4, "gre.proto": 4, "gre.key": 8, "ip.dsfield": 2, "ip.id": 4}
+HEXADECIMAL = {"tcp.flags": 4, "gre.proto": 4, "gre.key": 8, "ip.dsfield": 2, "ip.id": 4, "geneve.vni": 6}
 
 # Captures in which tshark counts other frames, or none: why, and whether the frames of both can still be compared.
 OTHER_FRAMES = {
@@ -136,8 +137,9 @@ def row_differences(row: np.void, frame: tshark.Frame) -> list[str]:
             expected[column] = frame[f"tcp.{name}"].split(",")[-1]
         expected["tcp_flags"] = str(int(frame["tcp.flags"].split(",")[-1], 16))
     actual |= {name: str(row[name]) for name in expected if name not in actual}
-    if frame["vxlan.vni"] and not frame["gre.proto"]:
-        expected["tunnel_id"], actual["tunnel_id"] = frame["vxlan.vni"].split(",")[-1], str(row["tunnel_id"])
+    named = [frame[name] for name in ("vxlan.vni", "geneve.vni", "erspan.spanid") if frame[name]]
+    if len(named) == 1 and not frame["gre.key"]:
+        expected["tunnel_id"], actual["tunnel_id"] = str(int(named[0].split(",")[-1], 0)), str(row["tunnel_id"])
     return [f"{name}: {actual[name]} is not {expected[name]}" for name in expected if actual[name] != expected[name]]
 
 
