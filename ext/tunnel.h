@@ -32,9 +32,9 @@ ALWAYS_INLINE int is_carried(uint32_t ether_type) {
            ether_type == ETHER_TYPE_ARP;
 }
 
-/* As far as they were captured. */
-static inline void list_geneve_options(frame *f, uint32_t start, uint32_t length) {
-    cursor c = {f->c.data, start, length < f->c.end - start ? start + length : f->c.end};
+/* Those between `start` and what is unread. */
+static inline void list_geneve_options(frame *f, uint32_t start) {
+    cursor c = {f->c.data, start, f->c.offset};
     bytes_view option;
     while (cursor_peek(&c, 4, &option)) {
         const uint32_t at = c.offset, size = 4 + (view_u8(option, 3) & 0x1F) * 4U;
@@ -50,7 +50,8 @@ static inline void list_geneve_options(frame *f, uint32_t start, uint32_t length
  *  |version 2 bits, length of options 6 bits, in 4 bytes|O, C, reserved 6 bits|EtherType 2|VNI 3|reserved 1|options|
  *  an option:  |class 2|type 1|reserved 3 bits, length 5 bits, in 4 bytes beyond the first 4|…|
  *
- * Who forwards frames has to know the options that are critical; who looks on need not.
+ * Who forwards frames has to know the version and the options that are critical. Who looks on need not: another version
+ * is read like version 0, as tshark does.
  */
 static inline int decode_geneve(frame *f) {
     const uint32_t start = f->c.offset;
@@ -61,11 +62,11 @@ static inline int decode_geneve(frame *f) {
     }
     const uint32_t length = (view_u8(header, 0) & 0x3F) * 4U, type = view_be16(header, 2);
     frame_header_length(f, 8 + length);
-    if (f->layers) {
-        list_geneve_options(f, start + 8, length);
-    }
     if (!cursor_take(&f->c, length, &options)) {
         return frame_short(f, PROTOCOL_GENEVE, length);
+    }
+    if (f->layers) {
+        list_geneve_options(f, start + 8);
     }
     if (!is_carried(type)) {
         f->row->ether_type = (uint16_t)type;

@@ -128,7 +128,7 @@ WHOLE: dict[str, tuple[int, Frame, str, Seen]] = {
                    "eth:ip:udp:vxlan:eth:vlan:ip:tcp", IS_TCP4),
     "geneve": (1, ethernet() / V4 / udp(1, 6081) / geneve(7) / INNER, "eth:ip:udp:geneve:eth:ip:udp",
                (4, 5555, 6666, b"inner")),
-    "geneve-options": (1, ethernet() / V6 / udp(1, 6081) / geneve(7, options=geneve_option(1, bytes(124)) * 2) / V4 / TCP,
+    "geneve-options": (1, ethernet() / V6 / udp(1, 6081) / geneve(7, options=geneve_option(1, bytes(120)) * 2) / V4 / TCP,
                        "eth:ipv6:udp:geneve:ip:tcp", IS_TCP4),
     "geneve-v6": (1, ethernet() / V4 / udp(1, 6081) / geneve(7, flags=0xC0) / V6 / UDP, "eth:ip:udp:geneve:ipv6:udp",
                   IS_UDP6),

@@ -63,6 +63,7 @@ ALIKE = {
         for n in (0, 1, 3, 4, 5, 6, 7, 8, 63)
     },
     "GENEVE": V4 / TO_GENEVE / geneve(0xABCDEF) / INNER,
+    **{f"GENEVE, version {n}": V4 / TO_GENEVE / geneve(1, version=n) / INNER for n in (1, 2, 3)},
     "GENEVE over IPv6": V6 / TO_GENEVE / geneve(1) / INNER,
     "IPv4 in GENEVE": V4 / TO_GENEVE / geneve(2) / ipv4("10.0.0.1", "10.0.0.2") / tcp(),
     "IPv6 in GENEVE": V4 / TO_GENEVE / geneve(3) / V6 / tcp(),
@@ -75,6 +76,8 @@ ALIKE = {
     "options of Google": V4 / TO_GENEVE / geneve(9, options=gcp(1) + gcp(2) + gcp(3) + gcp(4)) / INNER,
     "unknown content": V4 / TO_GENEVE / geneve(10) / raw(bytes(20), ether_type=0x1234),
     "options beyond the datagram": V4 / TO_GENEVE / b"\x3f\0\x65\x58\0\0\7\0" / bytes(100),
+    "GRE": V4 / gre(key=1) / INNER,
+    "plain": V4 / tcp(),
     "GENEVE in VXLAN": V4 / udp(1, 4789) / vxlan(11) / ethernet() / V4 / TO_GENEVE / geneve(12) / INNER,
     "VXLAN in GENEVE": V4 / TO_GENEVE / geneve(13) / ethernet() / V4 / udp(1, 4789) / vxlan(14) / INNER,
     "ERSPAN in GENEVE": V4 / TO_GENEVE / geneve(15) / ethernet() / V4 / gre(sequence=8) / erspan2(16) / INNER,
@@ -89,7 +92,7 @@ COMPARED = (
 
 
 def test_every_field_is_tsharks(tmp_path: Path) -> None:
-    """Oracle: tshark on the same file."""
+    """Oracle: tshark on the same file. What is no protocol that spanline knows, `data` in tshark, is not compared."""
     path = tmp_path / "a.pcap"
     path.write_bytes(pcap([ethernet() / frame for frame in ALIKE.values()]))
     shown = [word for name in COMPARED for word in ("-e", name)]
@@ -100,7 +103,7 @@ def test_every_field_is_tsharks(tmp_path: Path) -> None:
         f"{kind}: {name} is {mine!r}, not {other!r}"
         for kind, our_line, their_line in zip(ALIKE, ours, theirs, strict=True)
         for name, mine, other in zip(COMPARED, our_line, their_line, strict=True)
-        if mine != other
+        if mine != other.removesuffix(":data")
     ]
     assert not different, "\n".join(different)
 
@@ -186,25 +189,26 @@ def test_ports_of_geneve() -> None:
     ("options", "stacks"),
     [
         ((), ["udp:geneve", "udp", "udp:vxlan", "udp"]),
-        (("udp.port==7000,geneve",), ["udp:geneve", "udp:geneve", "udp:vxlan", "udp"]),
-        (("udp.port==6081-7000,geneve",), ["udp:geneve", "udp:geneve", "udp:vxlan", "udp"]),
+        (("udp.port==7777,geneve",), ["udp:geneve", "udp:geneve", "udp:vxlan", "udp"]),
+        (("udp.port==7777:2,geneve",), ["udp:geneve", "udp:geneve", "udp:vxlan", "udp"]),
         (("udp.port==4789,geneve", "udp.port==4789,vxlan"), ["udp:geneve", "udp", "udp:vxlan", "udp"]),
-        (("udp.port==8000,vxlan", "udp.port==7000,geneve"), ["udp:geneve", "udp:geneve", "udp:vxlan", "udp:vxlan"]),
+        (("udp.port==8000,vxlan", "udp.port==7777,geneve"), ["udp:geneve", "udp:geneve", "udp:vxlan", "udp:vxlan"]),
     ],
 )
 def test_chosen_ports(options: tuple[str, ...], stacks: list[str], tmp_path: Path) -> None:
     """Oracle: tshark with the same -d, of which the last one for a port holds."""
     path = tmp_path / "a.pcap"
-    tunnels = [udp(1, 6081) / geneve(1), udp(1, 7000) / geneve(1), udp(1, 4789) / vxlan(1), udp(1, 8000) / vxlan(1)]
+    tunnels = [udp(1, 6081) / geneve(1), udp(1, 7777) / geneve(1), udp(1, 4789) / vxlan(1), udp(1, 8000) / vxlan(1)]
     path.write_bytes(pcap([ethernet() / V4 / one / INNER for one in tunnels]))
     chosen = [word for option in options for word in ("-d", option)]
     shown = ("-T", "fields", "-e", "frame.protocols", "-e", "vxlan.vni", "-e", "geneve.vni", "-e", "udp.dstport")
     ours = run("packets", path, "-n", "0", *chosen, *shown).stdout
     inside = [line.split("\t")[0].removeprefix("eth:ethertype:ip:") for line in ours.splitlines()]
-    assert [one.partition(":eth")[0].removesuffix(":data") for one in inside] == stacks
+    assert [one.partition(":eth")[0] for one in inside] == stacks
     if shutil.which("tshark"):
         asked = ["tshark", "-n", "-r", str(path), *chosen, *shown]
-        assert ours == subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60).stdout
+        theirs = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60).stdout
+        assert ours == theirs.replace(":data", "")
 
 
 def test_more_options_than_ordinals() -> None:
