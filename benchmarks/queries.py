@@ -269,9 +269,9 @@ def document(
         "",
         "Both read the same segments, which are in the page cache, and give the same answer, which is checked. "
         "spanline's time is that of `spanline.query()`: the text is parsed and planned, addresses are looked up, and "
-        "the Table is made. Both find a DuckDB that is open, spanline that of the query before about the same segments, "
-        f"and SQL also tables of names. It shall be at most {WANTED} times as fast. Cores: seconds of processor time of "
-        "all threads, which other programs on the machine change less.",
+        "the Table is made. Both find a DuckDB that is open, spanline that of the query before about the same "
+        f"segments, and SQL also tables of names. It shall be at most {WANTED} times as fast. Cores: seconds of "
+        "processor time of all threads, which other programs on the machine change less.",
         "",
         "| query | days | rows | segments read | spanline, s | SQL, s | ratio | cores: spanline, s | SQL, s | ratio |",
         "|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
