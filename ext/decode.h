@@ -166,7 +166,7 @@ ALWAYS_INLINE void finish_row(const decoder *d, const frame *f) {
  * tunnel rows are full, and is then called again with more room. Records lie inside the buffer (framing's promise). */
 static inline uint32_t decode_batch(const decoder *d, const uint8_t *data, const frame_record *records, uint32_t from,
                                     uint32_t count, packet_row *rows, tunnel_output *tunnels) {
-    enum { AHEAD = 8 };
+    enum { AHEAD = 8, PLAIN_HEADERS = 54 /* of Ethernet, IPv4 and TCP */ };
     const hash_seed seed = d->seed;
     plain_paths plain = {{{0}}};
     uint32_t n, known = 0;
@@ -175,7 +175,9 @@ static inline uint32_t decode_batch(const decoder *d, const uint8_t *data, const
     f.tunnels = tunnels;
     for (n = from; n < count; n++) {
         if (n + AHEAD < count) {
-            PREFETCH(data + records[n + AHEAD].offset);
+            const uint8_t *ahead = data + records[n + AHEAD].offset;
+            PREFETCH(ahead);
+            PREFETCH(ahead + PLAIN_HEADERS - 1);
         }
         if (d->paths && UNLIKELY(known != d->paths->count)) {
             plain_paths_find(&plain, d->paths);

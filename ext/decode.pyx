@@ -101,6 +101,7 @@ cdef extern from "reassemble.h" nogil:
     void find_inner(const decoder *d, const uint8_t *data, const frame_record *records, uint32_t count,
                     const packet_row *rows, const uint8_t *assembled, const datagram_row *datagrams,
                     uint32_t datagram_count, inner_row *inner) noexcept
+    void defrag_begin(defrag_table *t) noexcept
     void defrag_clear(defrag_table *t) noexcept
     uint32_t defrag_store(defrag_table *t, const fragment_row *x, bytes_view data) noexcept
     void defrag_list(const defrag_table *t, fragment_row *rows, uint8_t *data, size_t *count, size_t *size) noexcept
@@ -385,7 +386,7 @@ cdef class Reassembly:
         t.buckets = <uint32_t *>calloc(t.bucket_count, sizeof(uint32_t))
         if not (t.blocks and t.datagrams and t.buckets):
             raise MemoryError
-        defrag_clear(t)
+        defrag_begin(t)
 
     def __dealloc__(self):
         free(self.table.blocks)

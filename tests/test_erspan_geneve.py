@@ -267,7 +267,7 @@ def test_every_cut(name: str, outer: Frame) -> None:
     assert_inside(short)
 
 
-@pytest.mark.parametrize(("header", "protocol"), [(erspan2, "type II"), (erspan3, "type III")], ids=str)
+@pytest.mark.parametrize(("header", "protocol"), [(erspan2, "type II"), (erspan3, "type III")], ids=["II", "III"])
 def test_what_the_mirror_says_it_cut(header: object, protocol: str) -> None:
     """With T the inner frame ends early, though all that the mirror sent was captured."""
     inner = bytes(ethernet() / V4 / tcp(1234, 80) / bytes(100))

@@ -113,6 +113,11 @@ EXPORTS = [
         [{"name": "web", "host": "HV1", "vcpus": 4, "memory": 8 << 30}],
     ),
     (
+        "Hyper-V, Get-VM by name",
+        '"Name","State","ProcessorCount","MemoryStartup"\n"web","Running","4","8589934592"\n',
+        [{"name": "web", "vcpus": 4, "memory": 8 << 30}],
+    ),
+    (
         "Hyper-V, Get-VM with all it has, in German",
         "#TYPE Microsoft.HyperV.PowerShell.VirtualMachine\r\n"
         '"VMName";"VMId";"Name";"State";"ComputerName";"MemoryAssigned";"MemoryDemand";"MemoryStartup";'
@@ -171,6 +176,11 @@ EXPORTS = [
     (
         "OCI VNICs",
         "display-name,private-ip,mac-address,public-ip,vlan-id\nweb,10.0.0.5,02:00:17:01:02:03,192.0.2.1,null\n",
+        [{"name": "web", "addresses": 1, "macs": 1}],
+    ),
+    (
+        "OCI VNICs in a VLAN, which has an id of another kind",
+        "display-name,private-ip,mac-address,vlan-id\nweb,10.0.0.5,02:00:17:01:02:03,ocid1.vlan.oc1.eu-zurich-1.abc\n",
         [{"name": "web", "addresses": 1, "macs": 1}],
     ),
     (

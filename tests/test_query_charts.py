@@ -226,6 +226,24 @@ def test_what_is_listed_is_drawn_by_its_name() -> None:
     assert {"sw-02, Ethernet1/1", "sw-01, Ethernet1/1", "12.1 Mb/s", "7.00 Mb/s"} <= set(texts)
 
 
+def test_flows_are_drawn_by_their_ends() -> None:
+    """By VMs where they are known. Beyond twenty they are not added up: it may be a mean that is listed."""
+    kinds = {
+        "Source IP Address": ("address", pa.binary(16)),
+        "Source VM": ("text", pa.string()),
+        "Destination IP Address": ("address", pa.binary(16)),
+        "Port": ("number", pa.uint16()),
+        "Protocol": ("protocol", pa.uint8()),
+        "Total Traffic": ("bytes", pa.float64()),
+    }
+    fields = [pa.field(name, type, metadata={"kind": kind, "unit": ""}) for name, (kind, type) in kinds.items()]
+    one, other = (bytes(10) + b"\xff\xff\x0a\0\0" + bytes([n]) for n in (1, 2))
+    columns = [[one] * 30, ["web-1", *[None] * 29], [other] * 30, [443, *range(29)], [6] * 30, [2e9] * 30]
+    texts = texts_of(answered(fields, *columns), "")
+    assert {"web-1 → 10.0.0.2, tcp 443", "10.0.0.1 → 10.0.0.2, tcp 5", "2.00 GB"} <= set(texts)
+    assert "10 flows more are not drawn." in texts
+
+
 def test_what_has_no_groups_is_not_drawn() -> None:
     for rows in ([3], []):
         with pytest.raises(UsageError, match="needs groups or a series"):

@@ -89,7 +89,7 @@ def test_a_flow_that_lasts_for_hours_is_counted_once(threads: str, tmp_path: Pat
 
 def test_an_interrupted_crunch_is_replaced_by_the_next(capture: Path, tmp_path: Path) -> None:
     """As a kill leaves it: the first flows are in the store, and the capture is not complete."""
-    from spanline.store.identity import identity_of
+    from spanline.sources.identity import identity_of
 
     store = Store(tmp_path / "store", create=True)
     flows = spanline.flows(capture).drop_columns("community_id")
@@ -101,6 +101,18 @@ def test_an_interrupted_crunch_is_replaced_by_the_next(capture: Path, tmp_path: 
     assert not store.captures()
     run("crunch", capture, "--store", store.path)
     assert in_order(store.read()).equals(in_order(flows))
+
+
+@pytest.mark.parametrize("name", ["[1]", "a*", "a?", "it's", 'a "b', "ü ü", "./-dash", "~home", "./~home"])
+def test_a_store_may_be_called_anything(
+    name: str, capture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some names mean more to the engine of queries: patterns, quotes, the user's folder."""
+    monkeypatch.chdir(tmp_path)
+    run("crunch", capture, "--store", name)
+    assert run("query", "count of flows", "--store", name, "-q", "--format", "csv").stdout.splitlines()[1] == "2"
+    assert "all well" in run("store", "verify", name).stdout
+    assert run("store", "repair", name).stdout == "nothing to repair\n"
 
 
 @pytest.mark.parametrize(

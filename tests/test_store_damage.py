@@ -9,13 +9,14 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from spanline.errors import OutputError, UsageError
 from spanline.store import Store
-from spanline.store.manifest import NAME
+from spanline.store.manifest import NAME, Run, transaction
 from spanline.store.repair import repair, verify
 from spanline.store.segments import checksum_of
 from tests.conftest import REPOSITORY
@@ -248,33 +249,63 @@ def test_a_capture_that_lost_flows_may_come_again(tmp_path: Path) -> None:
 # --- disks
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root, to mount a small disk")
-def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", disk], capture_output=True)
-    if mounted.returncode:
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Of 400 kB."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("needs root, to mount a small disk")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", folder], capture_output=True).returncode:
         pytest.skip("cannot mount")
-    try:
-        store = Store(disk / "store", create=True)
-        added = _append_until_full(store)
-        assert 2 < added < 50
-        assert verify(store) == []
-        assert store.read().num_rows == added * 1000
-        assert not list(disk.rglob("*.part"))
-        # Full to the last byte, not even a line has room.
-        with contextlib.suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
-            while True:
-                ballast.write(bytes(4096))
-        with pytest.raises(OutputError, match="No space left on device"):
-            store.append(some_flows(1000))
-        assert verify(store) == []
-        (disk / "ballast").unlink()
-        store.expire(size=100_000)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(disk: Path) -> None:
+    store = Store(disk / "store", create=True)
+    added = _append_until_full(store)
+    assert 2 < added < 50
+    assert verify(store) == []
+    assert store.read().num_rows == added * 1000
+    assert not list(disk.rglob("*.part"))
+    _fill(disk)
+    with pytest.raises(OutputError, match="No space left on device"):
         store.append(some_flows(1000))
-        assert verify(store) == []
-    finally:
-        subprocess.run(["umount", disk], check=True)
+    assert verify(store) == []
+    (disk / "ballast").unlink()
+    store.expire(size=100_000)
+    store.append(some_flows(1000))
+    assert verify(store) == []
+
+
+def test_a_full_disk_is_made_room_on(disk: Path) -> None:
+    """Of many segments, whose names need more room than is left."""
+    store = Store(disk / "store", create=True)
+    with store.writing() as writer:
+        for hour in range(12):
+            writer.write(some_flows(100, hour))
+    sizes = [_log_after(store, "")]
+    sizes.append(_log_after(store, ""))
+    # 300 bytes are left of its last block then.
+    _log_after(store, "x" * ((-300 - 2 * sizes[1] + sizes[0]) % 4096))
+    _fill(disk)
+    assert len(store.expire(size=1)) == 12
+    assert verify(store) == []
+    store.append(some_flows(100))
+
+
+def _log_after(store: Store, name: str) -> int:
+    """The size of the manifest with a line more, of a run of a capture of that name."""
+    store.manifest.add(transaction(runs=[Run("run", (("identity", name),))]))
+    return (store.path / NAME).stat().st_size
+
+
+def _fill(disk: Path) -> None:
+    """To the last block."""
+    with contextlib.suppress(OutputError, OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
+        while True:
+            ballast.write(bytes(4096))
 
 
 def _append_until_full(store: Store) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,6 +67,10 @@ class StoredSegments:
     @property
     def is_due(self) -> bool:
         return time.monotonic() >= self._due
+
+    def identify(self, captures: Sequence[tuple[str, str]]) -> None:
+        """Writer.identify()"""
+        self._writer.identify(captures)
 
     def write(self, flows: pa.Table) -> None:
         """Takes `flows`; when it is due, what was taken is in the store then."""

@@ -92,6 +92,8 @@ def crunch(
         if findings is not None:
             findings.take(all_there_is=True)
             findings.write(findings_writer)
+        if not isinstance(place, Output) and isinstance(writer, StoredSegments):
+            writer.identify(place.identified(capture.files))
     if not inputs.quiet:
         complain(account(capture, flows, written, time.monotonic() - started))
         if findings is not None:

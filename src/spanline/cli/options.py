@@ -200,24 +200,28 @@ _TUNNEL_PORTS = (
 _LIVE = tuple(LiveKeywords.__annotations__)
 
 
-def _captures(duration: str, *snaplen: str) -> Callable[[Decorated], Decorated]:
-    """How to capture, with the names of two options."""
+def _captures(live: str, duration: tuple[str, ...], snaplen: tuple[str, ...]) -> Callable[[Decorated], Decorated]:
+    """How to capture, with the names of two options; `live` begins the help where not all sources are live."""
     return _together(
         click.option(
-            duration, "duration", type=_duration, metavar="SECONDS", help="live: end after so long. Default: at Ctrl-C."
+            *duration,
+            "duration",
+            type=_duration,
+            metavar="SECONDS",
+            help=f"{live}End after so long. Default: at Ctrl-C.",
         ),
         click.option(
             "--source",
             "engine",
             type=click.Choice(get_args(Engine)),
-            help="live: take frames by Linux' ring, which auto prefers, or by libpcap.",
+            help=f"{live}Take frames by Linux' ring, which auto prefers, or by libpcap.",
         ),
         click.option(
             *snaplen,
             "snaplen",
             type=click.IntRange(1, 262144),
             metavar="BYTES",
-            help="live: keep so much of each frame.",
+            help=f"{live}Keep so much of each frame.",
         ),
         click.option(
             "-p",
@@ -226,20 +230,20 @@ def _captures(duration: str, *snaplen: str) -> Callable[[Decorated], Decorated]:
             flag_value=False,
             type=bool,
             default=None,
-            help="live: only frames that are for this machine.",
+            help=f"{live}Only frames that are for this machine.",
         ),
         click.option(
             "--block-size",
             "block_bytes",
             type=size_in_bytes,
             metavar="SIZE",
-            help="live: size of a block of the ring. Default: 8M.",
+            help=f"{live}Size of a block of the ring. Default: 8M.",
         ),
         click.option(
-            "--blocks", type=click.IntRange(2, 65536), metavar="N", help="live: blocks in the ring. Default: 8."
+            "--blocks", type=click.IntRange(2, 65536), metavar="N", help=f"{live}Blocks in the ring. Default: 8."
         ),
-        click.option("--user", metavar="NAME", help="live: go on as NAME, of root, once the socket is open."),
-        click.option("--allow-root", is_flag=True, help="live: stay root, but without capabilities."),
+        click.option("--user", metavar="NAME", help=f"{live}Go on as NAME, of root, once the socket is open."),
+        click.option("--allow-root", is_flag=True, help=f"{live}Stay root, but without capabilities."),
     )
 
 
@@ -261,12 +265,12 @@ def reads_captures(function: Decorated) -> Decorated:
             help="Work on N cores. Default: all of them for files, one live.",
         ),
         click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary; problems are still told."),
-        _captures("--duration", "-s", "--snaplen"),
+        _captures("live: ", ("--duration",), ("-s", "--snaplen")),
     )(_gives_inputs(function))
 
 
 def captures_frames(function: Decorated) -> Decorated:
-    """Gives the command `inputs`: Inputs, of one live source. Limits have the names that Azure gives them."""
+    """Gives the command `inputs`: Inputs, of one live source. Limits have the names that Azure gives them, too."""
     given = _gives_inputs(function)
 
     @functools.wraps(function)
@@ -280,7 +284,7 @@ def captures_frames(function: Decorated) -> Decorated:
         _INNER_FILTER,
         *_TUNNEL_PORTS,
         click.option("-q", "--quiet", is_flag=True, help="No status line and no account; problems are still told."),
-        _captures("--time-limit", "-s", "--bytes-per-packet"),
+        _captures("", ("--time-limit", "--duration"), ("-s", "--bytes-per-packet", "--snaplen")),
     )(command)
 
 
@@ -296,7 +300,7 @@ def shares_work(function: Decorated) -> Decorated:
         "--workers",
         type=click.IntRange(1, 62),
         metavar="N",
-        help="live: share the work among N processes, each with a ring of its own. Default: 1.",
+        help="live: Share the work among N processes, each with a ring of its own. Default: 1.",
     )(command)
 
 
@@ -371,7 +375,8 @@ def chosen(
         format = Path(path).suffix[1:].lower()
         if format not in formats or format == "table":
             suffixes = ", ".join(f".{name}" for name in formats if name != "table")
-            raise click.UsageError(f"{path}: no format has this suffix; use {suffixes}, or --format")
+            folder = f" {path}/ for a folder," if folders else ""
+            raise click.UsageError(f"{path}: no format has this suffix; use {suffixes},{folder} or --format")
     format = format or formats[0]
     if format == "parquet" and path is None and sys.stdout.isatty():
         raise click.UsageError("terminals cannot show Parquet; write it to a file with -o flows.parquet")

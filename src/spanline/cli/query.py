@@ -26,7 +26,7 @@ from spanline.cli.query_options import asks
     "--chart",
     metavar="FILE",
     type=WrittenPath(),
-    help="Also draw series as lines, or groups as bars, countries on a map too, into FILE: .html, .svg or .png.",
+    help="Also draw series as lines, all else as bars, countries on a map too, into FILE: .html, .svg or .png.",
 )
 @click.option(
     "-n",

@@ -73,12 +73,11 @@ def repair(folder: str, output: Output) -> None:
     What is damaged goes to DIR/quarantine. A segment says of itself what a manifest has to, so that a lost manifest is
     made again of the segments.
     """
-    from pathlib import Path
-
     from spanline.cli.store_view import show_repaired
     from spanline.store.repair import repair
+    from spanline.store.store import folder_of
 
-    show_repaired(folder, repair(Path(folder)), output)
+    show_repaired(folder, repair(folder_of(folder)), output)
 
 
 @command.command("compact")

@@ -19,13 +19,14 @@ from spanline.store.repair import Repaired
 
 
 def show_info(store: Store, output: Output) -> None:
-    segments = sorted(store.state().segments.values(), key=lambda one: one.name)
+    state = store.state()
+    segments = sorted(state.segments.values(), key=lambda one: one.name)
     facts = {
         "store": str(store.path),
         "id": store.id,
         "kind": "live" if store.is_live else "archive",
         **_sums(segments),
-        "captures": sorted(store.captures().values()),
+        "captures": sorted(name for run in state.runs.values() if run.is_complete for _, name in run.captures),
         "days": [{"day": day, **_sums(list(of))} for day, of in groupby(segments, lambda one: one.name[:10])],
     }
     if output.format == "json":

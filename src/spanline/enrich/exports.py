@@ -32,12 +32,14 @@ def normal(name: str) -> str:
     return re.sub(r"[^a-z0-9#]", "", name.lower())
 
 
-_PLACES = {
-    "cluster": "cluster",
-    "clustername": "cluster",
-    "vlan": "vlan",
-    "vlanid": "vlan",
-    "application": "application",
+_PLACES = {"cluster": "cluster", "clustername": "cluster", "application": "application"}
+_VLANS = {"vlan": "vlan", "vlanid": "vlan"}
+# Of Hyper-V, whether the cmdlet tells of machines or of their adapters.
+_MACHINES = {
+    "computername": "host",
+    "processorcount": "vcpus",
+    "memorystartup": "memory",
+    "memoryassigned": "memory",
 }
 
 EXPORTS = (
@@ -46,29 +48,26 @@ EXPORTS = (
         frozenset({"vmname", "macaddress"}),
         {
             **_PLACES,
+            **_VLANS,
             "vmname": "name",
             "ipaddresses": "addresses",
             "macaddress": "macs",
-            "computername": "host",
+            **_MACHINES,
             "switchname": "port_group",
             "accessvlanid": "vlan",
-            "processorcount": "vcpus",
-            "memorystartup": "memory",
-            "memoryassigned": "memory",
         },
         {},
     ),
     Export(
         "Hyper-V",
         frozenset({"vmname", "processorcount"}),
-        {
-            **_PLACES,
-            "vmname": "name",
-            "computername": "host",
-            "processorcount": "vcpus",
-            "memorystartup": "memory",
-            "memoryassigned": "memory",
-        },
+        {**_PLACES, **_VLANS, **_MACHINES, "vmname": "name"},
+        {},
+    ),
+    Export(
+        "Hyper-V",
+        frozenset({"name", "processorcount"}),
+        {**_PLACES, **_VLANS, **_MACHINES, "name": "name"},
         {},
     ),
     Export(
@@ -76,6 +75,7 @@ EXPORTS = (
         frozenset({"vm", "macaddress", "network"}),
         {
             **_PLACES,
+            **_VLANS,
             "vm": "name",
             "ipv4address": "addresses",
             "ipv6address": "addresses",
@@ -91,6 +91,7 @@ EXPORTS = (
         frozenset({"vm", "cpus", "memory"}),
         {
             **_PLACES,
+            **_VLANS,
             "vm": "name",
             "cpus": "vcpus",
             "memory": "memory",
@@ -105,6 +106,7 @@ EXPORTS = (
         frozenset({"parent", "macaddress", "networkname"}),
         {
             **_PLACES,
+            **_VLANS,
             "parent": "name",
             "macaddress": "macs",
             "networkname": "port_group",
@@ -119,6 +121,7 @@ EXPORTS = (
         frozenset({"name", "numcpu", "memorygb"}),
         {
             **_PLACES,
+            **_VLANS,
             "name": "name",
             "numcpu": "vcpus",
             "memorygb": "memory",

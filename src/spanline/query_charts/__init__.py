@@ -21,16 +21,17 @@ _LINE_OF_TITLE, _LINES_OF_TITLE = 110, 3
 def answer_chart(
     table: pa.Table, groups: Collection[str], zone: tzinfo, title: str, *, has_tooltips: bool = False
 ) -> alt.TopLevelMixin:
-    """An answer (query.answer.query()) as a picture: a line for each group and series, or a bar for each group.
+    """An answer (query.answer.query()) as a picture: a line for each group and series, or a bar for each group,
+    flow or thing.
 
-    groups        columns by which the query groups; an answer without them is drawn by the names of what it lists
+    groups        columns by which the query groups; an answer without them is drawn by what it lists
     zone          of the times
     title         the query; "" where the picture stands beside it, and beside the time that it is about
     has_tooltips  what is under the pointer is told: for HTML, as there is no pointer in SVG and PNG
 
     Groups by one country are a map above the bars. Groups beyond the first ten (bars: twenty) are added up as
     "37 others" where they can be, and are else told of; `(not set)` comes last. An answer without rows says so.
-    Raises UsageError when there is neither a series nor a group with a number.
+    Raises UsageError when there is neither a series nor anything with a number.
     """
     import altair as alt
 

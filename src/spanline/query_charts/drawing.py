@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spanline.cli.query_view import cells_of, text_of
-from spanline.cli.text import plural
+from spanline.cli.text import UNKNOWN, plural
 
 if TYPE_CHECKING:
     import altair as alt
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 BLUE, GREY, LIGHT_GREY = "#0072b2", "#6e6e6e", "#a6a6a6"
 _NAMED = ("Switch", "Name")
 """Columns that say what a row is about, where a query does not group."""
+_FLOW = ("Source IP Address", "Destination IP Address", "Port", "Protocol")
+"""Those of a flow."""
 
 
 class Sort(StrEnum):
@@ -63,7 +65,8 @@ def title_of(heading: str) -> alt.TitleParams:
 
 
 class Groups:
-    """The groups of an answer of which the first `most` are drawn, and then all others as one.
+    """The groups of an answer, or the flows or things that it lists, of which the first `most` are drawn, and then all
+    others as one.
 
     names  of what is drawn, each once
     sorts  of the same
@@ -75,7 +78,10 @@ class Groups:
     def __init__(
         self, table: pa.Table, groups: Collection[str], zone: tzinfo, most: int, *, can_be_added: bool
     ) -> None:
-        columns = [n for n, field in enumerate(table.schema) if field.name in (groups or _NAMED)]
+        is_flows = not groups and set(_FLOW).issubset(table.column_names)
+        columns = [
+            n for n, name in enumerate(table.column_names) if name in (groups or (_FLOW if is_flows else _NAMED))
+        ]
         self.is_one = not columns
         self.notes = []
         self._own, self._not_set = _split(table, columns if groups else [])
@@ -83,9 +89,12 @@ class Groups:
         if len(self._own) > most + 1:
             self._own, self._others = self._own[:most], self._own[most:]
         if len(self._others) and not can_be_added:
-            self.notes.append(f"{plural(len(self._others), 'group')} more are not drawn.")
+            self.notes.append(f"{plural(len(self._others), 'flow' if is_flows else 'group')} more are not drawn.")
             self._others = self._others[:0]
-        own, nothing = (_names(table.take(rows), columns, groups, zone) for rows in (self._own, self._not_set))
+        own, nothing = (
+            _flow_names(table.take(rows), zone) if is_flows else _names(table.take(rows), columns, groups, zone)
+            for rows in (self._own, self._not_set)
+        )
         rest = [f"{len(self._others):,} others"] * (len(self._others) > 0)
         self.names = _told_apart([*own, *rest, *nothing])
         self.sorts = [Sort.GROUP] * len(own) + [Sort.OTHERS] * len(rest) + [Sort.NOT_SET] * len(nothing)
@@ -111,6 +120,18 @@ def _names(table: pa.Table, columns: Sequence[int], groups: Collection[str], zon
     """Of each row, as the terminal's table has them."""
     texts = [cells_of(table, n, groups, zone) for n in columns]
     return [", ".join(parts) for parts in zip(*texts, strict=True)] if columns else ["all"] * table.num_rows
+
+
+def _flow_names(table: pa.Table, zone: tzinfo) -> list[str]:
+    """Of each row: client, server, protocol and port; an end is called by its VM, where that is among the columns."""
+    cells = {name: cells_of(table, n, (), zone) for n, name in enumerate(table.column_names)}
+    ends = []
+    for side in ("Source", "Destination"):
+        addresses = cells[f"{side} IP Address"]
+        machines = cells.get(f"{side} VM", addresses)
+        ends.append([one if vm == UNKNOWN else vm for vm, one in zip(machines, addresses, strict=True)])
+    parts = zip(*ends, cells["Protocol"], cells["Port"], strict=True)
+    return [f"{source} → {destination}, {protocol} {port}" for source, destination, protocol, port in parts]
 
 
 def _told_apart(names: Sequence[str]) -> list[str]:

@@ -17,6 +17,7 @@ from spanline.pool import Pool
 from spanline.schema import MARK_DTYPE, RECORD_DTYPE
 from spanline.sources import pcapng_blocks
 from spanline.sources.expansion import bomb
+from spanline.sources.identity import Sample
 from spanline.sources.streams import ByteStream, is_regular_file
 
 CHUNK_BYTES = 1 << 20
@@ -67,6 +68,8 @@ class FileInfo:
     size: int = 0
     """Bytes read, compressed."""
     uncompressed_size: int = 0
+    identity: str = ""
+    """sources.identity of what is in a compressed file that was read to its end."""
     sections: list[dict[str, str]] = field(default_factory=list)
     interfaces: list[int] = field(default_factory=list)
     """Numbers in the capture's list of interfaces."""
@@ -160,6 +163,7 @@ class CaptureFile:
         size = self._chunk_bytes
         rest: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
         marks = np.empty(1024, MARK_DTYPE)
+        sample = Sample()
         self.info.uncompressed_size = in_frames = 0
         while True:
             buffer = self._pool.take(size)
@@ -168,6 +172,8 @@ class CaptureFile:
             count = stream.readinto(buffer[kept:].data)
             data = buffer[: kept + count]
             self.info.uncompressed_size += count
+            if stream.compression:
+                sample.add(data[kept:].data)
             status = _framing.FULL
             while status == _framing.FULL:
                 records = self._pool.take_rows(RECORD_DTYPE, 64 + data.size // 64)
@@ -188,6 +194,7 @@ class CaptureFile:
             if status == _framing.DAMAGED:
                 break
             if count == 0 and not (_is_incomplete(framer, rest) and stream.grew()):
+                self.info.identity = sample.identity if stream.compression and not stream.fault else ""
                 break
             if stream.compression:
                 self._bomb = bomb(stream.used_bytes, self.info.uncompressed_size, in_frames)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
 
-from spanline.errors import Problem
+from spanline.errors import OutputError, Problem
 from spanline.store import locks
 from spanline.store.manifest import Manifest, Segment, State, transaction
 from spanline.store.segments import About, by_hour, now, read_segment, write_segment
@@ -117,9 +117,21 @@ def expire(folder: Path, age: int | None = None, size: int | None = None) -> lis
                 gone.append(segment)
                 total -= segment.size
         if gone:
-            manifest.add(transaction(remove=[segment.name for segment in gone]))
-            tidy(folder)
+            _remove(folder, [segment.name for segment in gone])
     return gone
+
+
+def _remove(folder: Path, names: Sequence[str]) -> None:
+    """On a full disk, a line that names one segment has room where that of many has none; then there is more."""
+    manifest = Manifest(folder)
+    try:
+        manifest.add(transaction(remove=names))
+    except OutputError:
+        manifest.add(transaction(remove=names[:1]))
+        with contextlib.suppress(OutputError):  # the log written anew may be larger than what went
+            tidy(folder)
+        manifest.add(transaction(remove=names[1:]))
+    tidy(folder)
 
 
 def tidy(folder: Path) -> None:

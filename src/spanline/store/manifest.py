@@ -61,7 +61,8 @@ class Segment:
 class Run:
     """One time that flows were brought in.
 
-    captures     identities of the files that they were made of, and their names; none where they were not of files
+    captures     identities of the files that they were made of, and their names; none where they were not of files.
+                 That of a compressed file is two with a blank between, of the file and of what is in it
     is_live      whether they were of a live capture
     is_complete  all there is of the captures is in the store; the rest of the run is missing else
     """
@@ -70,6 +71,11 @@ class Run:
     captures: tuple[tuple[str, str], ...] = ()
     is_live: bool = False
     is_complete: bool = False
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Names of its captures, by each of their identities."""
+        return {one: name for identity, name in self.captures for one in identity.split(" ")}
 
 
 def run_of(said: dict[str, Any]) -> Run:

@@ -49,7 +49,7 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = False) -> None:
-        self.path = Path(path)
+        self.path = folder_of(path)
         if create:
             _make(self.path)
         self.id = _identity(self.path)
@@ -77,9 +77,9 @@ class Store:
         return max((segment.end for segment in self.state().segments.values()), default=None)
 
     def captures(self) -> dict[str, str]:
-        """By identity (store.identity), the names of the captures that are in it as a whole."""
-        runs = self.state().runs.values()
-        return {identity: name for run in runs if run.is_complete for identity, name in run.captures}
+        """By identity (sources.identity), the names of the captures that are in it as a whole."""
+        runs = [run for run in self.state().runs.values() if run.is_complete]
+        return {identity: name for run in runs for identity, name in run.names.items()}
 
     def segments(self, window: Window = (None, None)) -> Selection:
         """The segments with flows that overlap `window`; as long as it is open, none of them is removed."""
@@ -131,6 +131,11 @@ class Store:
         from spanline.store.writer import writing
 
         return writing(self, captures, is_live)
+
+
+def folder_of(path: str | os.PathLike[str]) -> Path:
+    """The folder of a store: to DuckDB, a ~ at the beginning is the user's own."""
+    return Path(path).absolute() if os.fspath(path).startswith(("~", "./~")) else Path(path)
 
 
 class LaterStore(UsageError):

@@ -45,6 +45,10 @@ class Writer:
         """Flows that wait to be written."""
         return sum(len(flows) for flows in self._waiting)
 
+    def identify(self, captures: Sequence[tuple[str, str]]) -> None:
+        """(identity, name) of the captures, once they have been read: more is known of them then."""
+        self._run = dataclasses.replace(self._run, captures=tuple(captures))
+
     def write(self, flows: pa.Table) -> None:
         """Takes `flows` (schema.FLOW), of one analysis in the order in which it ends them; many are written at once.
 
@@ -100,14 +104,19 @@ def writing(store: Store, captures: Sequence[tuple[str, str]], is_live: bool) ->
     with locks.sole_writer(store.path):
         with locks.changing(store.path):
             state = store.state()
-            names = {identity for identity, _ in captures}
+            run = Run(secrets.token_hex(8), tuple(captures), is_live, is_complete=not captures)
+            there = [name for identity, name in run.names.items() if identity in store.captures()]
+            if there:
+                raise OutputError(
+                    f"{there[0]}: added to the store {store.path} by another run meanwhile",
+                    hint="what is there is left out when you run it again",
+                )
             replaced = {
-                run.id
-                for run in state.runs.values()
-                if not run.is_complete and names & {identity for identity, _ in run.captures}
+                other.id
+                for other in state.runs.values()
+                if not other.is_complete and not run.names.keys().isdisjoint(other.names)
             }
             removed = [one.name for one in state.segments.values() if replaced.issuperset(one.runs)]
-            run = Run(secrets.token_hex(8), tuple(captures), is_live, is_complete=not captures)
             if removed:
                 store.manifest.add(transaction(remove=removed))
             tidy(store.path)
