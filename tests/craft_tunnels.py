@@ -16,7 +16,8 @@ def geneve(vni: int, *, options: bytes = b"", flags: int = 0, version: int = 0) 
     wanted = padded(options, 4)
 
     def build(payload: bytes, outer: Sequence[Layer], inner: Layer) -> bytes:
-        return struct.pack("!BBHI", version << 6 | len(wanted) // 4, flags, inner.ether_type, vni << 8) + wanted + payload
+        first = version << 6 | len(wanted) // 4
+        return struct.pack("!BBHI", first, flags, inner.ether_type, vni << 8) + wanted + payload
 
     return Frame(Layer(build))
 

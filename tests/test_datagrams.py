@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+import spanline
 from spanline import _datagrams
 from spanline.batch import Decode
 from spanline.chunk import Chunk, Interfaces

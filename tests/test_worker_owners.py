@@ -201,8 +201,17 @@ def test_the_kernel_divides_by_the_same_rule(workers: int) -> None:
         ethernet() / raw(b"\x45", ether_type=0x0800),
         ethernet() / vlan(1) / vlan(2) / ipv4(A, B) / tcp(1, 2),
     ],
-    ids=["ARP", "GRE", "IPv6 extension", "ARP in VXLAN", "ARP bridged in GENEVE", "ARP in GENEVE",
-         "GENEVE cut", "cut", "two tags"],
+    ids=[
+        "ARP",
+        "GRE",
+        "IPv6 extension",
+        "ARP in VXLAN",
+        "ARP bridged in GENEVE",
+        "ARP in GENEVE",
+        "GENEVE cut",
+        "cut",
+        "two tags",
+    ],
 )
 def test_the_kernel_gives_all_else_to_anybody(frame: Frame) -> None:
     """None is lost, and none comes twice."""

@@ -258,8 +258,8 @@ def _twice(rows: npt.NDArray[Any], larger: npt.NDArray[Any]) -> npt.NDArray[Any]
 class Decode:
     """Chunks in, batches out. One instance serves one capture: the list of protocol stacks is its own.
 
-    Of a port in both, `geneve_port` counts. With `reassemble` rows stop at fragments that were captured whole, for a Reassemble to go on with. `frames` is how
-    many there have been.
+    Of a port in both, `geneve_port` counts. With `reassemble` rows stop at fragments that were captured whole, for
+    a Reassemble to go on with. `frames` is how many there have been.
     """
 
     def __init__(

@@ -106,10 +106,24 @@ PACKETS = {
     "erspan3": ipv6() / gre(sequence=1, key=7) / erspan3(3, platform=bytes(8)) / ethernet() / vlan(6) / ipv4() / tcp(),
     "erspan3-ip": ipv4() / gre(sequence=1) / erspan3(3, frame_type=2) / ipv6() / udp(),
     "geneve": ipv4() / udp(50000, 6081) / geneve(9) / ethernet() / ipv4() / udp(),
-    "geneve-options": ipv6() / udp(50000, 6081)
-    / geneve(9, options=geneve_option(1, bytes(8)) + geneve_option(0x82) * 3, flags=0xC0) / ipv4() / tcp(),
-    "many-tunnels": ipv4() / udp(50000, 4789) / vxlan(7) / ethernet() / ipv6() / udp(1, 6081)
-    / geneve(8, options=geneve_option(1)) / ethernet() / ipv4() / gre(sequence=2) / erspan2(4) / ethernet() / ipv4()
+    "geneve-options": ipv6()
+    / udp(50000, 6081)
+    / geneve(9, options=geneve_option(1, bytes(8)) + geneve_option(0x82) * 3, flags=0xC0)
+    / ipv4()
+    / tcp(),
+    "many-tunnels": ipv4()
+    / udp(50000, 4789)
+    / vxlan(7)
+    / ethernet()
+    / ipv6()
+    / udp(1, 6081)
+    / geneve(8, options=geneve_option(1))
+    / ethernet()
+    / ipv4()
+    / gre(sequence=2)
+    / erspan2(4)
+    / ethernet()
+    / ipv4()
     / udp(),
     "gtp-u": ipv4() / udp(2152, 2152) / gtp_u(5) / ipv4() / tcp(),
     "deep": Frame(*(ipv4().layers * 10)) / udp(),

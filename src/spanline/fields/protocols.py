@@ -12,5 +12,5 @@ _OPTIONS = tuple(name for name in PROTOCOLS if name.startswith(("tcp.options.", 
 
 FIELDS = (
     *(protocol(name, name) for name in PROTOCOLS if name not in _PARTS.union(_OPTIONS)),
-    *(Field(name, Kind.BYTES, "TCP option" if name.startswith("tcp") else "Option", Headers(name)) for name in _OPTIONS),
+    *(Field(name, Kind.BYTES, "Option of a header", Headers(name)) for name in _OPTIONS),
 )

@@ -1,7 +1,8 @@
 """Whose a frame is, as a program of the kernel's packet filter: for PACKET_FANOUT_CBPF.
 
 It says what ext/exchange.h says, of TCP, UDP and other protocols directly on IPv4 and IPv6, plainly, in VXLAN or in
-GENEVE. Of all else (fragments, extension headers, tunnels in tunnels) it says anything: what comes to the wrong worker is passed on.
+GENEVE. Of all else (fragments, extension headers, tunnels in tunnels) it says anything: what comes to the wrong worker
+is passed on.
 
 specification: Documentation/networking/filter.rst of Linux
 """
