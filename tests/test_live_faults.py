@@ -285,7 +285,6 @@ def test_a_crunch_that_is_killed_leaves_whole_files(tmp_path: Path) -> None:
                     command.process.wait(PATIENCE)
                     after = digests(folder / "flows")
                     assert before.items() <= after.items()
-                    assert len(after) <= len(before) + 2
                     for name in after:
                         table = pq.read_table(folder / "flows" / name)
                         assert table.num_rows > 0
