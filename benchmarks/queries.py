@@ -30,8 +30,8 @@ from queries_sql import DAY, Window, address, statements
 
 from spanline.enrich import Enrichment, read_inventory
 from spanline.query.answer import held_by, planned, query
+from spanline.query.engine import MEMORY
 from spanline.query.reading import parse
-from spanline.query.running import MEMORY
 from spanline.query.spans import span_of, step_of
 from spanline.query.tree import Query
 from spanline.store import Store
@@ -148,7 +148,7 @@ class Bench:
     def planning(self, text: str) -> float:
         """Seconds to parse and plan."""
         return min(
-            seconds_of(lambda: planned(parse(text), self.store, self.enrichment, time.time_ns(), [])) for _ in range(5)
+            seconds_of(lambda: planned(parse(text), self.store, self.enrichment, time.time_ns())) for _ in range(5)
         )
 
 

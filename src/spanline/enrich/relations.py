@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,11 +51,14 @@ _SCHEMAS: dict[str, tuple[tuple[str, pa.DataType], ...]] = {
     ),
     "countries": (_NAME, ("code", pa.string()), ("continent", pa.string())),
 }
+_KEYS = {"subnets": ("cidr", "vlan", "vni"), "switch ports": ("switch", "name")}
+"""What things are told apart by, where it is not their name."""
 
 
-def relations(enrichment: Enrichment, begin: int | None = None, end: int | None = None) -> dict[str, pa.Table]:
+def relations(enrichment: Enrichment, begin: int | None = None, end: int | None = None) -> Mapping[str, pa.Table]:
     """Tables by Query.entity, a row for each thing that there was between `begin` and before `end`, ns since the epoch;
-    None: at any time. Of what changed meanwhile the newest counts. Columns are named as query/properties.py has them:
+    None: at any time. Of what changed meanwhile the newest counts. A table is made when it is asked for. Columns are
+    named as query/properties.py has them:
 
     vms           ip_address, mac_address the first of ip_addresses, mac_addresses; memory in bytes; with those of their
                   subnet and L2 network. Addresses are 16 bytes, IPv4 mapped, MACs 6
@@ -65,31 +69,50 @@ def relations(enrichment: Enrichment, begin: int | None = None, end: int | None 
     switch ports  index is ifIndex, speed in bit/s
     countries     all that enrich/names.py has
     """
-    rows = {
-        name: _newest(enrichment.inventory.section(name), begin, end, keys)
-        for name, keys in (
-            ("vms", ("name",)),
-            ("hosts", ("name",)),
-            ("subnets", ("cidr", "vlan", "vni")),
-            ("l2_networks", ("name",)),
-            ("port_groups", ("name",)),
-            ("switch_ports", ("switch", "name")),
-        )
-    }
-    vms = _vms(enrichment, rows["vms"])
-    made = {
-        "vms": vms,
-        "hosts": [*map(_host, rows["hosts"]), *_only_named(vms, "host", rows["hosts"])],
-        "subnets": [{**_plain(row), "name": subnet_name(row), "cidr": str(row.get("cidr"))} for row in rows["subnets"]],
-        "l2 networks": [
-            {**_plain(row), "cidr": ", ".join(map(str, row.get("cidrs") or ())) or None} for row in rows["l2_networks"]
-        ],
-        "port groups": [*map(_plain, rows["port_groups"]), *_only_named(vms, "port_group", rows["port_groups"])],
-        "applications": _applications(vms),
-        "switch ports": [_plain(row) for row in rows["switch_ports"]],
-        "countries": [{"name": name, "code": code, "continent": CONTINENTS[code]} for code, name in NAMES.items()],
-    }
-    return {name: _table(name, made[name]) for name in _SCHEMAS}
+    return _Relations(enrichment, begin, end)
+
+
+class _Relations(Mapping[str, pa.Table]):
+    def __init__(self, enrichment: Enrichment, begin: int | None, end: int | None) -> None:
+        self._enrichment = enrichment
+        self._window = begin, end
+        self._tables: dict[str, pa.Table] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_SCHEMAS)
+
+    def __len__(self) -> int:
+        return len(_SCHEMAS)
+
+    def __getitem__(self, name: str) -> pa.Table:
+        if name not in self._tables:
+            self._tables[name] = _table(name, self._rows(name))
+        return self._tables[name]
+
+    def _rows(self, name: str) -> Sequence[Mapping[str, Any]]:
+        if name == "vms":
+            return self._vms
+        if name == "applications":
+            return _applications(self._vms)
+        if name == "countries":
+            return [{"name": name, "code": code, "continent": CONTINENTS[code]} for code, name in NAMES.items()]
+        rows = self._held(name.replace(" ", "_"), _KEYS.get(name, ("name",)))
+        if name == "hosts":
+            return [*map(_host, rows), *_only_named(self._vms, "host", rows)]
+        if name == "port groups":
+            return [*map(_plain, rows), *_only_named(self._vms, "port_group", rows)]
+        if name == "subnets":
+            return [{**_plain(row), "name": subnet_name(row), "cidr": str(row.get("cidr"))} for row in rows]
+        if name == "l2 networks":
+            return [{**_plain(row), "cidr": ", ".join(map(str, row.get("cidrs") or ())) or None} for row in rows]
+        return list(map(_plain, rows))
+
+    @cached_property
+    def _vms(self) -> list[dict[str, Any]]:
+        return _vms(self._enrichment, self._held("vms", ("name",)))
+
+    def _held(self, section: str, keys: tuple[str, ...]) -> list[Row]:
+        return _newest(self._enrichment.inventory.section(section), *self._window, keys)
 
 
 def _newest(rows: Sequence[Row], begin: int | None, end: int | None, keys: tuple[str, ...]) -> list[Row]:

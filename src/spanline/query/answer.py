@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from datetime import tzinfo
 from pathlib import Path
@@ -19,12 +19,13 @@ from spanline.arrow import column, numbers_of
 from spanline.enrich import Enrichment
 from spanline.errors import Problem
 from spanline.query import nodes
+from spanline.query.engine import MEMORY, Limits
 from spanline.query.hours import hours_text
 from spanline.query.planning import plan_of
 from spanline.query.reading import parse
-from spanline.query.running import MEMORY, Limits, Session, UnansweredError, sql_of
+from spanline.query.running import Session, UnansweredError, shown, sql_of
 from spanline.query.spans import Held, Span, buckets_of, span_of
-from spanline.query.steps import Column, Plan, Read
+from spanline.query.steps import PLACE, Column, Grow, Plan, Read
 from spanline.query.tree import Kind, Query
 from spanline.store import Store
 from spanline.store.counters import growth
@@ -77,31 +78,30 @@ def query(
     asked = parse(text, now=moment, timezone=timezone) if isinstance(text, str) else text
     own = store if isinstance(store, Store) else Store(store)
     problems: list[Problem] = []
-    plan = planned(asked, own, enrichment or Enrichment(), moment, problems)
+    plan = planned(asked, own, enrichment or Enrichment(), moment)
     limits = Limits(memory, threads, seconds)
+    grown: dict[str, pa.Table] = {}
     with ExitStack() as opened:
         chosen: dict[str, Selection] = {}
         for step in plan.steps:
             if isinstance(step, Read):
                 chosen[step.table] = opened.enter_context(own.segments((step.span.begin, step.span.end)))
                 problems += [one for one in chosen[step.table].problems if one not in problems]
+            elif isinstance(step, Grow):
+                grown[step.table], damaged = growth(own.path, (step.span.begin, step.span.end), step.counted)
+                problems += [one for one in damaged if one not in problems]
+        files: dict[str, Sequence[Path]] = {name: one.paths for name, one in chosen.items()}
         try:
-            return _answered(plan, asked, {name: one.paths for name, one in chosen.items()}, limits, problems)
+            with Session(files, limits, grown) as session:
+                return _answered(plan, session, asked, problems)
         except UnansweredError:
             left_out = _undecodable(chosen.values())
             if not left_out:
                 raise
             problems += left_out.values()
             files = {name: [path for path in one.paths if path not in left_out] for name, one in chosen.items()}
-            return _answered(plan, asked, files, limits, problems)
-
-
-def _answered(
-    plan: Plan, asked: Query, files: Mapping[str, Sequence[Path]], limits: Limits, problems: Sequence[Problem]
-) -> pa.Table:
-    with Session(files, limits) as session:
-        session.run(plan)
-        return _answer(plan, session, asked, problems)
+            with Session(files, limits, grown) as session:
+                return _answered(plan, session, asked, problems)
 
 
 def _undecodable(chosen: Iterable[Selection]) -> dict[Path, Problem]:
@@ -125,19 +125,13 @@ def explain(
     moment = time.time_ns() if now is None else now
     asked = parse(text, now=moment, timezone=timezone) if isinstance(text, str) else text
     own = store if isinstance(store, Store) else Store(store)
-    return sql_of(planned(asked, own, enrichment or Enrichment(), moment, []), dialect)
+    return sql_of(planned(asked, own, enrichment or Enrichment(), moment), dialect)
 
 
-def planned(asked: Query, store: Store, enrichment: Enrichment, now: int, problems: list[Problem]) -> Plan:
-    """The steps that answer a query about a store; what is damaged in it is added to `problems`."""
+def planned(asked: Query, store: Store, enrichment: Enrichment, now: int) -> Plan:
+    """The steps that answer a query about a store."""
     held = held_by(store)
-
-    def counters(span: Span) -> pa.Table:
-        grown, damaged = growth(store.path, (span.begin, span.end))
-        problems.extend(damaged)
-        return grown
-
-    return plan_of(asked, enrichment, lambda one: span_of(one.window, held, now), counters)
+    return plan_of(asked, enrichment, lambda one: span_of(one.window, held, now))
 
 
 def held_by(store: Store) -> Held | None:
@@ -150,11 +144,9 @@ def held_by(store: Store) -> Held | None:
     return Held(first, last, state.is_live)
 
 
-def _answer(plan: Plan, session: Session, asked: Query, problems: Sequence[Problem]) -> pa.Table:
-    plain = list(dict.fromkeys(one.source for one in plan.columns if not one.series))
-    order = [nodes.ordered(nodes.column("place"), is_descending=False)]
-    rows = nodes.select([nodes.column("place"), *map(nodes.column, plain)], plan.answer)
-    found = session.table(rows.order_by(*order, copy=False))
+def _answered(plan: Plan, session: Session, asked: Query, problems: Sequence[Problem]) -> pa.Table:
+    session.run(plan)
+    found = session.table(shown(plan))
     series = _all_series(plan, session, len(found))
     arrays, fields = [], []
     for n, one in enumerate(plan.columns):
@@ -193,11 +185,11 @@ def _all_series(plan: Plan, session: Session, rows: int) -> dict[int, tuple[pa.A
     for table in dict.fromkeys(one.series for one in plan.columns if one.series):
         own = {n: one for n, one in enumerate(plan.columns) if one.series == table}
         step = next(iter(own.values())).step
-        columns = [nodes.named(nodes.column("place"), "p"), nodes.named(_number(step, plan.span), "b")]
+        columns = [nodes.named(nodes.column(PLACE), "p"), nodes.named(_number(step, plan.span), "b")]
         for source in dict.fromkeys(one.source for one in own.values()):
             value = nodes.call("COALESCE", nodes.double(nodes.column(source)), nodes.double(nodes.text("NaN")))
             columns.append(nodes.named(value, source))
-        found = session.table(nodes.select(columns, table))
+        found = session.table(nodes.select(columns, nodes.within_brackets(plan.series[table], table)))
         for n, one in own.items():
             made[n] = _series(one, plan.span, found, rows)
     return made

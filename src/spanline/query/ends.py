@@ -40,15 +40,10 @@ class Ends:
         self._columns = tuple(dict.fromkeys(needed))
         self.tags = enrichment.depends(self._columns)
 
-    def known(self) -> pa.Table | None:
-        """The addresses of which anything can be known, as "address", a UUID: of all others attributes are null or
-        false. None: that are not the inventory's alone."""
-        if self.tags or not _OF_KNOWN.issuperset(self.attributes):
-            return None
-        vms = self._enrichment.inventory.section("vms")
-        of_vms = {mapped(one) for row in vms for one in row.get("addresses") or ()}
-        octets = octet_strings(sorted(of_vms.union(Classes(self._enrichment).broadcast)), 16)
-        return pa.table({"address": pa.ExtensionArray.from_storage(pa.uuid(), octets)})
+    @property
+    def is_of_known(self) -> bool:
+        """Whether attributes are null or false of all addresses that are not among known()."""
+        return not self.tags and _OF_KNOWN.issuperset(self.attributes)
 
     def tag(self, name: str) -> Node:
         """What beside the address a record is looked up by, of the table of records; never NULL."""
@@ -89,6 +84,13 @@ class Ends:
         """A time in each epoch."""
         begins = np.concatenate([[_WITHOUT_EPOCHS], self._enrichment.inventory.epochs])
         return begins[epochs].astype(np.int64)
+
+
+def known(enrichment: Enrichment) -> pa.Table:
+    """The addresses of which the inventory says anything by themselves, as "address", a UUID."""
+    of_vms = {mapped(one) for row in enrichment.inventory.section("vms") for one in row.get("addresses") or ()}
+    octets = octet_strings(sorted(of_vms.union(Classes(enrichment).broadcast)), 16)
+    return pa.table({"address": pa.ExtensionArray.from_storage(pa.uuid(), octets)})
 
 
 def _octets(addresses: pa.ChunkedArray) -> npt.NDArray[np.uint8]:

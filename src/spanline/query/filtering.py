@@ -94,7 +94,7 @@ def _test(test: Test, names: Names, *, is_negated: bool) -> Node:
     if not is_negated:
         return found
     if names.is_never_missing(test.property):
-        return exp.Not(this=exp.paren(found))
+        return nodes.negated(found)
     return nodes.is_not(found)
 
 

@@ -8,13 +8,13 @@ from sqlglot import exp
 
 from spanline.query import nodes
 from spanline.query.ends import SIDES
-from spanline.query.flow_plans import group_node, placed
+from spanline.query.flow_plans import group_node, rows_of
 from spanline.query.measures import of_records
 from spanline.query.nodes import Node
 from spanline.query.properties import entities
 from spanline.query.records import Grouping, Records, Setting
 from spanline.query.relations import FLOW_KEY, METRICS, end_of, of_window
-from spanline.query.steps import Column, Make
+from spanline.query.steps import PLACE, Column, Make, Rows
 from spanline.query.tree import Listed, Property, Query
 
 _SHOWN = (
@@ -36,7 +36,7 @@ def plan_list(query: Query, setting: Setting) -> None:
     keys = keys or [(named[_FIRST], True)]
     shown = list(dict.fromkeys(one for both in (asked, [by for by, _ in keys]) for one in _single(both)))
     grouping = Grouping(shown)
-    records = Records(query, setting)
+    records = Records(query, setting, grouping.shown)
     traffic = of_window(records.span)
     metrics = [one for one in shown if one.is_metric]
     parts = list(dict.fromkeys(part for one in metrics for part in METRICS[one.column].parts))
@@ -46,7 +46,7 @@ def plan_list(query: Query, setting: Setting) -> None:
         for name in dict.fromkeys(plain)
         if name not in FLOW_KEY
     ]
-    tags = [nodes.named(nodes.call("MAX", node), name) for name, node in records.tags(grouping.shown).items()]
+    tags = [nodes.named(nodes.call("MAX", node), name) for name, node in records.tags().items()]
     key = [nodes.column(name) for name in FLOW_KEY]
     flows = records.read([*key, *of_records(parts, traffic), *values, *tags], len(key))
     seconds = traffic.seconds
@@ -56,15 +56,18 @@ def plan_list(query: Query, setting: Setting) -> None:
     rows = nodes.select([*kept, *found], nodes.within_brackets(flows, "flows"))
     order = [nodes.ordered(nodes.column(one.column), is_descending=down) for by, down in keys for one in _single([by])]
     order += [nodes.ordered(nodes.column(name), is_descending=False) for name in FLOW_KEY]
-    if all(end_of(one.column) is None for by, _ in keys for one in _single([by])):
-        first = placed(setting, rows, order, query)
-        answer = setting.table("answer")
-        setting.plan.steps.append(Make(answer, _with_ends(records, first, shown, ["place"], grouping)))
+    left = [name for name in FLOW_KEY if name not in plain]
+    if records.is_shown_known:
+        answer = rows_of(_with_ends(records, nodes.within_brackets(rows, "flows"), "flows", shown, left), order, query)
     else:
         table = setting.table("flows")
-        setting.plan.steps.append(Make(table, rows))
-        left = [name for name in FLOW_KEY if name not in plain]
-        answer = placed(setting, _with_ends(records, table, shown, left, grouping), order, query)
+        if all(end_of(one.column) is None for by, _ in keys for one in _single([by])):
+            setting.plan.steps.append(Make(table, rows_of(rows, order, query).numbered()))
+            by_place = [nodes.ordered(nodes.column(PLACE), is_descending=False)]
+            answer = Rows(_with_ends(records, table, table, shown, [PLACE]), by_place)
+        else:
+            setting.plan.steps.append(Make(table, rows))
+            answer = rows_of(_with_ends(records, table, table, shown, left), order, query)
     setting.plan.answer = answer
     setting.plan.columns = [Column(one.name, one.column, one.kind) for one in shown]
 
@@ -75,19 +78,19 @@ def plan_values(query: Query, setting: Setting) -> None:
     assert isinstance(listed, Listed)
     of = listed.property
     grouping = Grouping([of])
-    records = Records(query, setting)
+    records = Records(query, setting, grouping.shown)
     columns = [name for name in grouping.columns if end_of(name) is None]
-    tags = records.tags(grouping.shown)
+    tags = records.tags()
     columns += [f"{side}_ip_address" for side in SIDES if grouping.shown[side]]
     kept = [nodes.column(name) for name in dict.fromkeys(columns)]
     kept += [nodes.named(node, name) for name, node in tags.items()]
     table = setting.table("base")
     setting.plan.steps.append(Make(table, records.read(kept, len(kept))))
-    joins = records.later(table, grouping.shown)
+    joins = records.later(table)
     inner = nodes.select([nodes.named(group_node(of), "value")], table, joins=joins)
     value = nodes.column("value")
     values = nodes.select([value], nodes.within_brackets(inner, "inner"), where=[nodes.is_known(value)], distinct=True)
-    setting.plan.answer = placed(setting, values, [nodes.ordered(value, is_descending=False)], query)
+    setting.plan.answer = rows_of(values, [nodes.ordered(value, is_descending=False)], query)
     setting.plan.columns = [Column(of.name, "value", of.kind)]
 
 
@@ -103,12 +106,13 @@ def _single(asked: Sequence[Property]) -> list[Property]:
 
 
 def _with_ends(
-    records: Records, table: str, shown: Sequence[Property], kept: Sequence[str], grouping: Grouping
+    records: Records, source: Node | str, table: str, shown: Sequence[Property], kept: Sequence[str]
 ) -> exp.Select:
-    joins = records.later(table, grouping.shown)
+    """What is `shown` and `kept` of `source`, which is called `table`."""
+    joins = records.later(table)
     columns: list[Node] = []
     for one in shown:
         end = end_of(one.column)
         node = nodes.column(one.column, table) if end is None else nodes.column(end[1], f"{end[0]}_ends")
         columns.append(nodes.named(node, one.column))
-    return nodes.select([*columns, *(nodes.column(name, table) for name in kept)], table, joins=joins)
+    return nodes.select([*columns, *(nodes.column(name, table) for name in kept)], source, joins=joins)

@@ -13,7 +13,7 @@ from spanline.query.nodes import Node
 from spanline.query.records import Grouping, Records, Setting
 from spanline.query.relations import FLOW_KEY, Traffic, end_of, of_bucket, of_window
 from spanline.query.spans import step_of
-from spanline.query.steps import Column, Make
+from spanline.query.steps import PLACE, Column, Make, Rows
 from spanline.query.tree import Aggregate, Count, Listed, OfSeries, Projection, Property, Query, Series
 
 COUNT = "count"
@@ -26,11 +26,11 @@ class Groups:
         self._query = query
         self._setting = setting
         self._grouping = Grouping(query.group)
-        self._records = Records(query, setting)
+        self._records = Records(query, setting, self._grouping.shown)
         self._span = self._records.span
         # Of both ends together there are too many pairs of addresses.
         is_of_pairs = any(one.either and end_of(one.either[0]) is not None for one in query.group)
-        self._joined = self._records.joined(self._grouping.shown) if is_of_pairs else None
+        self._joined = self._records.joined() if is_of_pairs else None
         self._measures: dict[Aggregate, Measure] = {}
         self._counted = False
 
@@ -76,14 +76,21 @@ class Groups:
         else:
             base, flows_left = self._base(plain, None)
         answer = self._answer(base, flows_left, plain, keys)
-        found = {step: self._series(*tables[step], by_series[step], step, answer) for step in by_series}
-        self._show(asked, keys, answer, found)
+        found = {}
+        if by_series:
+            table = self._setting.table("answer")
+            self._setting.plan.steps.append(Make(table, answer.numbered()))
+            by_place = [nodes.ordered(nodes.column(PLACE), is_descending=False)]
+            answer = Rows(nodes.select([exp.Star()], table), by_place)
+            found = {step: self._series(*tables[step], by_series[step], step, table) for step in by_series}
+        self._setting.plan.answer = answer
+        self._show(asked, keys, found)
 
     def _gather(self, measures: Sequence[Measure]) -> None:
         """Records with what is needed for groups and measures, found once."""
         parts = of_records(parts_of(measures), of_window(self._span))
         groups = [column for column in self._grouping.columns if end_of(column) is None]
-        tags = [] if self._joined else self._records.tags(self._grouping.shown).values()
+        tags = [] if self._joined else self._records.tags().values()
         used = [column.name for node in (*parts, *tags) for column in node.find_all(exp.Column)]
         stored = dict.fromkeys((*FLOW_KEY, "first_seen", "last_seen", *groups, *used))
         joined = [nodes.named(node, name) for name, node in (self._joined or {}).items()]
@@ -101,7 +108,7 @@ class Groups:
         is_per_flow = (self._counted and step is None) or not all(one.is_of_records for one in measures)
         keys = dict.fromkeys(column for column in grouping.columns if end_of(column) is None)
         if self._joined is None:
-            tags = records.tags(grouping.shown)
+            tags = records.tags()
             keys |= dict.fromkeys(f"{side}_ip_address" for side, shown in grouping.shown.items() if shown)
         else:
             tags = self._joined
@@ -143,7 +150,7 @@ class Groups:
         """SELECT of group columns g0, g1, …, the bucket where `step` is given, and measures."""
         grouping = self._grouping
         traffic = of_bucket(self._span, step) if step else of_window(self._span)
-        joins = self._records.later(base, grouping.shown) if self._joined is None else []
+        joins = self._records.later(base) if self._joined is None else []
         names = [f"g{n}" for n in range(len(grouping.group))]
         groups = [
             nodes.named(group_node(one, is_joined=self._joined is not None), name)
@@ -177,14 +184,14 @@ class Groups:
 
     def _answer(
         self, base: str, flows_left: bool, plain: Sequence[Measure], keys: Sequence[tuple[object, bool]]
-    ) -> str:
-        """The table of groups with their `place`, in order, as many as are asked for."""
+    ) -> Rows:
+        """The groups in order, as many as are asked for."""
         names = [f"g{n}" for n in range(len(self._query.group))]
         grouped = self._grouped(base, flows_left, plain, None)
         missing = [nodes.ordered(nodes.is_null(nodes.column(name)), is_descending=False) for name in names]
         order = [*missing, *(self._key(by, down) for by, down in keys)]
         order += [nodes.ordered(nodes.column(name), is_descending=False) for name in names]
-        return placed(self._setting, grouped, order, self._query)
+        return rows_of(grouped, order, self._query)
 
     def _key(self, by: object, is_descending: bool) -> Node:
         if isinstance(by, Aggregate):
@@ -195,29 +202,27 @@ class Groups:
         return nodes.ordered(nodes.column(f"g{self._query.group.index(by)}"), is_descending=is_descending)
 
     def _series(self, base: str, flows_left: bool, measures: Sequence[Measure], step: int, answer: str) -> str:
-        """The table of series: place of the group, bucket, measures."""
+        """The name of series: place of the group, bucket, measures."""
         grouped = self._grouped(base, flows_left, measures, step)
         names = [f"g{n}" for n in range(len(self._query.group))]
         same: list[Node] = [
             exp.NullSafeEQ(this=nodes.column(name, "series"), expression=nodes.column(name, "answer")) for name in names
         ]
-        columns = [nodes.column("place", "answer"), nodes.column("bucket", "series")]
+        columns = [nodes.column(PLACE, "answer"), nodes.column("bucket", "series")]
         columns += [nodes.column(one.name, "series") for one in dict.fromkeys(measures)]
         joined = nodes.join(answer, same, name="answer")
-        made = nodes.select(columns, nodes.within_brackets(grouped, "series"), joins=[joined])
-        table = self._setting.table("series")
-        self._setting.plan.steps.append(Make(table, made))
-        return table
+        name = self._setting.table("series")
+        series = nodes.select(columns, nodes.within_brackets(grouped, "series"), joins=[joined])
+        self._setting.plan.series[name] = series
+        return name
 
     def _show(
         self,
         asked: Sequence[Projection],
         keys: Sequence[tuple[object, bool]],
-        answer: str,
         series: dict[int, str],
     ) -> None:
         plan = self._setting.plan
-        plan.answer = answer
         shown: list[object] = []
         for one in [*asked, *(by for by, _ in keys)]:
             if one in shown:
@@ -253,18 +258,10 @@ def aggregate_name(one: Aggregate) -> str:
     return f"{one.function}({one.property.name})"
 
 
-def placed(setting: Setting, rows: exp.Select, order: Sequence[Node], query: Query) -> str:
-    """A table of `rows` in order, with their `place` from 0; as many as the query asks for."""
-    number = exp.Window(this=nodes.call("ROW_NUMBER"), order=exp.Order(expressions=list(order) or [nodes.number(1)]))
-    place = nodes.named(nodes.less(number, nodes.number(1)), "place")
-    chosen = nodes.select([exp.Star(), place], nodes.within_brackets(rows, "rows"))
+def rows_of(rows: exp.Select, order: Sequence[Node], query: Query) -> Rows:
+    """In that order, as many as the query asks for."""
     most = [count for count in (query.top, query.limit) if count is not None]
-    chosen.set("order", exp.Order(expressions=[nodes.ordered(nodes.column("place"), is_descending=False)]))
-    if most:
-        chosen.set("limit", exp.Limit(expression=nodes.number(min(most))))
-    table = setting.table("answer")
-    setting.plan.steps.append(Make(table, chosen))
-    return table
+    return Rows(rows, list(order) or [nodes.number(1)], min(most) if most else None)
 
 
 def _of_window(by: Aggregate | Series | Property) -> object:

@@ -1,4 +1,7 @@
-"""SQL as sqlglot's nodes: the few that queries are made of. What a query says becomes literals, and never SQL."""
+"""SQL as sqlglot's nodes: the few that queries are made of. What a query says becomes literals, and never SQL.
+
+A node may stand in several places: nothing is copied before all of it becomes text.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from spanline.query.tree import Kind, Network
 Node = exp.Expr
 
 _WIDTH = 16
+_UUID, _DOUBLE = exp.DataType.build("uuid"), exp.DataType.build("double")
 
 
 def column(name: str, table: str | None = None) -> Node:
@@ -33,7 +37,7 @@ def octets(value: bytes) -> Node:
 
 def address(value: bytes) -> Node:
     """Addresses are UUIDs in segments: 16 bytes that engines compare as one number."""
-    return exp.cast(exp.Literal.string(str(uuid.UUID(bytes=value))), "uuid")
+    return exp.cast(exp.Literal.string(str(uuid.UUID(bytes=value))), _UUID, copy=False)
 
 
 def call(name: str, *arguments: Node) -> Node:
@@ -42,7 +46,7 @@ def call(name: str, *arguments: Node) -> Node:
 
 
 def named(node: Node, name: str) -> Node:
-    return exp.alias_(node, name, quoted=True)
+    return exp.alias_(node, name, quoted=True, copy=False)
 
 
 def either(condition: Node, one: Node, other: Node | None = None) -> Node:
@@ -51,19 +55,23 @@ def either(condition: Node, one: Node, other: Node | None = None) -> Node:
 
 
 def double(node: Node) -> Node:
-    return exp.cast(node, "double")
+    return exp.cast(node, _DOUBLE, copy=False)
+
+
+def _paren(node: Node) -> Node:
+    return exp.paren(node, copy=False)
 
 
 def less(one: Node, other: Node) -> Node:
     """one - other."""
-    return exp.paren(exp.Sub(this=one, expression=other))
+    return _paren(exp.Sub(this=one, expression=other))
 
 
 def plus(*parts: Node) -> Node:
     total = parts[0]
     for part in parts[1:]:
         total = exp.Add(this=total, expression=part)
-    return exp.paren(total) if len(parts) > 1 else total
+    return _paren(total) if len(parts) > 1 else total
 
 
 def times(one: Node, other: Node) -> Node:
@@ -72,17 +80,17 @@ def times(one: Node, other: Node) -> Node:
 
 def over(one: Node, other: Node) -> Node:
     """one ÷ other as floating point, null where other is 0."""
-    return exp.Div(this=double(one), expression=call("NULLIF", double(other), number(0)), typed=False, safe=True)
+    return exp.Div(this=double(one), expression=call("NULLIF", double(other), number(0)), typed=False)
 
 
 def floored(node: Node, step: int) -> Node:
     """The multiple of `step` at or below it. sqlglot translates time_bucket() wrongly into other dialects, and this
     not."""
-    return less(node, exp.paren(exp.Mod(this=node.copy(), expression=number(step))))
+    return less(node, _paren(exp.Mod(this=node.copy(), expression=number(step))))
 
 
 def negated(node: Node) -> Node:
-    return exp.Not(this=exp.paren(node))
+    return exp.Not(this=_paren(node))
 
 
 def is_null(node: Node) -> Node:
@@ -90,12 +98,12 @@ def is_null(node: Node) -> Node:
 
 
 def is_known(node: Node) -> Node:
-    return exp.Not(this=exp.paren(is_null(node)))
+    return exp.Not(this=_paren(is_null(node)))
 
 
 def is_not(node: Node) -> Node:
     """Not true, as what is missing is not: NULL counts as false."""
-    return exp.Not(this=exp.Coalesce(this=exp.paren(node), expressions=[exp.false()]))
+    return exp.Not(this=exp.Coalesce(this=_paren(node), expressions=[exp.false()]))
 
 
 def compared(node: Node, kind: Kind | None) -> Node:
@@ -117,7 +125,7 @@ def _joined(kind: type[exp.Connector], parts: Sequence[Node], empty: Node) -> No
         return parts[0] if parts else empty
     half = len(parts) // 2
     left, right = (_joined(kind, some, empty) for some in (parts[:half], parts[half:]))
-    return exp.paren(kind(this=left, expression=right))
+    return _paren(kind(this=left, expression=right))
 
 
 def within(node: Node, networks: Iterable[Network]) -> Node:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pyarrow as pa
-
 from spanline.enrich import Enrichment
 from spanline.query import nodes
 from spanline.query.flow_lists import plan_list, plan_values
@@ -13,22 +11,17 @@ from spanline.query.flow_plans import Groups
 from spanline.query.nodes import Node
 from spanline.query.records import Setting
 from spanline.query.spans import Span
-from spanline.query.steps import Plan
+from spanline.query.steps import Make, Plan
 from spanline.query.things import plan_things
 from spanline.query.tree import Listed, Property, Query
 
 
-def plan_of(
-    query: Query, enrichment: Enrichment, span_of: Callable[[Query], Span], counters: Callable[[Span], pa.Table]
-) -> Plan:
-    """The steps that answer a query.
-
-    span_of   the window of a query, or of one within it, as times
-    counters  what the counters of switch ports grew by in a window: store.counters.growth()
+def plan_of(query: Query, enrichment: Enrichment, span_of: Callable[[Query], Span]) -> Plan:
+    """The steps that answer a query. `span_of` says the window of it, or of one within it, as times.
 
     Raises what Query.unanswered says, and UsageError for what cannot be answered.
     """
-    setting = Setting(enrichment, span_of, Plan(span_of(query)), counters)
+    setting = Setting(enrichment, span_of, Plan(span_of(query)))
     _plan(query, setting)
     return setting.plan
 
@@ -53,6 +46,8 @@ def _listed(query: Query, setting: Setting) -> Node:
     setting.plan = Plan(setting.span_of(query), outer.steps)
     _plan(query, setting)
     (column,) = setting.plan.columns
-    table, setting.plan = setting.plan.answer, outer
+    answer, setting.plan = setting.plan.answer, outer
+    table = setting.table("listed")
+    setting.plan.steps.append(Make(table, answer.chosen()))
     value = nodes.column(column.source)
     return nodes.select([nodes.compared(value, column.kind)], table)

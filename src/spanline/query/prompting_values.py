@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
@@ -30,7 +30,7 @@ class KnownValues:
 
     def __init__(self, enrichment: Enrichment) -> None:
         self._enrichment = enrichment
-        self._tables: dict[str, pa.Table] = {}
+        self._tables: Mapping[str, pa.Table] = {}
 
     def __call__(self, of: Property | None) -> Sequence[str]:
         """Each once, in order; nothing where anything may be."""

@@ -7,24 +7,26 @@ records joined with them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import pyarrow as pa
 from sqlglot import exp
 
 from spanline.enrich import Enrichment
 from spanline.query import nodes
 from spanline.query.classes import Classes
-from spanline.query.ends import SIDES, Ends
+from spanline.query.ends import SIDES, Ends, known
 from spanline.query.filtering import condition_of, conjuncts, tests_of
 from spanline.query.flow_names import FlowNames, WholeFlows
 from spanline.query.measures import of_records
 from spanline.query.nodes import Node
 from spanline.query.relations import FLOW_KEY, METRICS, end_of, first_bucket, last_bucket, of_window, overlaps
 from spanline.query.spans import Span
-from spanline.query.steps import Gather, Give, LookUp, Make, Plan, Read
+from spanline.query.steps import Gather, LookUp, Make, Plan, Read
 from spanline.query.tree import Kind, Property, Query
+
+_FEW = 1 << 14
+"""VMs that are looked up together, whoever of them is needed."""
 
 
 @dataclass
@@ -32,7 +34,6 @@ class Setting:
     """What queries are planned with.
 
     span_of  the window of a query
-    counters what the counters of switch ports grew by in a window: store.counters.growth()
     taken    how many tables there are
     listed   plans a query that is the list of an `in`: a SELECT of its column
     """
@@ -40,7 +41,6 @@ class Setting:
     enrichment: Enrichment
     span_of: Callable[[Query], Span]
     plan: Plan
-    counters: Callable[[Span], pa.Table]
     taken: int = 0
     listed: Callable[[Query], Node] = field(init=False)
 
@@ -72,9 +72,13 @@ class Grouping:
 
 
 class Records:
-    """The records that a query is about: their conditions in SQL, and what is known of their ends."""
+    """The records that a query is about: their conditions in SQL, and what is known of their ends.
 
-    def __init__(self, query: Query, setting: Setting) -> None:
+    What only few addresses have, those of the inventory, is looked up once for all that the query asks of it.
+    """
+
+    def __init__(self, query: Query, setting: Setting, shown: Mapping[str, Sequence[str]]) -> None:
+        """`shown` is what is asked of the ends of each side beside conditions."""
         self.setting = setting
         self.span = setting.span_of(query)
         self.view = setting.table("records")
@@ -95,21 +99,38 @@ class Records:
                 wanted.columns(test.property)
         used = {side: whole.used[side] | wanted.used[side] for side in SIDES}
         ends = {side: Ends(side, tuple(used[side]), setting.enrichment) for side in SIDES if used[side]}
-        tables = {side: (one, setting.table(one.table)) for side, one in ends.items()}
+        self.shown = {side: Ends(side, tuple(dict.fromkeys(shown[side])), setting.enrichment) for side in SIDES}
+        of_known = [one for one in (*ends.values(), *self.shown.values()) if one.is_of_known]
+        self._of_known = tuple(dict.fromkeys(name for one in of_known for name in one.attributes))
+        self._known = ""
+        tables = {
+            side: (one, self._known_ends() if one.is_of_known else setting.table(one.table))
+            for side, one in ends.items()
+        }
         self.where = overlaps(self.span)
         self.joins: list[Node] = []
-        late: list[Node] = []
+        late: list[tuple[set[str], Node]] = []
         for part in parts:
             if part not in of_metrics:
                 names = FlowNames(self._listed, classes, tables)
                 node = condition_of(part, names)
-                (late if any(names.used.values()) else self.where).append(node)
+                late.append((names.joined or {side for side in SIDES if names.used[side]}, node))
+        # Of which ends something has to be looked up, the conditions say that need nothing more than is there by then.
+        there = {side for side, (one, _) in tables.items() if one.is_of_known}.difference(wanted.joined)
         for one, table in tables.values():
-            self._look_up(one, table, is_joined=one.side in wanted.joined | whole.joined)
-        self.where += late
+            self.where += [node for needed, node in late if needed <= there]
+            late = [(needed, node) for needed, node in late if not needed <= there]
+            if not one.is_of_known:
+                keys = nodes.select(self.keys(one), self.view, where=self.where, distinct=True)
+                setting.plan.steps.append(LookUp(table, one, keys))
+            if one.side in wanted.joined | whole.joined:
+                tags = {name: one.tag(name) for name in one.tags}
+                self.joins.append(ends_join(table, one, tags))
+            else:
+                there.add(one.side)
+        self.where += [node for _, node in late]
         self.is_chosen = bool(parts)
-        self.ends: dict[str, Ends] = {}
-        self.tables: dict[str, str] = {}
+        self._tables: dict[str, str] = {}
         if having:
             tests = [test for part in of_metrics for test in tests_of(part) if test.property.is_metric]
             columns = dict.fromkeys(part for test in tests for part in METRICS[test.property.column].parts)
@@ -118,24 +139,14 @@ class Records:
     def _listed(self, query: Query) -> Node:
         return self.setting.listed(query)
 
-    def _look_up(self, ends: Ends, table: str, *, is_joined: bool) -> None:
-        """Looks what conditions ask of the ends of a side up before records are read."""
-        known = ends.known()
-        if known is None:
-            keys = nodes.select(self.keys(ends), self.view, where=self.where, distinct=True)
-        else:
-            given = self.setting.table("known")
-            self.setting.plan.steps.append(Give(given, known))
-            keys = nodes.select([nodes.column("address")], given)
-        self.setting.plan.steps.append(LookUp(table, ends, keys))
-        if is_joined:
-            tags = {name: ends.tag(name) for name in ends.tags}
-            self.joins.append(ends_join(table, ends, tags, is_every=known is None))
-
-    def _made(self, ends: Ends, keys: exp.Select) -> str:
-        table = self.setting.table(ends.table)
-        self.setting.plan.steps.append(LookUp(table, ends, keys))
-        return table
+    def _known_ends(self) -> str:
+        """The table of the addresses of which the inventory says anything by themselves."""
+        if not self._known:
+            self._known = self.setting.table("known_ends")
+            enrichment = self.setting.enrichment
+            ends = Ends("known", self._of_known, enrichment)
+            self.setting.plan.steps.append(LookUp(self._known, ends, known(enrichment)))
+        return self._known
 
     def gather(self, columns: Sequence[Node]) -> None:
         """Finds the records that meet the conditions once, with `columns`, for those who read them several times."""
@@ -148,47 +159,51 @@ class Records:
         tags = [nodes.named(ends.tag(name), f"tag_{name}") for name in ends.tags]
         return [nodes.named(nodes.column(f"{ends.side}_ip_address"), "address"), *tags]
 
-    def later(self, table: str, shown: dict[str, list[str]]) -> list[Node]:
-        """Joins a table that was made of records with what is `shown` of their ends."""
+    @property
+    def is_shown_known(self) -> bool:
+        """Whether later() needs no table."""
+        return all(not one.attributes or self._is_at_hand(one) for one in self.shown.values())
+
+    def _is_at_hand(self, ends: Ends) -> bool:
+        """Of an inventory of many VMs, a query may be about few."""
+        few = bool(self._known) or len(self.setting.enrichment.inventory.section("vms")) <= _FEW
+        return ends.is_of_known and few
+
+    def later(self, table: str) -> list[Node]:
+        """Joins a table that was made of records with what is shown of their ends."""
         joins = []
-        for side in SIDES:
-            if not shown[side]:
+        for side, ends in self.shown.items():
+            if not ends.attributes:
                 continue
-            ends = self.ends.get(side) or Ends(side, tuple(dict.fromkeys(shown[side])), self.setting.enrichment)
-            if side not in self.tables:
+            if self._is_at_hand(ends):
+                joins.append(ends_join(self._known_ends(), ends, {}, table))
+                continue
+            if side not in self._tables:
                 address = nodes.named(nodes.column(f"{side}_ip_address"), "address")
                 tags = [nodes.named(nodes.column(f"{side}_{tag}"), f"tag_{tag}") for tag in ends.tags]
-                self.ends[side] = ends
-                self.tables[side] = self._made(ends, nodes.select([address, *tags], table, distinct=True))
+                keys = nodes.select([address, *tags], table, distinct=True)
+                self._tables[side] = self.setting.table(ends.table)
+                self.setting.plan.steps.append(LookUp(self._tables[side], ends, keys))
             tags_of = {name: nodes.column(f"{side}_{name}", table) for name in ends.tags}
-            joins.append(ends_join(self.tables[side], ends, tags_of, table))
+            joins.append(ends_join(self._tables[side], ends, tags_of, table))
         return joins
 
-    def joined(self, shown: dict[str, list[str]]) -> dict[str, Node] | None:
-        """Joins records with what is `shown` of their ends, and says what that is, by its column; None: there are more
+    def joined(self) -> dict[str, Node] | None:
+        """Joins records with what is shown of their ends, and says what that is, by its column; None: there are more
         ends than an inventory has, of which those that are left after grouping are fewer."""
-        ends = {side: Ends(side, tuple(dict.fromkeys(shown[side])), self.setting.enrichment) for side in SIDES}
-        known = {side: one.known() for side, one in ends.items()}
-        found: dict[str, Node] = {}
-        if None in known.values():
+        if not all(one.is_of_known for one in self.shown.values()):
             return None
-        for side, rows in known.items():
-            one, given, name = ends[side], self.setting.table("known"), f"{side}_shown"
-            self.setting.plan.steps.append(Give(given, rows))
-            table = self._made(one, nodes.select([nodes.column("address")], given))
+        found: dict[str, Node] = {}
+        for side, ends in self.shown.items():
+            name = f"{side}_shown"
             same = exp.EQ(this=nodes.column(f"{side}_ip_address"), expression=nodes.column("address", name))
-            self.joins.append(nodes.join(table, [same], name=name, side="LEFT"))
-            found |= {f"{side}_{attribute}": nodes.column(attribute, name) for attribute in one.attributes}
+            self.joins.append(nodes.join(self._known_ends(), [same], name=name, side="LEFT"))
+            found |= {f"{side}_{attribute}": nodes.column(attribute, name) for attribute in ends.attributes}
         return found
 
-    def tags(self, shown: dict[str, list[str]]) -> dict[str, Node]:
+    def tags(self) -> dict[str, Node]:
         """What has to be kept of records beside addresses to look up what is shown, by its column."""
-        kept: dict[str, Node] = {}
-        for side in SIDES:
-            if shown[side]:
-                ends = self.ends.get(side) or Ends(side, tuple(dict.fromkeys(shown[side])), self.setting.enrichment)
-                kept |= {f"{side}_{name}": ends.tag(name) for name in ends.tags}
-        return kept
+        return {f"{side}_{name}": ends.tag(name) for side, ends in self.shown.items() for name in ends.tags}
 
     def read(self, columns: Sequence[Node], group: int, *, where: Sequence[Node] = ()) -> exp.Select:
         return nodes.select(columns, self.view, where=[*self.where, *where], joins=self.joins, group=group)
@@ -211,11 +226,11 @@ class Records:
         self.joins.append(nodes.join(table, on, kind="SEMI"))
 
 
-def ends_join(table: str, ends: Ends, tags: dict[str, Node], of: str = "", *, is_every: bool = True) -> Node:
-    """A table of ends as "<side>_ends", joined with what has its address and tags; is_every: all of these are in it."""
+def ends_join(table: str, ends: Ends, tags: dict[str, Node], of: str = "") -> Node:
+    """A table of ends as "<side>_ends", joined with what has its address and tags."""
     name = f"{ends.side}_ends"
     on: list[Node] = [
         exp.EQ(this=nodes.column(f"{ends.side}_ip_address", of or None), expression=nodes.column("address", name))
     ]
     on += [exp.EQ(this=node, expression=nodes.column(f"tag_{tag}", name)) for tag, node in tags.items()]
-    return nodes.join(table, on, name=name, side="" if is_every else "LEFT")
+    return nodes.join(table, on, name=name, side="LEFT" if ends.is_of_known else "")

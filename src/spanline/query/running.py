@@ -1,7 +1,8 @@
 """Plans run by DuckDB, in this process and in memory.
 
 It reads the segments that were chosen and nothing else: access to files is off but for those, and the configuration is
-locked before the first SQL of a query. What does not fit the memory goes to a temporary folder, which is limited too.
+locked before the first SQL of a query (engine.py). What does not fit the memory goes to a temporary folder, which is
+limited too.
 """
 
 from __future__ import annotations
@@ -10,43 +11,21 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
-from spanline.community import community_ids
 from spanline.errors import UsageError
-from spanline.output import temporary_folder
 from spanline.query import nodes
+from spanline.query.engine import COMMUNITY_ID, DIALECT, FIVE_TUPLE, Limits, engine, keep
 from spanline.query.relations import STORED
-from spanline.query.steps import Gather, Give, LookUp, Make, Plan, Read
+from spanline.query.steps import Gather, Give, Grow, LookUp, Make, Plan, Read
 from spanline.store.layout import EXPRESSIONS, SCHEMA
 
-MEMORY = 2 << 30
-DIALECT = "duckdb"
-COMMUNITY_ID = "community_id"
-"""A column that no segment has, and the function that makes it of those that there are."""
-_FIVE_TUPLE = {
-    "source": "UUID", "destination": "UUID", "source_port": "USMALLINT", "destination_port": "USMALLINT",
-    "protocol": "UTINYINT",
-}  # fmt: skip
-"""The columns that it is made of, and their types."""
-_SPILL = 4
-"""Times the memory that may be in temporary files."""
 _MOST_GATHERED = 4 << 20
 """Records that are held as rows: some 100 bytes each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """memory in bytes; threads, None: as many as there are cores; seconds, None: as long as it takes."""
-
-    memory: int = MEMORY
-    threads: int | None = None
-    seconds: float | None = None
 
 
 class UnansweredError(UsageError):
@@ -54,65 +33,56 @@ class UnansweredError(UsageError):
 
 
 class Session:
-    """A connection that runs one plan. `files` are the segments of each window that the plan reads, by its view."""
+    """A connection that runs one plan. `files` are the segments of each window that the plan reads, by its view, and
+    `grown` what counters of switch ports grew by, by its table."""
 
-    def __init__(self, files: Mapping[str, Sequence[Path]], limits: Limits) -> None:
+    def __init__(
+        self, files: Mapping[str, Sequence[Path]], limits: Limits, grown: Mapping[str, pa.Table] | None = None
+    ) -> None:
         self._files = files
+        self._grown = grown or {}
         self._limits = limits
         self._is_late = False
-        with contextlib.ExitStack() as held:
-            folder = held.enter_context(temporary_folder("query"))
-            self.connection = held.enter_context(contextlib.closing(duckdb.connect(":memory:")))
-            self._set(folder)
-            self._held = held.pop_all()
-
-    def _set(self, folder: Path) -> None:
-        """How the connection is set, for good; it may write into `folder`."""
-        limits = self._limits
-        paths = sorted({str(path) for some in self._files.values() for path in some})
-        settings: dict[str, object] = {
-            "temp_directory": str(folder),
-            "max_temp_directory_size": f"{_SPILL * limits.memory}B",
-            "memory_limit": f"{limits.memory}B",
-            "arrow_lossless_conversion": True,
-            "python_enable_replacements": False,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "enable_progress_bar": False,
-            "preserve_insertion_order": False,
-        }
-        if limits.threads is not None:
-            settings["threads"] = limits.threads
-        settings |= {"allowed_paths": paths, "enable_external_access": False, "lock_configuration": True}
-        # Of constants for what kind of function it is, names are what all versions have.
-        self.connection.create_function(  # type: ignore[call-overload]
-            COMMUNITY_ID, _community_ids, list(_FIVE_TUPLE.values()), "VARCHAR", type="arrow", side_effects=False
-        )
-        for name, value in settings.items():
-            self.connection.execute(f"SET {name} = {exp.convert(value).sql(DIALECT)}")
+        self._made: list[str] = []
+        self._given: list[str] = []
+        self._engine = engine(sorted({str(path) for some in files.values() for path in some}), limits)
+        self.connection = self._engine.connection
 
     def __enter__(self) -> Session:
         with _changing:
             _running.add(self)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with _changing:
             _running.discard(self)
-        self._held.close()
+        if kind is not None:
+            self._engine.close()
+            return
+        try:
+            for name in self._given:
+                self.connection.unregister(name)
+            if self._made:
+                self.connection.execute("; ".join(f"DROP {one}" for one in self._made))
+        except BaseException:
+            self._engine.close()
+            raise
+        keep(self._engine)
 
     def run(self, plan: Plan) -> None:
         """All steps. Raises UsageError when they take more than the limits allow."""
         with self.limited():
             for step in plan.steps:
                 if isinstance(step, Read):
-                    self.connection.execute(view(step.table, self._files[step.table]))
+                    self._make("VIEW", step.table, view(step.table, self._files[step.table]))
                 elif isinstance(step, Make):
-                    self.connection.execute(f'CREATE TEMP TABLE "{step.table}" AS {step.of.sql(DIALECT)}')
+                    self._make("TABLE", step.table, f'CREATE TEMP TABLE "{step.table}" AS {step.of.sql(DIALECT)}')
                 elif isinstance(step, Gather):
                     self._gather(step)
                 elif isinstance(step, Give):
-                    self.connection.register(step.table, step.rows)
+                    self._give(step.table, step.rows)
+                elif isinstance(step, Grow):
+                    self._give(step.table, self._grown[step.table])
                 else:
                     self._look_up(step)
 
@@ -120,23 +90,31 @@ class Session:
         with self.limited():
             return self.connection.sql(of.sql(DIALECT)).to_arrow_table()
 
-    def give(self, name: str, table: pa.Table) -> None:
-        """Makes a table of an Arrow one."""
-        self.connection.register("given", table)
-        self.connection.execute(f'CREATE TEMP TABLE "{name}" AS SELECT * FROM "given"')
-        self.connection.unregister("given")
+    def _make(self, kind: str, name: str, sql: str) -> duckdb.DuckDBPyConnection:
+        made = self.connection.execute(sql)
+        self._made.append(f'{kind} "{name}"')
+        return made
+
+    def _give(self, name: str, table: pa.Table) -> None:
+        self.connection.register(name, table)
+        self._given.append(name)
 
     def _gather(self, step: Gather) -> None:
         of = step.of.sql(DIALECT)
         made = f'CREATE TEMP TABLE "{step.table}" AS {of} LIMIT {_MOST_GATHERED + 1}'
-        ((count,),) = self.connection.execute(made).fetchall()
+        ((count,),) = self._make("TABLE", step.table, made).fetchall()
         if count > _MOST_GATHERED:
-            self.connection.execute(f'DROP TABLE "{step.table}"')
-            self.connection.execute(f'CREATE TEMP VIEW "{step.table}" AS {of}')
+            self.connection.execute(f"DROP {self._made.pop()}")
+            self._make("VIEW", step.table, f'CREATE TEMP VIEW "{step.table}" AS {of}')
 
     def _look_up(self, step: LookUp) -> None:
-        keys = self.connection.sql(step.keys.sql(DIALECT)).to_arrow_table()
-        self.give(step.table, step.ends.look_up(keys))
+        """A table of DuckDB's own: to find some rows of an Arrow one takes it longer."""
+        keys = step.keys
+        if not isinstance(keys, pa.Table):
+            keys = self.connection.sql(keys.sql(DIALECT)).to_arrow_table()
+        self.connection.register("given", step.ends.look_up(keys))
+        self._make("TABLE", step.table, f'CREATE TEMP TABLE "{step.table}" AS SELECT * FROM "given"')
+        self.connection.unregister("given")
 
     @contextlib.contextmanager
     def limited(self) -> Iterator[None]:
@@ -171,6 +149,7 @@ class Session:
         finally:
             if timer is not None:
                 timer.cancel()
+                timer.join()  # whoever is next on this connection is not late
 
     def _interrupt(self) -> None:
         self._is_late = True
@@ -203,20 +182,8 @@ def view(name: str, files: Sequence[str | os.PathLike[str]]) -> str:
 def _expression(stored: str) -> str:
     """What a column of the view is, over those of a segment."""
     if stored == COMMUNITY_ID:
-        return f"{COMMUNITY_ID}({', '.join(_FIVE_TUPLE)})"
+        return f"{COMMUNITY_ID}({', '.join(FIVE_TUPLE)})"
     return EXPRESSIONS.get(stored, stored)
-
-
-def _community_ids(
-    source: pa.ChunkedArray,
-    destination: pa.ChunkedArray,
-    source_port: pa.ChunkedArray,
-    destination_port: pa.ChunkedArray,
-    protocol: pa.ChunkedArray,
-) -> pa.Array:
-    """Of the columns _FIVE_TUPLE, as many rows at once as the engine takes."""
-    ends = [pa.chunked_array([one.storage for one in end.chunks], pa.binary(16)) for end in (source, destination)]
-    return community_ids(pa.table([*ends, source_port, destination_port, protocol], names=list(_FIVE_TUPLE)))
 
 
 def _type(kind: pa.DataType) -> str:
@@ -242,7 +209,17 @@ def sql_of(plan: Plan, dialect: str = DIALECT) -> str:
             parts.append(f"-- {step.table}\n{step.of.sql(dialect, pretty=True)};")
         elif isinstance(step, Give):
             parts.append(f"-- {step.table}: {', '.join(step.rows.column_names)}")
+        elif isinstance(step, Grow):
+            parts.append(f"-- {step.table}: {', '.join(step.counted)} of switch ports between readings")
         else:
-            known = ", ".join(step.ends.attributes)
-            parts.append(f"-- {step.table}: {known} of\n{step.keys.sql(dialect, pretty=True)};")
+            what = f"-- {step.table}: {', '.join(step.ends.attributes)} of"
+            is_known = isinstance(step.keys, pa.Table)
+            parts.append(f"{what} the inventory" if is_known else f"{what}\n{step.keys.sql(dialect, pretty=True)};")
+    parts += [f"-- {name}\n{series.sql(dialect, pretty=True)};" for name, series in plan.series.items()]
+    parts.append(f"-- the answer\n{shown(plan).sql(dialect, pretty=True)};")
     return "\n\n".join(parts)
+
+
+def shown(plan: Plan) -> exp.Select:
+    """What is shown of the answer and is no series."""
+    return plan.answer.ordered(*dict.fromkeys(one.source for one in plan.columns if not one.series))

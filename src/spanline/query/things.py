@@ -15,7 +15,7 @@ from spanline.enrich import relations
 from spanline.errors import UsageError
 from spanline.query import nodes
 from spanline.query.filtering import condition_of, tests_of
-from spanline.query.flow_plans import COUNT, aggregate_name, placed
+from spanline.query.flow_plans import COUNT, aggregate_name, rows_of
 from spanline.query.nodes import Node
 from spanline.query.properties import entities
 from spanline.query.records import Setting
@@ -77,12 +77,13 @@ def plan_things(query: Query, setting: Setting, plan: Plan) -> None:
     things = setting.table("things")
     setting.plan.steps.append(Give(things, _with_uuids(held)))
     lists = {}
+    tested = {test.property.column for test in tests_of(query.where)}
     for column, several in _SEVERAL.items():
-        if several in held.column_names and column in held.column_names:
+        if column in tested and several in held.column_names and column in held.column_names:
             lists[column] = setting.table(several)
             setting.plan.steps.append(Give(lists[column], _one_by_one(held, several)))
     if query.entity == "switch ports":
-        things = with_counters(things, held.column_names, span, setting)
+        things = with_counters(things, held.column_names, _columns_of(query), span, setting)
     else:
         asked = [name for name in _TRAFFIC if name in _columns_of(query)]
         if asked:
@@ -113,8 +114,10 @@ def _with_traffic(
     outer = setting.plan
     setting.plan = type(outer)(outer.span, outer.steps)
     plan(flows, setting)
-    (name, *metrics), traffic = setting.plan.columns, setting.plan.answer
+    (name, *metrics), answer = setting.plan.columns, setting.plan.answer
     setting.plan = outer
+    traffic = setting.table("traffic")
+    setting.plan.steps.append(Make(traffic, answer.chosen()))
     both = nodes.call("COALESCE", nodes.column("name", things), nodes.column(name.source, traffic))
     columns = [nodes.named(both, "name")]
     columns += [nodes.named(nodes.column(one, things), one) for one in held if one != "name"]
@@ -147,7 +150,7 @@ def _rows(query: Query, things: str, where: Sequence[Node], setting: Setting) ->
     ]
     order = [nodes.ordered(nodes.column(by.column), is_descending=down) for by, down in keys]
     order.append(nodes.ordered(nodes.column(name.column), is_descending=False))
-    setting.plan.answer = placed(setting, nodes.select(columns, things, where=where), order, query)
+    setting.plan.answer = rows_of(nodes.select(columns, things, where=where), order, query)
     setting.plan.columns = [Column(one.name, one.column, one.kind) for one in asked]
 
 
@@ -176,7 +179,7 @@ def _groups(query: Query, things: str, where: Sequence[Node], setting: Setting) 
     order = [nodes.ordered(nodes.is_null(nodes.column(names[one])), is_descending=False) for one in query.group]
     order += [nodes.ordered(nodes.column(names[by]), is_descending=down) for by, down in keys]
     order += [nodes.ordered(nodes.column(names[one]), is_descending=False) for one in query.group]
-    setting.plan.answer = placed(setting, rows, order, query)
+    setting.plan.answer = rows_of(rows, order, query)
     setting.plan.columns = [_shown(one, names[one]) for one in everything]
 
 
