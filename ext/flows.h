@@ -220,6 +220,8 @@ ALWAYS_INLINE void hint_record(const flow_table *t, flow_hint *hint) {
             PREFETCH(record);
             PREFETCH(record + 64);
             PREFETCH(record + 128);
+            PREFETCH(record + 256); /* events: of what is sent again, or after a FIN, every packet looks there */
+            PREFETCH(record + 320);
             return;
         }
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,13 @@ import pytest
 
 import spanline
 from tests.commands import cut_capture, whole_capture
+from tests.kept import STATE, own_folders
+from tests.made_once import made_once
 
 if TYPE_CHECKING:
     from tests.lab.recordings import Recordings
     from tests.lab.watching import Watched
+    from tests.own_network import Sender
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -58,13 +61,49 @@ def cut(tmp_path: Path) -> Path:
     return cut_capture(tmp_path)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is kept for the user is in folders of this process: what whoever runs the tests has is neither used nor
+    changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, folder in own_folders(tmp_path_factory, tmp_path_factory.mktemp("user")).items():
+            patch.setenv(name, folder)
+        yield
+
+
 @pytest.fixture
-def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def apart(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept for the user is in folders of the test; disks are not waited for, as nothing here cuts the power."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name, folder in own_folders(tmp_path_factory, tmp_path).items():
+        monkeypatch.setenv(name, folder)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where spanline keeps its key and its log in all tests of a module, in folders of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, folder in own_folders(tmp_path_factory, tmp_path_factory.mktemp("user")).items():
+            patch.setenv(name, folder)
+        yield Path(os.environ[STATE]) / "spanline"
+
+
+@pytest.fixture
+def network() -> Iterator[None]:
+    """The test is in a network of its own: tests/own_network.py."""
+    from tests.own_network import own_network
+
+    with own_network():
+        yield
+
+
+@pytest.fixture
+def cable(network: None) -> Iterator[Sender]:
+    """What puts frames on the far end of that network's cable."""
+    from tests.own_network import Sender
+
+    with Sender() as sender:
+        yield sender
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +112,8 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
     _require_linux()
     from tests.lab import recordings as recording
 
-    return recording.load(_once(tmp_path_factory, "lab", recording.missing(), recording.record))
+    _require(recording.missing())
+    return recording.load(made_once(tmp_path_factory, "lab", recording.record))
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +122,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
     _require_linux()
     from tests.lab import watching
 
-    return watching.load(_once(tmp_path_factory, "watched", watching.missing(), watching.watch))
+    _require(watching.missing())
+    return watching.load(made_once(tmp_path_factory, "watched", watching.watch))
 
 
 def _require_linux() -> None:
@@ -90,22 +131,10 @@ def _require_linux() -> None:
         pytest.skip("the lab is made of Linux namespaces")
 
 
-def _once(factory: pytest.TempPathFactory, name: str, missing: str, make: Callable[[Path], None]) -> Path:
-    """The folder that `make` fills, for all processes that test. Skips when something is missing."""
-    import fcntl
-
+def _require(missing: str) -> None:
+    """`missing` says what is; "" for nothing."""
     if missing:
         pytest.skip(missing)
-    base = factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder = shared / name
-    with (shared / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            unfinished = factory.mktemp(name)
-            make(unfinished)
-            unfinished.rename(folder)
-    return folder
 
 
 def pytest_report_header() -> str:

@@ -95,3 +95,20 @@ def tell(parts: Iterable[Piece]) -> Told:
 def tell_of(*said: list[Said], only: Sender | None = None) -> Told:
     """What is told of a session, of one side of it where only that was captured."""
     return tell(piece for piece in pieces(part for parts in said for part in parts) if only in (None, piece.sender))
+
+
+# A whole session: its options, a login that fails, one that does not, a command.
+OPTIONS = b"\xff\xfd\x18\xff\xfd\x1f\xff\xfb\x01\xff\xfb\x03"
+ANSWERS = b"\xff\xfb\x18\xff\xfb\x1f\xff\xfd\x01\xff\xfd\x03\xff\xfa\x1f\x00\x50\x00\x18\xff\xf0"
+TERMINAL = b"\xff\xfa\x18\x00xterm-256color\xff\xf0"
+
+LOGIN: list[list[Said]] = [
+    prints(OPTIONS), [(CLIENT, ANSWERS + TERMINAL)], prints("Debian 12\r\nhost login: "), types("alice"),
+    prints("Password: "), hides("wr\x7fong"), prints("\r\nLogin incorrect\r\nhost login: "), types("alice"),
+    prints("Password: "), hides("opensesame"), prints("Last login: today\r\nalice@host:~$ "), types("ls /"),
+    prints("bin  \x1b[01;34metc\x1b[0m\r\nalice@host:~$ "), types("exit"), prints("logout\r\n"),
+]  # fmt: skip
+
+
+def flat(*said: list[Said]) -> list[Said]:
+    return [part for parts in said for part in parts]

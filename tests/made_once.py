@@ -9,23 +9,27 @@ from pathlib import Path
 import history
 import pytest
 
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
+
 FLOWS = 3000
 """Of the two weeks: tests compute what is true of history.history(FLOWS)."""
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """The folder that `make` fills; whoever asks for it first makes it, and the others wait. Nobody changes it."""
-    import fcntl
-
     base = factory.getbasetemp()
-    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    # Without locks of files, as on Windows, each worker makes its own.
+    root = base.parent if fcntl is not None and "PYTEST_XDIST_WORKER" in os.environ else base
     with (root / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        if fcntl is not None:
+            fcntl.flock(lock, fcntl.LOCK_EX)
         if not (root / name).exists():
-            part = root / f"{name}.part"
-            part.mkdir()
-            make(part)
-            part.rename(root / name)
+            unfinished = factory.mktemp(name)
+            make(unfinished)
+            unfinished.rename(root / name)
     return root / name
 
 

@@ -26,7 +26,7 @@ import spanline
 from tests.commands import PROGRAM, run
 from tests.craft import ethernet, ipv4, tcp, udp
 from tests.craft_tunnels import vxlan
-from tests.lab.hosts import wait_for
+from tests.lab.hosts import takes_frames, wait_for
 from tests.own_network import FAR, NEAR, Sender, impossible, ip, own_network
 
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(impossible()), reason=impossible())]
@@ -192,6 +192,27 @@ def test_rotation(options: tuple[object, ...], expected: list[int], tmp_path: Pa
         assert stop(process)["written"] == 1000
     assert [len(frames_of(path)) for path in segments(tmp_path / "out")] == expected
     assert all_frames(tmp_path / "out") == FRAMES[-sum(expected) :]
+
+
+@pytest.mark.parametrize("compression", [None, "zstd"])
+def test_a_service_that_starts_again_keeps_the_last_segments(compression: str | None, tmp_path: Path) -> None:
+    """Also when it was killed; what was captured without --keep stays. The frames that are left are the last ones."""
+    folder, options = tmp_path / "out", ["--compress", compression] if compression else []
+    sent = []
+    for turn, keeps in enumerate((False, True, True, True)):
+        with capturing(folder, *options, "--segment-packets", 100, *(("--keep", 3) if keeps else ())) as process:
+            wait_for("the socket", lambda: takes_frames(process.pid))
+            before = set(segments(folder))
+            sent.append(FRAMES[250 * turn : 250 * turn + 250])
+            with Sender() as sender:
+                sender.send(*sent[-1])
+            wait_for("two segments", lambda: len(set(segments(folder)) - before) >= 2)  # noqa: B023
+            if turn != 2:
+                assert stop(process)["written"] == 250
+    files = sorted(folder.iterdir())
+    left = [frame for path in files for frame in frames_of(path)]
+    assert len(files) == 3 + 3
+    assert left == sent[0] + sent[3]
 
 
 def test_size(tmp_path: Path) -> None:
@@ -449,6 +470,8 @@ def test_errors(tmp_path: Path) -> None:
         ((NEAR, "--serve", "1", "--keep", "3"), "no segments without a folder"),
         ((NEAR, "-w", tmp_path / "file"), "is a file"),
         ((NEAR, "-w", tmp_path / "file" / "below"), "cannot make"),
+        ((NEAR, "-w", "-"), "written into a folder; into one file, or a pipe: spanline packets live:IFACE -w -"),
+        ((NEAR, "-w", tmp_path / "out.pcap"), "segments are written into a folder"),
         ((NEAR, "-w", tmp_path / "out", "--keep-size", "1M"), "no room for two segments"),
         ((NEAR, "-w", tmp_path / "out", "-f", "tpc"), "filter 'tpc'"),
         (("nowhere0", "-w", tmp_path / "out"), "nowhere0"),

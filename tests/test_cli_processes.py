@@ -6,12 +6,14 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
+import spanline
 from tests.commands import PROGRAM, many_flows, question, spawn
 from tests.craft_files import pcap
 
@@ -20,6 +22,15 @@ def test_the_program_ends_with_the_exit_code(capture: Path, cut: Path) -> None:
     assert spawn("flows", capture).returncode == 0
     assert spawn("flows", cut).returncode == 2
     assert spawn("flows").returncode == 2
+
+
+def test_the_package_is_the_program() -> None:
+    """For who has no spanline on the path. Oracle: the program that setuptools makes."""
+    said = [
+        subprocess.run([*program, "--version"], capture_output=True, text=True, check=True, timeout=60).stdout
+        for program in (PROGRAM, (sys.executable, "-m", "spanline"))
+    ]
+    assert said[0] == said[1] == f"spanline {spanline.__version__}\n"
 
 
 def test_captures_come_by_standard_input_too(capture: Path) -> None:

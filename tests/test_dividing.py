@@ -10,6 +10,7 @@ import itertools
 import random
 import threading
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,7 @@ def packets_of(batch: Batch) -> np.ndarray[Any, Any]:
     return packets
 
 
+@lru_cache(4)  # captures of our own are divided again and again
 def whole(path: Path) -> tuple[pa.Table, np.ndarray[Any, Any]]:
     stage, packets = Flows(**OPTIONS), [np.empty(0, PACKET_DTYPE)]
     for batch in batches(path):

@@ -81,6 +81,7 @@ def environment(folder: Path) -> dict[str, str]:
         **os.environ,
         "PATH": path,
         "COLUMNS": "80",
+        "XDG_CACHE_HOME": str(folder / "cache"),
         "XDG_STATE_HOME": str(folder / "state"),
         "XDG_CONFIG_HOME": str(folder / "config"),
     }

@@ -20,14 +20,7 @@ from tests.craft_files import Record, pcap
 from tests.craft_talk import LOGIN, PASSWORD, followed, talk, tshark_follows
 from tests.craft_tunnels import vxlan
 
-
-@pytest.fixture(scope="module", autouse=True)
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterable[Path]:
-    """Keys and logs of these tests, in a folder of their own."""
-    folder = tmp_path_factory.mktemp("state")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(folder))
-        yield folder / "spanline"
+pytestmark = pytest.mark.usefixtures("state")
 
 
 HIDING: dict[str, tuple[list[Record], str]] = {

@@ -7,7 +7,7 @@ crafted conversations.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,8 @@ from tests.commands import run
 from tests.craft import ethernet, ipv4, udp
 from tests.craft_files import START, Record, pcap
 from tests.craft_talk import CLIENT, LOGIN, OPEN, SERVER, Said, annotated, followed, segments, tshark_follows
+
+pytestmark = pytest.mark.usefixtures("state")
 
 TALKS: dict[str, list[Said]] = {
     "in order": [*OPEN, (0, "PA", 1, 1, b"question"), (1, "PA", 1, 9, b"answer\r\n\x00\xff")],
@@ -47,15 +49,6 @@ TALKS: dict[str, list[Said]] = {
     "nothing": OPEN,
     "sixteen bytes and spaces": [*OPEN, (0, "PA", 1, 1, b"1234567 "), (0, "PA", 9, 1, b"  345678 0123  8")],
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterable[Path]:
-    """Keys and logs of these tests, in a folder of their own."""
-    folder = tmp_path_factory.mktemp("state")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(folder))
-        yield folder / "spanline"
 
 
 def ours(stage: Follow, style: str) -> str:

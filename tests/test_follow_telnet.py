@@ -28,6 +28,8 @@ from tests.craft import Frame, ethernet, ipv4, tcp, udp
 from tests.craft_files import START, Record, pcap
 from tests.craft_tunnels import vxlan
 
+pytestmark = pytest.mark.usefixtures("state")
+
 CLIENT, SERVER = "10.0.0.5", "10.0.1.2"
 PASSWORD = "Zw4-kq_pT81"
 OFFER = b"\xff\xfd\x18\xff\xfd\x1f\xff\xfb\x01\xff\xfb\x03"
@@ -90,15 +92,6 @@ def frames(
     add(last + 1, 0, "FA")
     add(last + 2, 1, "FA")
     return records
-
-
-@pytest.fixture(scope="module", autouse=True)
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterable[Path]:
-    """Keys and logs of these tests, in a folder of their own."""
-    folder = tmp_path_factory.mktemp("state")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(folder))
-        yield folder / "spanline"
 
 
 def written(folder: Path, records: Sequence[Record]) -> Path:

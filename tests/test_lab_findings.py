@@ -25,18 +25,11 @@ if TYPE_CHECKING:
     from tests.lab.recordings import Recordings
     from tests.lab.sessions import Attempt
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("state")]
 
 ATTEMPTS = {"credential", "challenge"}
 ENCRYPTED = {22, 443}
 FOREIGN = {2323, 8081}
-
-
-@pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where spanline keeps its key and what was revealed."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    return tmp_path
 
 
 def revealed(capture: Path) -> list[dict[str, Any]]:

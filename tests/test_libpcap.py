@@ -5,6 +5,7 @@ Oracle: the frames that the test sent, byte for byte and in number.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import signal
@@ -24,17 +25,16 @@ from spanline.chunk import Interfaces
 from spanline.errors import CaptureError, UsageError
 from spanline.sources.libpcap import PcapSource
 from spanline.sources.live import TICK, LiveOptions
+from spanline.sources.opening import open_source
 from tests.craft import Frame, ethernet, ipv4, udp, vlan
 from tests.live_frames import PATIENCE, SMALL, TINY, agree, frames_of, numbered, opened, reading
-from tests.own_network import FAR, MTU, NEAR, Sender, impossible, ip, open_descriptors, own_network
+from tests.own_network import FAR, MTU, NEAR, Sender, impossible, ip, open_descriptors
 
-pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(impossible()), reason=impossible() or "-")]
-
-
-@pytest.fixture(autouse=True)
-def network() -> Iterator[None]:
-    with own_network():
-        yield
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.usefixtures("network"),
+    pytest.mark.skipif(bool(impossible()), reason=impossible() or "-"),
+]
 
 
 @pytest.fixture
@@ -273,6 +273,13 @@ def test_any_interface_of_linux(sender: Sender) -> None:
         assert numbered(1)[14:] in reader.stop()[0]
         assert reader.source.gaps == []
         assert reader.chunks[0].interfaces[0].link_type == 113
+
+
+def test_all_interfaces_are_libpcaps_without_being_asked() -> None:
+    with contextlib.closing(open_source("live:any", Interfaces(), SMALL)) as source:
+        assert isinstance(source, PcapSource)
+    with pytest.raises(CaptureError, match="there is no interface 'any'"):
+        open_source("live:any", Interfaces(), replace(SMALL, engine="ring"))
 
 
 def test_loopback_shows_each_frame_once() -> None:

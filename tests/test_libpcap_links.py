@@ -18,15 +18,13 @@ from spanline.sources.libpcap import PcapSource
 from spanline.sources.live import TICK
 from tests.lab.hosts import wait_for
 from tests.live_frames import PATIENCE, SMALL, agree, frames_of, numbered, opened, reading
-from tests.own_network import FAR, NEAR, Sender, impossible, ip, lay_cable, open_descriptors, own_network
+from tests.own_network import FAR, NEAR, Sender, impossible, ip, lay_cable, open_descriptors
 
-pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(impossible()), reason=impossible() or "-")]
-
-
-@pytest.fixture(autouse=True)
-def network() -> Iterator[None]:
-    with own_network():
-        yield
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.usefixtures("network"),
+    pytest.mark.skipif(bool(impossible()), reason=impossible() or "-"),
+]
 
 
 @pytest.fixture

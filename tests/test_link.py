@@ -16,15 +16,13 @@ import pytest
 from spanline.sources import link
 from spanline.sources.link import Link, LinkWatch, no_such_interface
 from tests.lab.hosts import wait_for
-from tests.own_network import FAR, NEAR, Sender, impossible, ip, lay_cable, open_descriptors, own_network
+from tests.own_network import FAR, NEAR, Sender, impossible, ip, lay_cable, open_descriptors
 
-pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(impossible()), reason=impossible() or "-")]
-
-
-@pytest.fixture(autouse=True)
-def network() -> Iterator[None]:
-    with own_network():
-        yield
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.usefixtures("network"),
+    pytest.mark.skipif(bool(impossible()), reason=impossible() or "-"),
+]
 
 
 @pytest.fixture

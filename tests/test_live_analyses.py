@@ -10,7 +10,6 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +31,10 @@ from tests.craft_fragments import pieces
 from tests.planted import LOGINS
 from tests.replayed import Replayed
 
+pytestmark = pytest.mark.usefixtures("state")
+
 SECOND = 10**9
 TELNET = LOGINS["telnet"].dialogue(b"alice", b"opensesame")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Of all tests here: patterns are compiled once."""
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        yield
 
 
 @pytest.fixture

@@ -30,20 +30,16 @@ from tests.lab.hosts import PATIENCE, wait_for
 from tests.own_network import FAR, NEAR, Sender, impossible, ip, own_network
 from tests.planted import LOGINS
 
-pytestmark = pytest.mark.skipif(bool(impossible()), reason=impossible())
+pytestmark = [
+    pytest.mark.usefixtures("state"),
+    pytest.mark.skipif(bool(impossible()), reason=impossible() or "-"),
+]
 
 SOON = 10.0
 """Seconds within which a signal ends a capture, on a machine that has other things to do: 2 where it has not."""
 
 LOGIN = conversation(LOGINS["ftp"].dialogue(b"bob", b"opensesame"), 21, vni=7)
 FRAMES = [*handshake(), *handshake("2001:db8::1", "2001:db8::2", vni=3), *LOGIN]
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path_factory.getbasetemp() / "home"
-    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
 
 
 @pytest.fixture

@@ -40,8 +40,7 @@ STOPPED = 5.0
 
 
 @pytest.fixture(autouse=True)
-def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+def network(state: Path) -> Iterator[None]:
     with own_network():
         yield
 

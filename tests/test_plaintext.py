@@ -34,19 +34,10 @@ from tests.craft_files import START, Record, pcap
 from tests.pieces import CLIENT, SERVER, Dialogue
 from tests.planted import LOGINS
 
+pytestmark = pytest.mark.usefixtures("state")
+
 REDACTOR = Redactor(bytes(32))
 SECOND = 10**9
-
-
-@pytest.fixture(autouse=True, scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Of all tests here: patterns are compiled once."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("home")
-        patch.setenv("HOME", str(folder))
-        patch.delenv("XDG_STATE_HOME", raising=False)
-        patch.delenv("XDG_CACHE_HOME", raising=False)
-        yield folder
 
 
 def written(folder: Path, *conversations: Sequence[Record]) -> Path:

@@ -81,6 +81,12 @@ def test_what_is_built(platform: str, left_out: set[str]) -> None:
     assert set(json.loads(ran.stdout)) == extensions() - left_out
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is kept for the user there is compiled there, and once."""
+    return tmp_path_factory.mktemp("home")
+
+
 def elsewhere(program: str, *arguments: str | Path, home: Path) -> str:
     """What a program prints there."""
     ran = subprocess.run(
@@ -94,24 +100,24 @@ def elsewhere(program: str, *arguments: str | Path, home: Path) -> str:
     return ran.stdout
 
 
-def test_what_is_imported(tmp_path: Path) -> None:
+def test_what_is_imported(home: Path) -> None:
     """Everything but the ring, and the lab's user at a terminal, whom nobody imports there."""
-    failed = json.loads(elsewhere(IMPORTS, home=tmp_path))
+    failed = json.loads(elsewhere(IMPORTS, home=home))
     ours = {"spanline._ring", "spanline._threads", "spanline.sources.device", "spanline.sources.ring"}
     ours |= {f"spanline.lab.{name}" for name in ("login", "terminal", "visits")}
     assert set(failed) == ours, failed
 
 
 @pytest.mark.parametrize("command", ["flows", "rtt", "packets", "plaintext", "info"])
-def test_commands_do_without(command: str, tmp_path: Path) -> None:
+def test_commands_do_without(command: str, tmp_path: Path, home: Path) -> None:
     """And say the same as here."""
     capture = whole_capture(tmp_path)
     arguments = (command, capture, "-q", "--format", "json")
-    assert elsewhere(COMMAND, *arguments, home=tmp_path) == spawn(*arguments).stdout.decode()
+    assert elsewhere(COMMAND, *arguments, home=home) == spawn(*arguments).stdout.decode()
 
 
-def test_files_are_written(tmp_path: Path) -> None:
-    elsewhere(COMMAND, "crunch", whole_capture(tmp_path), "-o", tmp_path / "flows.csv", home=tmp_path)
+def test_files_are_written(tmp_path: Path, home: Path) -> None:
+    elsewhere(COMMAND, "crunch", whole_capture(tmp_path), "-o", tmp_path / "flows.csv", home=home)
     spawn("crunch", whole_capture(tmp_path), "-o", tmp_path / "here.csv")
     assert (tmp_path / "flows.csv").read_bytes() == (tmp_path / "here.csv").read_bytes()
 

@@ -23,18 +23,16 @@ from tests.commands import PROGRAM, spawn, whole_capture
 from tests.craft import ethernet, ipv4, udp
 from tests.everybody import CAPTURES, NOBODY, TOP, open_folder, shown
 from tests.lab.hosts import PATIENCE, wait_for
-from tests.own_network import FAR, NEAR, Sender, impossible, ip, lay_cable, own_network
+from tests.own_network import FAR, NEAR, Sender, impossible, ip, lay_cable
 
-pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(impossible()), reason=impossible() or "-")]
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.usefixtures("network"),
+    pytest.mark.skipif(bool(impossible()), reason=impossible() or "-"),
+]
 
 NOTHING = "0" * 16
 FRAME = bytes(ethernet() / ipv4("10.0.0.1", "10.0.0.2") / udp(1000, 53) / b"question")
-
-
-@pytest.fixture(autouse=True)
-def network() -> Iterator[None]:
-    with own_network():
-        yield
 
 
 @pytest.fixture

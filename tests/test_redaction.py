@@ -11,6 +11,7 @@ import hmac
 import json
 import os
 import random
+import shutil
 import stat
 import string
 import subprocess
@@ -36,16 +37,18 @@ from spanline.stages.plaintext import Plaintext
 from tests.commands import PROGRAM, run
 from tests.craft_conversations import conversation, together
 from tests.craft_files import START, pcap
+from tests.kept import begin_with_what_is_made
 from tests.planted import LOGINS
 
 COUNT = 1000
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Everything that is kept or written on the way stands here."""
     folder = tmp_path / "home"
     (folder / "tmp").mkdir(parents=True)
+    begin_with_what_is_made(tmp_path_factory, folder / ".cache", folder / ".local/state")
     for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "SUDO_USER"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(folder))
@@ -91,6 +94,7 @@ def test_one_secret_of_two_accounts_shows(tmp_path: Path) -> None:
 
 
 def test_the_key_is_of_this_installation(home: Path) -> None:
+    shutil.rmtree(state_folder())
     redactor, warning = installation_redactor()
     assert warning == ""
     secret = Secret(b"opensesame")

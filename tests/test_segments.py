@@ -225,6 +225,51 @@ def test_the_last_segments_are_kept(keep: int, left: int, tmp_path: Path) -> Non
     assert (writing.files.written, writing.files.segments, writing.files.deleted) == (3000, 5, 5 - left)
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_segments_of_earlier_captures_count(suffix: str, tmp_path: Path) -> None:
+    """Of those that had --keep, also one that was not ended; nothing else that is there is ever deleted."""
+    folder, limits = tmp_path / "out", Rotation(packets=700, keep=4)
+    Writing(folder, Rotation(), suffix)
+    others = [*folder.iterdir(), folder / f"eth1-20200101T000000.000000Z-000001.pcapng{suffix}"]
+    others[1].write_bytes(others[0].read_bytes())
+    writing = Writing(folder, limits, suffix)
+    assert (writing.files.deleted, writing.files.replaced) == (1, 0)
+    old = sorted(set(folder.iterdir()) - set(others))
+    last = old.pop()
+    last.rename(f"{last}.part")
+    writing = Writing(folder, limits, suffix, FRAMES[:1000], later)
+    assert (writing.files.segments, writing.files.deleted, writing.files.replaced) == (2, 0, 2)
+    left = set(folder.iterdir())
+    assert left > {*others, *old[2:], Path(f"{last}.part")}
+    assert len(left) == len(others) + 4
+    assert not left & set(old[:2])
+
+
+def test_segments_of_captures_that_go_on(tmp_path: Path) -> None:
+    """Two captures of an interface into a folder each delete their own."""
+    folder, limits = tmp_path / "out", Rotation(packets=700, keep=2)
+    segments = Segments(folder, "eth0", Interfaces(), Counted(), limits)
+    writing = Writing(folder, limits, set_back=later)
+    assert (writing.files.segments, writing.files.deleted, writing.files.replaced) == (5, 3, 0)
+    segments.close()
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_segments_of_captures_that_see_the_same_frames(tmp_path: Path) -> None:
+    """Both are there in whole, whether the other's segment has its name already, or is open still."""
+    folder, limits = tmp_path / "out", Rotation(packets=700)
+    Writing(folder, limits)
+    for path in sorted(folder.iterdir())[::2]:
+        path.rename(f"{path}.part")
+    Writing(folder, limits)
+    assert sorted(frame for path in folder.iterdir() for frame in frames_of(path)) == sorted([*FRAMES, *FRAMES])
+
+
+def later(_: int) -> int:
+    """For Writing: an hour."""
+    return -3600 * 10**9
+
+
 def test_the_last_bytes_are_kept(tmp_path: Path) -> None:
     Writing(tmp_path / "out", Rotation(size=100_000, keep_size=500_000))
     files = sorted_files(tmp_path / "out")

@@ -1,33 +1,29 @@
-"""Telnet sessions: in any pieces, of one side alone, as edited, and as they were captured.
+"""Telnet sessions: in any pieces, of one side alone, and with something missing.
 
-Truth: for captures what their clients typed, by tshark (EXPECTED_telnet_client_text.tsv of the shared captures); for
-crafted sessions what the person meant whose keys they are.
+Truth: what the person meant whose keys they are.
 """
 
 from __future__ import annotations
 
-import csv
 import pickle
-import re
-import subprocess
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanline.plaintext.model import Finding, Kind, Outcome, Piece, Sender, Severity, Span
-from spanline.plaintext.parsers import protocols
 from spanline.plaintext.parsers.telnet import TelnetParser
 from spanline.plaintext.session import MASK, MOST_TEXT, Who
 from tests.craft_telnet import (
     CLIENT,
     CONVERSATION,
     GAP,
+    LOGIN,
     SERVER,
     START,
     Said,
     Told,
+    flat,
     hides,
     pieces,
     prints,
@@ -37,21 +33,7 @@ from tests.craft_telnet import (
     types,
 )
 
-OPTIONS = b"\xff\xfd\x18\xff\xfd\x1f\xff\xfb\x01\xff\xfb\x03"
-ANSWERS = b"\xff\xfb\x18\xff\xfb\x1f\xff\xfd\x01\xff\xfd\x03\xff\xfa\x1f\x00\x50\x00\x18\xff\xf0"
-TERMINAL = b"\xff\xfa\x18\x00xterm-256color\xff\xf0"
-
-LOGIN: list[list[Said]] = [
-    prints(OPTIONS), [(CLIENT, ANSWERS + TERMINAL)], prints("Debian 12\r\nhost login: "), types("alice"),
-    prints("Password: "), hides("wr\x7fong"), prints("\r\nLogin incorrect\r\nhost login: "), types("alice"),
-    prints("Password: "), hides("opensesame"), prints("Last login: today\r\nalice@host:~$ "), types("ls /"),
-    prints("bin  \x1b[01;34metc\x1b[0m\r\nalice@host:~$ "), types("exit"), prints("logout\r\n"),
-]  # fmt: skip
 LOGINS = [("alice", "wong", "refused"), ("alice", "opensesame", "accepted")]
-
-
-def flat(*said: list[Said]) -> list[Said]:
-    return [part for parts in said for part in parts]
 
 
 def told(result: Told) -> tuple[list[Finding], list[str], str]:
@@ -215,81 +197,6 @@ def test_a_session_that_began_before_the_capture() -> None:
     assert result.commands == ["ls", "id"]
 
 
-EDITED = {
-    "DEL": (b"lss\x7f", "ls"),
-    "BS": (b"lss\x08", "ls"),
-    "more DEL than letters": (b"\x7f\x7fls", "ls"),
-    "IAC EC": (b"lss\xff\xf7", "ls"),
-    "IAC EL": (b"rm -rf /\xff\xf8ls", "ls"),
-    "kill": (b"rm -rf /\x15ls", "ls"),
-    "word": (b"cat /etc/passwd  \x17/etc/motd", "cat /etc/motd"),
-    "left and insert": (b"l -a\x1b[D\x1b[D\x1b[Ds", "ls -a"),
-    "application arrows": (b"l -a\x1bOD\x1bOD\x1bODs\x1bOC", "ls -a"),
-    "home and end": (b"s -\x01l\x05a", "ls -a"),
-    "home and end keys": (b"s -\x1b[1~l\x1b[4~a", "ls -a"),
-    "delete": (b"lss\x1b[D\x1b[3~", "ls"),
-    "kill to the end, and back": (b"ls -a\x01\x06\x06\x0b\x19", "ls -a"),
-    "transposed": (b"sl\x14", "ls"),
-    "literal": (b"a\x16\x09b", "a\tb"),
-    "UTF-8": ("grep ä\x7fö".encode(), "grep ö"),
-    "Latin-1": (b"grep \xe4", "grep ä"),
-    "a doubled IAC": (b"\xff\xff", "ÿ"),
-    "options in between": (b"l\xff\xfb\x1f\xff\xfa\x1f\x00\x50\x00\x18\xff\xf0s\xff\xf1", "ls"),
-    "NUL": (b"l\0s", "ls"),
-}
-
-
-@pytest.mark.parametrize("name", EDITED)
-@pytest.mark.parametrize("enter", [b"\r\0", b"\r\n", b"\n", b"\r"])
-def test_lines_are_as_edited(name: str, enter: bytes) -> None:
-    keys, meant = EDITED[name]
-    result = tell_of(prints("$ "), [(CLIENT, keys + enter)], prints("\r\n$ "), [(CLIENT, b"exit" + enter)])
-    assert result.commands == [meant, "exit"]
-
-
-FROM_THE_ECHO = {
-    "completion": ([(CLIENT, b"cat mo\t"), (SERVER, b"cat motd "), (CLIENT, b"\r\0")], "cat motd"),
-    "history": ([(CLIENT, b"\x1b[A"), (SERVER, b"ls -la"), (CLIENT, b"\r\0")], "ls -la"),
-    "history, twice": (
-        [(CLIENT, b"\x1b[A"), (SERVER, b"ls -la"), (CLIENT, b"\x1b[A"),
-         (SERVER, b"\x08\x08\x08\x08\x08\x08pwd\x1b[K"), (CLIENT, b"\r\0")],
-        "pwd",
-    ),
-    "a list of completions": (
-        [(CLIENT, b"sh v\t"), (SERVER, b"sh v\r\nversion  vlan\r\n$ sh v"), (CLIENT, b"ersion"), (SERVER, b"ersion"),
-         (CLIENT, b"\r\0")],
-        "sh version",
-    ),
-    "help of a router": (
-        [(CLIENT, b"sh ?"), (SERVER, b"sh ?\r\n  version\r\n\r\n$ sh "), (CLIENT, b"ver"), (SERVER, b"ver"),
-         (CLIENT, b"\r\0")],
-        "sh ver",
-    ),
-    "letters put in": (
-        [(CLIENT, b"\x1b[A"), (SERVER, b"ls a"), (CLIENT, b"\x1b[D"), (SERVER, b"\x08"), (CLIENT, b"-"),
-         (SERVER, b"\x1b[1@-"), (CLIENT, b"\r\0")],
-        "ls -a",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", FROM_THE_ECHO)
-def test_what_keys_do_not_tell_the_echo_does(name: str) -> None:
-    said, meant = FROM_THE_ECHO[name]
-    result = tell_of(prints("$ "), said, prints("\r\n$ "), types("exit"))
-    assert result.commands == [meant, "exit"]
-    assert [command.from_echo for command in result.parser.session.commands] == [True, False]
-
-
-def test_keys_that_a_pager_takes_are_no_command() -> None:
-    result = tell_of(
-        prints("$ "), types("man ls"), prints("LS(1)\r\n--More--"), [(CLIENT, b" ")],
-        prints("\r\x1b[K more text\r\n:"),
-        [(CLIENT, b"q")], prints("\r\x1b[K\r\n$ "), types("exit"),
-    )  # fmt: skip
-    assert result.commands == ["man ls", "exit"]
-
-
 # What the server sends behind a password at "Password: ", the outcome that it tells, and the transcript behind it.
 DRAWN_OVER = {
     "erased, and refused": (b"\r\x1b[KLogin incorrect\r\nlogin: ", "refused", "\nLogin incorrect\nlogin: "),
@@ -309,15 +216,6 @@ def test_what_is_printed_where_a_question_was_erased_is_read_whole(name: str, cu
     )
     assert result.logins == [("bob", "hunter2", outcome)]
     assert result.text == f"login: bob\nPassword: {MASK}{text}"
-
-
-def test_a_command_longer_than_the_window_is_one_line() -> None:
-    window = [(CLIENT, b"\xff\xfa\x1f\x00\x14\x00\x18\xff\xf0")]
-    # As readline draws it: at the margin a space and CR, so that the cursor goes to the next row.
-    echo = b"echo 0123456789012 \r345\x08\x08\x1b[K"
-    said = [(CLIENT, b"\x1b[A"), (SERVER, echo), (CLIENT, b"\r\0")]
-    result = tell_of(window, prints("$ "), said, prints("\r\n$ "), types("exit"))
-    assert result.commands == ["echo 01234567890123", "exit"]
 
 
 FOREIGN = {
@@ -427,114 +325,3 @@ def test_no_text_of_a_finding_or_a_session_tells_a_secret() -> None:
     assert result.parser.session is not None
     everything += repr(result.parser.session.events) + result.text
     assert "opensesame" not in everything
-
-
-# --- patterns
-
-TELNET_BEGINS = {
-    "options": (SERVER, OPTIONS),
-    "options of the client": (CLIENT, ANSWERS),
-    "one option and text": (SERVER, b"\xff\xfd\x18\r\nlogin: "),
-    "BusyBox without options": (SERVER, b"\r\n(none) login: "),
-    "a banner": (SERVER, b"Welcome to the switch\r\n\r\nUser Access Verification\r\n\r\nUsername: "),
-    "a question at once": (SERVER, b"Password: "),
-    "German": (SERVER, b"Anlage 7\r\nBenutzername: "),
-    "Chinese": (SERVER, "欢迎\r\n请输入 用户名:".encode()),
-}
-OTHERS_BEGIN = {
-    "TLS": (CLIENT, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03login: "),
-    "SSH": (SERVER, b"SSH-2.0-OpenSSH_9.2p1\r\nlogin: "),
-    "HTTP": (SERVER, b"HTTP/1.1 200 OK\r\nServer: a\r\n\r\nlogin: "),
-    "HTTP's request": (CLIENT, b"POST /login HTTP/1.1\r\n\r\nlogin: bob"),
-    "FTP": (SERVER, b"220 Please login: anonymous\r\n"),
-    "SMTP": (SERVER, b"220 mail ESMTP\r\n250 AUTH LOGIN login: \r\n"),
-    "POP3": (SERVER, b"+OK login: \r\n"),
-    "IMAP": (SERVER, b"* OK login: \r\n"),
-    "HTML": (SERVER, b"<html>\r\nlogin: "),
-    "JPEG": (SERVER, b"\xff\xd8\xff\xe0\x00\x10JFIF"),
-    "MP3": (SERVER, b"\xff\xfb\x90\x64\x00\x00login: "),
-    "UTF-16": (SERVER, b"\xff\xfe1\x002\x003\x00"),
-}
-
-
-def beginning_matches(sender: Sender, data: bytes) -> bool:
-    hyperscan = pytest.importorskip("hyperscan")
-    [telnet] = [protocol for protocol in protocols() if protocol.name == "telnet"]
-    patterns = [p.expression for p in telnet.patterns if p.sender in (None, sender)]
-    database = hyperscan.Database()
-    database.compile(expressions=patterns, flags=hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_SINGLEMATCH)
-    matches: list[int] = []
-    database.scan(data, match_event_handler=lambda number, *_: matches.append(number))
-    by_re = [p for p in patterns if re.search(p, data, re.DOTALL)]
-    assert len(matches) == len(by_re), "hyperscan and re agree"
-    return bool(matches)
-
-
-@pytest.mark.parametrize("name", TELNET_BEGINS)
-def test_telnet_is_known_by_its_beginning(name: str) -> None:
-    assert beginning_matches(*TELNET_BEGINS[name])
-
-
-@pytest.mark.parametrize("name", OTHERS_BEGIN)
-def test_others_are_not_taken_for_it(name: str) -> None:
-    assert not beginning_matches(*OTHERS_BEGIN[name])
-
-
-# --- captures
-
-
-def captured(captures: Path, path: str) -> list[Piece]:
-    """The payload of a capture's TCP conversation on port 23, in order of its sequence numbers, by tshark."""
-    fields = ["frame.number", "frame.time_epoch", "tcp.dstport", "tcp.seq", "tcp.payload"]
-    arguments = [argument for field in fields for argument in ("-e", field)]
-    command = [
-        "tshark",
-        "-n",
-        "-r",
-        str(captures / path),
-        "-Y",
-        "tcp.len > 0 && tcp.port == 23",
-        "-T",
-        "fields",
-        *arguments,
-    ]
-    found, expected = [], {}
-    for row in subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines():
-        number, time, port, sequence, payload = row.split("\t")
-        sender, at, data = CLIENT if port == "23" else SERVER, int(sequence), bytes.fromhex(payload)
-        next_one = expected.setdefault(sender, at)
-        if at + len(data) > next_one:
-            found.append(
-                Piece(sender, data[max(0, next_one - at) :], max(at, next_one) - 1, int(float(time) * 1e9),
-                int(number),
-                      max(0, at - next_one))
-            )  # fmt: skip
-            expected[sender] = at + len(data)
-    return found
-
-
-def expected_text(captures: Path) -> dict[str, list[str]]:
-    """The lines that each capture's client typed."""
-    with open(captures / "EXPECTED_telnet_client_text.tsv", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    column = "first_client_bytes(options_removed)"
-    texts = {row["path"]: row[column].replace("\\r", "\r").replace("\\n", "\n").replace("\\x00", "\0") for row in rows}
-    return {
-        path: [line for line in re.split("\r[\n\0]", text.replace("\\x03", "")) if line] for path, text in texts.items()
-    }
-
-
-@pytest.mark.parametrize("only", [None, CLIENT])
-def test_captures_tell_what_was_typed(captures: Path, only: Sender | None) -> None:
-    expected = expected_text(captures)
-    assert len(expected) == 5
-    for path, (account, secret, *commands) in expected.items():
-        result = tell(piece for piece in captured(captures, path) if only in (None, piece.sender))
-        assert result.logins == [(account, secret, "accepted")], path
-        assert result.commands == commands, path
-        assert [finding.inferred for finding in result.findings] == [only is CLIENT], path
-
-
-def test_captures_of_the_servers_side_are_services(captures: Path) -> None:
-    result = tell(captured(captures, "plaintext/telnet__PcapPlusPlus__telnet.pcap"))
-    assert [(finding.kind, finding.secret) for finding in result.findings] == [(Kind.SERVICE, None)]

@@ -29,26 +29,18 @@ from spanline.workers.sharing import Sharing
 from tests.commands import PROGRAM
 from tests.craft import ethernet, ipv4, raw, udp
 from tests.lab.hosts import wait_for
-from tests.own_network import NEAR, Sender, impossible, own_network
+from tests.own_network import NEAR, Sender, impossible
 from tests.rows import decode_all
 from tests.test_worker_owners import outer, owners
 from tests.test_workers import flows_of
 
-pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(impossible()), reason=impossible() or "-")]
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.usefixtures("network"),
+    pytest.mark.skipif(bool(impossible()), reason=impossible() or "-"),
+]
 
 OPTIONS: dict[str, Any] = {"block_bytes": 1 << 18, "blocks": 16}
-
-
-@pytest.fixture(autouse=True)
-def network() -> Iterator[None]:
-    with own_network():
-        yield
-
-
-@pytest.fixture
-def cable() -> Iterator[Sender]:
-    with Sender() as sender:
-        yield sender
 
 
 def frames_of(path: Path) -> list[bytes]:

@@ -7,6 +7,7 @@ import gzip
 import shutil
 import subprocess
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ Frame = dict[str, str]
 DECODED = frozenset({
     *("eth", "ethertype", "sll", "null", "raw", "tr", "fddi", "vlan", "ieee8021ad", "llc", "arp"),
     *("ip", "ipv6", "ipv6.hopopts", "ipv6.routing", "ipv6.fraghdr", "ipv6.dstopts", "ah"),
-    *("tcp", "udp", "icmp", "icmpv6", "sctp", "vxlan", "gre"),
+    *("tcp", "udp", "icmp", "icmpv6", "sctp", "vxlan", "gre", "geneve", "erspan"),
 })  # fmt: skip
 # Names that also stand above an application (802.2 inside something) and prove nothing about a further layer.
 _WEAK = frozenset({"llc", "ethertype"})
@@ -50,7 +51,12 @@ def protocols(frame: Frame) -> list[str]:
 
 def is_covered(frame: Frame) -> bool:
     """Whether spanline decodes every link, network, transport and tunnel layer that tshark found in the frame."""
-    stack = protocols(frame)
+    return _is_covered(frame["frame.protocols"])
+
+
+@cache
+def _is_covered(text: str) -> bool:
+    stack = text.split(":")
     for n, protocol in enumerate(stack):
         if protocol not in DECODED:
             return n > 0 and not (DECODED - _WEAK).intersection(stack[n:])
@@ -68,7 +74,12 @@ def is_fragment(frame: Frame) -> bool:
 
 def quotes(frame: Frame) -> bool:
     """Whether the frame is an ICMP message with the headers of another packet in it."""
-    stack = protocols(frame)
+    return _quotes(frame["frame.protocols"])
+
+
+@cache
+def _quotes(text: str) -> bool:
+    stack = text.split(":")
     return any(p in ("icmp", "icmpv6") and {"ip", "ipv6"}.intersection(stack[n:]) for n, p in enumerate(stack))
 
 

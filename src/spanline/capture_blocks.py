@@ -36,12 +36,13 @@ class CaptureBlocks:
         """How many interfaces the section knows."""
         return len(self._clocks)
 
-    def section(self) -> bytes:
-        """A new section: its header, and all interfaces that there are."""
+    def section(self, comment: str = "") -> bytes:
+        """A new section: its header, which begins with `comment`, and all interfaces that there are."""
         import spanline
 
         self._clocks = self._clocks[:0]
         texts = (
+            *([(blocks.COMMENT, comment)] if comment else []),
             (blocks.HARDWARE, _processor()),
             (blocks.OS, self._system),
             (blocks.APPLICATION, f"spanline {spanline.__version__}"),

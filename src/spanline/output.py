@@ -339,11 +339,16 @@ def open_stream(path: str | None, *, private: bool = False, durable: bool = Fals
 
 
 @contextlib.contextmanager
-def temporary_folder(purpose: str) -> Iterator[Path]:
-    """A folder that is removed with all that is in it when the block ends, or a signal ends the process."""
+def temporary_folder(purpose: str, again: Path | None = None) -> Iterator[Path]:
+    """A folder that is removed with all that is in it when the block ends, or a signal ends the process.
+
+    again  where it was before. Raises OSError when it cannot be made there.
+    """
     import tempfile
 
-    folder = Path(tempfile.mkdtemp(prefix=f"spanline-{purpose}-"))
+    if again is not None:
+        again.mkdir(mode=0o700)
+    folder = again or Path(tempfile.mkdtemp(prefix=f"spanline-{purpose}-"))
     _unfinished.add(folder)
     try:
         yield folder

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import itertools
 import os
 import queue
 import struct
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -74,18 +75,40 @@ class _File:
     """A segment on its way."""
 
     def __init__(self, path: Path, compression: Compression) -> None:
-        self.path = path
-        self.unfinished = path.with_name(path.name + UNFINISHED)
+        self.path, self.descriptor = _begun(path)
+        self.unfinished = _unfinished(self.path)
         self.compression = compression
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-        # A file that is cut back goes on where it was cut.
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
-        flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-        # Captures hold secrets.
-        self.descriptor = os.open(self.unfinished, flags, 0o600)
-        _lock(self.descriptor)
         self.size = self.frames = self.synced = 0
+
+
+def _begun(path: Path) -> tuple[Path, int]:
+    """The path of a segment, whose unfinished file is made, and its descriptor.
+
+    Another capture may begin a segment with the same frame: the next number that is free is taken then.
+    """
+    # A file that is cut back goes on where it was cut.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
+    flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    before, _, last = path.name.rpartition("-")
+    first, _, suffix = last.partition(".")
+    for number in itertools.count(int(first)):
+        path = path.with_name(f"{before}-{number:06d}.{suffix}")
+        try:
+            # Captures hold secrets.
+            descriptor = os.open(_unfinished(path), flags, 0o600)
+        except FileExistsError:
+            continue
+        _lock(descriptor)
+        # In this order: the other one may have ended just now, and have got its name.
+        if not path.exists():
+            break
+        os.close(descriptor)
+        _unfinished(path).unlink()
+    return path, descriptor
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(path.name + UNFINISHED)
 
 
 class SegmentFiles:
@@ -94,22 +117,32 @@ class SegmentFiles:
     What goes wrong is found in `failure`, and nothing more is written then; what was whole before has its final name.
 
     suffix     of the compression, a key of COMPRESSIONS
-    keep       how many segments may be there, with the open one: the oldest of its own are deleted; None for all
+    keep       how many segments may be there, with the open one: the oldest are deleted; None for all
     keep_size  how many bytes of closed segments may be there when one is opened; None for all
+    before     (path, bytes) of segments that are there, the oldest first: they count, and go before its own
     written    frames in closed segments so far, deleted ones too
     unwritten  frames that a failure left out
     segments   closed so far, of which `deleted` are gone
+    replaced   how many of `before` are gone
     """
 
-    def __init__(self, folder: Path, suffix: str, keep: int | None = None, keep_size: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        suffix: str,
+        keep: int | None = None,
+        keep_size: int | None = None,
+        before: Sequence[tuple[Path, int]] = (),
+    ) -> None:
         self._folder = folder
         self._compression = COMPRESSIONS[suffix]
         self._keep, self._keep_size = keep, keep_size
         self.failure: OutputError | None = None
         self.written = self.unwritten = 0
-        self.segments = self.deleted = 0
+        self.segments = self.deleted = self.replaced = 0
         self._file: _File | None = None
-        self._closed: deque[tuple[Path, int]] = deque()
+        self._before = len(before)
+        self._closed: deque[tuple[Path, int]] = deque(before)
         self._lock = threading.Lock()
         # The piece that was written last is taken first: it is in the cache.
         self._free: queue.LifoQueue[Piece] = queue.LifoQueue()
@@ -129,7 +162,7 @@ class SegmentFiles:
         return Piece()
 
     def open(self, name: str) -> None:
-        """Begins the segment `name`."""
+        """Begins the segment `name`, NAME-NUMBER.SUFFIX; another number, where there is one of that name."""
         self._tasks.put(lambda: self._open(self._folder / name))
 
     def settle(self) -> None:
@@ -264,7 +297,10 @@ class SegmentFiles:
             if not self._closed:
                 return False
             path, _ = self._closed.popleft()
-            self.deleted += 1
+            if self.replaced < self._before:
+                self.replaced += 1
+            else:
+                self.deleted += 1
         path.unlink(missing_ok=True)
         return True
 

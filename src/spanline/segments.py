@@ -17,6 +17,7 @@ import numpy.typing as npt
 from spanline import blocks
 from spanline.capture_blocks import CaptureBlocks, block_sizes
 from spanline.errors import OutputError, UsageError
+from spanline.kept_segments import MARK, kept_before
 from spanline.segment_files import Piece, SegmentFiles
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Rotation:
     packets    frames of a segment; None without limit
     keep       segments that stay, with the open one: then the oldest are deleted; None for all
     keep_size  bytes that segments may take together; None for all
+
+    With one of these, segments of earlier captures in the folder that had one count, too: kept_segments.kept_before().
     """
 
     size: int = 1 << 30
@@ -53,6 +56,11 @@ class Rotation:
                 f"{self.keep_size:,} bytes have no room for two segments of {self.size:,}",
                 hint="make segments smaller with --segment-size",
             )
+
+    @property
+    def deletes(self) -> bool:
+        """Whether segments go when there are newer ones."""
+        return self.keep is not None or self.keep_size is not None
 
 
 class Source(Protocol):
@@ -95,7 +103,8 @@ class Segments:
         self._rotation = rotation
         _make_folder(folder)
         closed_size = None if rotation.keep_size is None else rotation.keep_size - rotation.size
-        self._files = SegmentFiles(folder, compression, rotation.keep, closed_size)
+        before = kept_before(folder, self._name) if rotation.deletes else []
+        self._files = SegmentFiles(folder, compression, rotation.keep, closed_size, before)
         self._piece: Piece | None = None
         self._piece_begun = 0.0
         self._opened = self._frames = self._size = self._first = 0
@@ -186,7 +195,7 @@ class Segments:
         self._is_open = True
         self._frames = self._size = 0
         self._files.open(f"{self._name}-{_compact_time(begin)}-{self._opened:06d}{self._suffix}")
-        self._put(self._blocks.section())
+        self._put(self._blocks.section(MARK if self._rotation.deletes else ""))
 
     def _end(self, unread: int) -> None:
         """Ends the segment. The last `unread` frames of what has been read are not of it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from spanline.cli.options import (
@@ -15,11 +17,18 @@ from spanline.cli.store_option import stores_flows
 from spanline.errors import UsageError
 
 _COMPRESSIONS = {"zstd": ".zst", "lz4": ".lz4"}
+_FILES = (".pcap", ".pcapng", ".cap")
+"""What nobody calls a folder. As tcpdump's, -w would be a file."""
 
 
 def _as_folder(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
     """What is written to is a folder, also when there is none yet."""
-    return None if value is None else f"{value.rstrip('/')}/"
+    if value is None:
+        return None
+    if value == "-" or (value.lower().endswith(_FILES) and not Path(value).is_dir()):
+        what = f"-w {value}: segments are written into a folder"
+        raise UsageError(what, hint=f"into one file, or a pipe: spanline packets live:IFACE -w {value}")
+    return f"{value.rstrip('/')}/"
 
 
 @click.command("capture")
@@ -47,7 +56,12 @@ def _as_folder(_: click.Context, __: click.Parameter, value: str | None) -> str 
 )
 @click.option("--segment-time", type=seconds, metavar="SECONDS", help="Begin a new segment after this time.")
 @click.option("--segment-packets", type=click.IntRange(1), metavar="N", help="Begin a new segment after N frames.")
-@click.option("--keep", type=click.IntRange(2), metavar="N", help="Keep the last N segments, and delete older ones.")
+@click.option(
+    "--keep",
+    type=click.IntRange(2),
+    metavar="N",
+    help="Keep the last N segments, and delete older ones, of earlier captures with --keep too.",
+)
 @click.option("--keep-size", type=size_in_bytes, metavar="SIZE", help="Keep the last segments that SIZE has room for.")
 @click.option("--compress", type=click.Choice(list(_COMPRESSIONS)), help="Compress segments as they are written.")
 @click.option(

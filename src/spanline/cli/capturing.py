@@ -159,7 +159,8 @@ def account(capture: Capture, session: _Session, segments: Segments | None) -> s
 def _told(segments: Segments) -> str:
     files = segments.files
     deleted = f", of which {files.deleted:,} are deleted" if files.deleted else ""
-    return f"{plural(files.segments, 'segment')}{deleted}"
+    replaced = f", in the place of {files.replaced:,} of earlier captures" if files.replaced else ""
+    return f"{plural(files.segments, 'segment')}{deleted}{replaced}"
 
 
 def _with_what_is_kept(segments: Segments) -> OutputError:

@@ -25,6 +25,8 @@ ATTRIBUTES = (*COLUMNS, *CLASSES, "is_vm")
 """Those that begin with is_ are bool, never null."""
 _OF_KNOWN = frozenset(("vm", "host", "application", "port_group", "is_vm", "is_broadcast"))
 """What is so, or is not null, of few addresses, and the inventory says of which."""
+NUMBER = "number"
+"""A column beside attributes, as records can be grouped by it in less time: that of the address, from 0."""
 _WITHOUT_EPOCHS = np.iinfo(np.int64).min
 
 
@@ -61,7 +63,7 @@ class Ends:
         return nodes.either(begun, self._epoch(middle + 1, high), self._epoch(low, middle))
 
     def look_up(self, keys: pa.Table) -> pa.Table:
-        """`keys` (address, a UUID, and tags as tag_<name>) and the attributes of each."""
+        """`keys` (address, a UUID, and tags as tag_<name>), and NUMBER and the attributes of each."""
         addresses = _octets(keys["address"])
         tags = {name: _values(keys[f"tag_{name}"]) for name in self.tags}
         found = self._enrichment.look_up(
@@ -72,6 +74,7 @@ class Ends:
             times=self._times(tags["time"]) if "time" in tags else None,
         )
         columns = {name: keys[name] for name in keys.column_names}
+        columns[NUMBER] = column(np.arange(len(addresses), dtype=np.uint32))
         classes = Classes(self._enrichment)
         for name in self.attributes:
             if name in CLASSES:

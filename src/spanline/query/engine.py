@@ -47,7 +47,8 @@ class Engine:
     def __init__(self, paths: Sequence[str], limits: Limits) -> None:
         self._key = _key(paths, limits)
         with contextlib.ExitStack() as held:
-            self._folder = held.enter_context(temporary_folder("query"))
+            self._temporary = held.enter_context(contextlib.ExitStack())
+            self._folder = self._temporary.enter_context(temporary_folder("query"))
             self.connection = held.enter_context(contextlib.closing(duckdb.connect(":memory:")))
             self._set(paths, limits)
             self._held = held.pop_all()
@@ -74,8 +75,22 @@ class Engine:
         for name, value in settings.items():
             self.connection.execute(f"SET {name} = {exp.convert(value).sql(DIALECT)}")
 
-    def suits(self, paths: Sequence[str], limits: Limits) -> bool:
-        return self._key == _key(paths, limits) and self._folder.is_dir()
+    def begin(self, paths: Sequence[str], limits: Limits) -> bool:
+        """Whether it is for these, and has its folder of temporary files again."""
+        if self._key != _key(paths, limits):
+            return False
+        try:
+            self._temporary.enter_context(temporary_folder("query", self._folder))
+        except OSError:
+            return False
+        return True
+
+    def end(self) -> bool:
+        """Whether it left no temporary file; then their folder is gone, too."""
+        if any(self._folder.iterdir()):
+            return False
+        self._temporary.close()
+        return True
 
     def close(self) -> None:
         self._held.close()
@@ -96,7 +111,7 @@ def engine(paths: Sequence[str], limits: Limits) -> Engine:
     with _changing:
         found = _idle.pop() if _idle else None
     if found is not None:
-        if found.suits(paths, limits):
+        if found.begin(paths, limits):
             return found
         found.close()
     return Engine(paths, limits)
@@ -104,10 +119,11 @@ def engine(paths: Sequence[str], limits: Limits) -> Engine:
 
 def keep(one: Engine) -> None:
     """For the next query; nothing that was made in it is left."""
-    with _changing:
-        if not _idle:
-            _idle.append(one)
-            return
+    if one.end():
+        with _changing:
+            if not _idle:
+                _idle.append(one)
+                return
     one.close()
 
 

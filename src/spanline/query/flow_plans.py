@@ -32,7 +32,7 @@ class Groups:
         self._span = self._records.span
         # Of both ends together there are too many pairs of addresses.
         is_of_pairs = any(one.either and end_of(one.either[0]) is not None for one in query.group)
-        self._joined = self._records.joined() if is_of_pairs else None
+        self._is_numbered = is_of_pairs and self._records.numbered()
         self._measures: dict[Aggregate, Measure] = {}
         self._values: dict[Aggregate, str] = {}
         """The columns of what is asked of the different values of a property that is no metric."""
@@ -95,13 +95,11 @@ class Groups:
         """Records with what is needed for groups and measures, found once."""
         parts = of_records(parts_of(measures), of_window(self._span))
         groups = [column for column in self._grouping.columns if end_of(column) is None]
-        tags = [] if self._joined else self._records.tags().values()
-        used = [column.name for node in (*parts, *tags) for column in node.find_all(exp.Column)]
+        tags = {} if self._is_numbered else self._records.tags()
+        used = [column.name for node in (*parts, *tags.values()) for column in node.find_all(exp.Column)]
         stored = dict.fromkeys((*FLOW_KEY, "first_seen", "last_seen", *groups, *used))
-        joined = [nodes.named(node, name) for name, node in (self._joined or {}).items()]
-        self._records.gather([*map(nodes.column, stored), *joined])
-        if self._joined:
-            self._joined = {name: nodes.column(name) for name in self._joined}
+        numbers = self._records.tags() if self._is_numbered else {}
+        self._records.gather([*map(nodes.column, stored), *(nodes.named(node, name) for name, node in numbers.items())])
 
     def _measure(self, of: Aggregate) -> Measure:
         return self._measures.setdefault(of, measured(len(self._measures), of))
@@ -112,11 +110,9 @@ class Groups:
         measures = list(dict.fromkeys(measures))
         is_per_flow = (self._counted and step is None) or not all(one.is_of_records for one in measures)
         keys = dict.fromkeys(column for column in grouping.columns if end_of(column) is None)
-        if self._joined is None:
-            tags = records.tags()
+        tags = records.tags()
+        if not self._is_numbered:
             keys |= dict.fromkeys(f"{side}_ip_address" for side, shown in grouping.shown.items() if shown)
-        else:
-            tags = self._joined
         group = [nodes.column(name) for name in keys] + [nodes.named(node, name) for name, node in tags.items()]
         flow = [nodes.column(name) for name in FLOW_KEY if name not in keys] if is_per_flow else []
         bucket = [nodes.column("bucket")] if step else []
@@ -155,12 +151,9 @@ class Groups:
         """SELECT of group columns g0, g1, …, the bucket where `step` is given, and measures."""
         grouping = self._grouping
         traffic = of_bucket(self._span, step) if step else of_window(self._span)
-        joins = self._records.later(base) if self._joined is None else []
+        joins = self._records.later(base)
         names = [f"g{n}" for n in range(len(grouping.group))]
-        groups = [
-            nodes.named(group_node(one, is_joined=self._joined is not None), name)
-            for one, name in zip(grouping.group, names, strict=True)
-        ]
+        groups = [nodes.named(group_node(one), name) for one, name in zip(grouping.group, names, strict=True)]
         bucket = [nodes.column("bucket")] if step else []
         counted = self._counted and step is None
         parts = list(dict.fromkeys(part for one in measures for part in self._kept(one, flows_left)))
@@ -312,25 +305,21 @@ def _of_window(by: Aggregate | Series | Property) -> object:
     return by.of if isinstance(by, Series) else by
 
 
-def group_node(of: Property, *, is_joined: bool = False) -> Node:
-    """The value of a group; of a meta property and Flow Type each of its different ones, and null where there is none.
-
-    is_joined: what is known of ends are columns as the rest is, and no tables.
-    """
+def group_node(of: Property) -> Node:
+    """The value of a group; of a meta property and Flow Type each of its different ones, and null where there is none."""
 
     def column(name: str) -> Node:
-        end = None if is_joined else end_of(name)
+        end = end_of(name)
         return nodes.column(name) if end is None else nodes.column(end[1], f"{end[0]}_ends")
 
     if of.kind is Kind.TAGS:
         return exp.Explode(this=types_node())
     if not of.either:
         return column(of.column)
-    values = exp.Array(expressions=[column(name) for name in of.either])
-    none = nodes.every(nodes.is_null(column(name)) for name in of.either)
-    return exp.Explode(
-        this=nodes.either(none, exp.Array(expressions=[column(of.either[0])]), nodes.call("LIST_DISTINCT", values))
-    )
+    source, destination = map(column, of.either)
+    is_one = nodes.some((nodes.is_null(source), nodes.is_null(destination), source.eq(destination)))
+    one = exp.Array(expressions=[nodes.call("COALESCE", source, destination)])
+    return exp.Explode(this=nodes.either(is_one, one, exp.Array(expressions=[source, destination])))
 
 
 def types_node() -> Node:

@@ -15,7 +15,7 @@ from sqlglot import exp
 from spanline.enrich import Enrichment
 from spanline.query import nodes
 from spanline.query.classes import Classes
-from spanline.query.ends import SIDES, Ends, known
+from spanline.query.ends import NUMBER, SIDES, Ends, known
 from spanline.query.filtering import condition_of, conjuncts, tests_of
 from spanline.query.flow_names import FlowNames, WholeFlows
 from spanline.query.flow_types import ATTRIBUTES
@@ -136,6 +136,8 @@ class Records:
         self.where += [node for _, node in late]
         self.is_chosen = bool(parts)
         self._tables: dict[str, str] = {}
+        self._is_numbered = False
+        self._tags = {f"{side}_{name}": ends.tag(name) for side, ends in self.shown.items() for name in ends.tags}
         if having:
             tests = [test for part in of_metrics for test in tests_of(part) if test.property.is_metric]
             columns = dict.fromkeys(part for test in tests for part in METRICS[test.property.column].parts)
@@ -158,6 +160,8 @@ class Records:
         table = self.setting.table("gathered")
         self.setting.plan.steps.append(Gather(table, self.read(columns, 0)))
         self.view, self.where, self.joins = table, [], []
+        if self._is_numbered:
+            self._tags = {name: nodes.column(name) for name in self._tags}
 
     def keys(self, ends: Ends) -> list[Node]:
         """What ends are looked up by, of records."""
@@ -176,6 +180,11 @@ class Records:
 
     def later(self, table: str) -> list[Node]:
         """Joins a table that was made of records with what is shown of their ends."""
+        if self._is_numbered:
+            return [
+                nodes.join(self._known_ends(), [_same_number(side, table)], name=f"{side}_ends", side="LEFT")
+                for side in SIDES
+            ]
         joins = []
         for side, ends in self.shown.items():
             if not ends.attributes:
@@ -193,22 +202,21 @@ class Records:
             joins.append(ends_join(self._tables[side], ends, tags_of, table))
         return joins
 
-    def joined(self) -> dict[str, Node] | None:
-        """Joins records with what is shown of their ends, and says what that is, by its column; None: there are more
-        ends than an inventory has, of which those that are left after grouping are fewer."""
-        if not all(one.is_of_known for one in self.shown.values()):
-            return None
-        found: dict[str, Node] = {}
-        for side, ends in self.shown.items():
-            name = f"{side}_shown"
-            same = exp.EQ(this=nodes.column(f"{side}_ip_address"), expression=nodes.column("address", name))
-            self.joins.append(nodes.join(self._known_ends(), [same], name=name, side="LEFT"))
-            found |= {f"{side}_{attribute}": nodes.column(attribute, name) for attribute in ends.attributes}
-        return found
+    def numbered(self) -> bool:
+        """Joins records with the numbers of their ends, which tags() keeps, and no addresses need to be; False: there
+        are more ends than an inventory has, of which those that are left after grouping are fewer."""
+        self._is_numbered = all(one.is_of_known for one in self.shown.values())
+        if self._is_numbered:
+            for side in SIDES:
+                name = f"{side}_known"
+                same = exp.EQ(this=nodes.column(f"{side}_ip_address"), expression=nodes.column("address", name))
+                self.joins.append(nodes.join(self._known_ends(), [same], name=name, side="LEFT"))
+                self._tags[f"{side}_{NUMBER}"] = nodes.column(NUMBER, name)
+        return self._is_numbered
 
     def tags(self) -> dict[str, Node]:
         """What has to be kept of records beside addresses to look up what is shown, by its column."""
-        return {f"{side}_{name}": ends.tag(name) for side, ends in self.shown.items() for name in ends.tags}
+        return self._tags
 
     def read(self, columns: Sequence[Node], group: int, *, where: Sequence[Node] = ()) -> exp.Select:
         return nodes.select(columns, self.view, where=[*self.where, *where], joins=self.joins, group=group)
@@ -229,6 +237,10 @@ class Records:
         self.setting.plan.steps.append(Make(table, chosen))
         on = [exp.EQ(this=nodes.column(name, self.view), expression=nodes.column(name, table)) for name in FLOW_KEY]
         self.joins.append(nodes.join(table, on, kind="SEMI"))
+
+
+def _same_number(side: str, table: str) -> Node:
+    return exp.EQ(this=nodes.column(f"{side}_{NUMBER}", table), expression=nodes.column(NUMBER, f"{side}_ends"))
 
 
 def ends_join(table: str, ends: Ends, tags: dict[str, Node], of: str = "") -> Node:

@@ -60,7 +60,7 @@ class Grow:
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """A table of what is known of ends, whose keys a SELECT gives, or that are known: address, and tags as tag_<name>."""
+    """A table of what is known of ends, by address, and tags as tag_<name>; a SELECT gives these, or they are there."""
 
     table: str
     ends: Ends

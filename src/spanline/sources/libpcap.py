@@ -306,8 +306,8 @@ class PcapSource:
     def stop(self) -> None:
         """See LiveSource.stop()."""
         self._stopped = True
-        if self._socket is not None:
-            self._socket.wake()
+        if (socket := self._socket) is not None:
+            socket.wake()
 
     def refresh(self) -> None:
         """See LiveSource.refresh()."""

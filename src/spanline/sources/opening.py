@@ -10,6 +10,9 @@ from spanline.chunk import Interfaces
 from spanline.errors import UsageError
 from spanline.sources.live import PREFIXES, LiveOptions, LiveSource
 
+_ALL = "any"
+"""libpcap's name for all interfaces of Linux together. There is no ring of them."""
+
 
 def require_live(names: Sequence[str]) -> None:
     """Raises UsageError when only some of `names` mean live sources."""
@@ -31,7 +34,7 @@ def open_source(name: str, interfaces: Interfaces, options: LiveOptions) -> Live
         from spanline.sources.datagrams import UdpSource
 
         return UdpSource(name, interfaces, options)
-    if _has_ring(options):
+    if _has_ring(options) and (rest != _ALL or options.engine == "ring"):
         from spanline.sources.ring import RingSource
 
         return RingSource(rest, interfaces, options)

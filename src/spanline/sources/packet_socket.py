@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import struct
+import threading
 
 from spanline.errors import CaptureError
 
@@ -26,16 +27,20 @@ class PacketSocket:
         self._socket = socket.socket(fileno=os.dup(descriptor))
         self._kind = self._socket.getsockname()[3]
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        # Whoever wakes may be a thread of its own, and the number of a closed descriptor soon means something else.
+        self._closing = threading.RLock()
 
     def close(self) -> None:
         self._socket.close()
-        wake, self._wake = self._wake, -1
-        os.close(wake)
+        with self._closing:
+            wake, self._wake = self._wake, -1
+            os.close(wake)
 
     def wake(self) -> None:
         """Ends wait(), also the next one."""
-        if self._wake >= 0:
-            os.eventfd_write(self._wake, 1)
+        with self._closing:
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
 
     def wait(self, other: int | None, seconds: float) -> None:
         """Until there are frames, something to read from `other`, wake(), or time is over."""

@@ -8,6 +8,7 @@ import mmap
 import os
 import select
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +89,8 @@ class RingSource:
         self._records = Pool()
         self._unreadable = 0
         self._stopped = self._closed = False
+        # Whoever stops may be a thread of its own, and the number of a closed descriptor soon means something else.
+        self._closing = threading.RLock()
         self._clock = 0
         self._asked = time.monotonic()
         self._number = -1
@@ -140,8 +143,9 @@ class RingSource:
     def stop(self) -> None:
         """See live.LiveSource."""
         self._stopped = True
-        if not self._closed:
-            os.eventfd_write(self._wake, 1)
+        with self._closing:
+            if not self._closed:
+                os.eventfd_write(self._wake, 1)
 
     def refresh(self) -> None:
         """See live.LiveSource."""
@@ -151,9 +155,10 @@ class RingSource:
 
     def close(self) -> None:
         """See live.LiveSource. What was given out stays valid."""
-        if self._closed:
-            return
-        self._closed = True
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
         self._ring.close()
         self._watch.close()
         self._epoll.close()
@@ -168,6 +173,7 @@ class RingSource:
 
         gives_up  another one had it since, and died: what it left is not read
         """
+        self._closing = threading.RLock()  # somebody may have held it, who is not in this process
         self._ring.take_over(gives_up)
 
     def _opened(self) -> Ring:
