@@ -8,7 +8,7 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from spanline.query import nodes
-from spanline.query.ends import SIDES
+from spanline.query.ends import IS_VM_OR_BROADCAST, SIDES
 from spanline.query.nodes import Node
 
 Attribute = Callable[[str, str], Node]
@@ -43,8 +43,7 @@ def _both(attribute: str) -> Callable[[Attribute], Node]:
 
 
 def _is_physical(of: Attribute, side: str) -> Node:
-    others = (nodes.is_not(of(side, attribute)) for attribute in ("is_vm", "is_broadcast"))
-    return nodes.every((of(side, "is_internal"), *others))
+    return nodes.every((of(side, "is_internal"), nodes.is_not(of(side, IS_VM_OR_BROADCAST))))
 
 
 def _physical(side: str) -> Callable[[Attribute], Node]:
