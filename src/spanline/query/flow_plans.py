@@ -306,7 +306,7 @@ def _of_window(by: Aggregate | Series | Property) -> object:
 
 
 def group_node(of: Property) -> Node:
-    """The value of a group; of a meta property and Flow Type each of its different ones, and null where there is none."""
+    """The value of a group; of a meta property and Flow Type each of the different ones, null where there is none."""
 
     def column(name: str) -> Node:
         end = end_of(name)
