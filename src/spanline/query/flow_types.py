@@ -14,10 +14,6 @@ from spanline.query.nodes import Node
 Attribute = Callable[[str, str], Node]
 """An attribute of an end: of which side, by its name in ends.ATTRIBUTES."""
 
-ATTRIBUTES = ("is_internal", "is_internet", "is_vm", "is_multicast", "is_broadcast", "is_link_local",
-              "host", "l2_network", "subnet")  # fmt: skip
-"""What all flow types ask of an end."""
-
 
 def flow_type(name: str, of: Attribute) -> Node:
     """Whether a flow has the tag `name`, one of properties.FLOW_TYPES; NULL is as good as FALSE."""
@@ -28,6 +24,18 @@ def flow_types(of: Attribute) -> Node:
     """All tags of a flow, of which there is one at least, in order of their names."""
     tags = [nodes.either(tag(of), nodes.text(name), exp.null()) for name, tag in _TAGS.items()]
     return nodes.call("LIST_SORT", nodes.call("LIST_DISTINCT", exp.Array(expressions=tags)))
+
+
+def attributes() -> tuple[str, ...]:
+    """What all of them ask of an end."""
+    asked: dict[str, None] = {}
+
+    def ask(side: str, attribute: str) -> Node:
+        asked[attribute] = None
+        return nodes.column(attribute)
+
+    flow_types(ask)
+    return tuple(asked)
 
 
 def _of(side: str, attribute: str) -> Callable[[Attribute], Node]:
