@@ -206,12 +206,6 @@ def test_a_faulty_regular_expression_is_one_line(store: Store, enrichment: Enric
         answer("count of flows where Source VM matches '('", store, enrichment)
 
 
-@pytest.mark.parametrize("text", ["Flow Type of flows", "flows group by Flow Type", "list(Flow Type) of flows"])
-def test_what_a_store_does_not_keep_is_said(text: str, store: Store) -> None:
-    with pytest.raises(UsageError, match="Flow Type is not kept"):
-        spanline.query(text, store)
-
-
 def test_what_overlaps_the_window_counts_in_part(tmp_path: Path) -> None:
     """By hand: of 1000 s, 900 s are in the last 900 s; the second begins and ends there."""
     store = stored(

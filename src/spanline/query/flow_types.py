@@ -20,6 +20,24 @@ def flow_type(name: str, of: Attribute) -> Node:
     return _TAGS[name](of)
 
 
+def flow_types(of: Attribute) -> Node:
+    """All tags of a flow, of which there is one at least, in order of their names."""
+    tags = [nodes.either(tag(of), nodes.text(name), exp.null()) for name, tag in _TAGS.items()]
+    return nodes.call("LIST_SORT", nodes.call("LIST_DISTINCT", exp.Array(expressions=tags)))
+
+
+def attributes() -> tuple[str, ...]:
+    """What all of them ask of an end."""
+    asked: dict[str, None] = {}
+
+    def ask(side: str, attribute: str) -> Node:
+        asked[attribute] = None
+        return nodes.column(attribute)
+
+    flow_types(ask)
+    return tuple(asked)
+
+
 def _of(side: str, attribute: str) -> Callable[[Attribute], Node]:
     return lambda of: of(side, attribute)
 
