@@ -197,7 +197,7 @@ REAL_TUNNELS = {
     "vxlan__nDPI__vxlan.pcap": (54, "ether"), "vxlan__libtrace__vxlan.pcap": (50, "ether"),
     "vxlan__zeek__vxlan-encapsulated-http.pcap": (50, "ether"), "vxlan__FlowTest__vxlan.pcap": (50, "ether"),
     "vxlan__suricata-verify__vxlan-non-zero-reserved-fields__input.pcap": (50, "ether"),
-    "erspan__bro__erspanII.pcap": (50, "ether"), "erspan__tcpdump__erspan-type-iii-ft-0.pcap": (54, "ether"),
+    "erspan__bro__erspanII.pcap": (50, "ether"), "erspan__tcpdump__erspan-type-iii-ft-0.pcap": (50, "ether"),
     "erspan__zeek__erspanI.pcap": (38, "ether"), "geneve__zeek__geneve-47101.pcap": (50, "ether"),
     "gre__bro__gre-within-gre.pcap": (62, "rawip"), "gre__suricata-verify__gre-udp.pcap": (42, "rawip"),
     "6in4-ipip__nDPI__6in4tunnel.pcap": (34, "rawip"), "6in4-ipip__arkime__ipv6-in-ipv4.pcap": (34, "rawip"),

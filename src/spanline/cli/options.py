@@ -375,7 +375,7 @@ def chosen(
         format = Path(path).suffix[1:].lower()
         if format not in formats or format == "table":
             suffixes = ", ".join(f".{name}" for name in formats if name != "table")
-            folder = f" {path}/ for a folder," if folders else ""
+            folder = f" {path}/ for a folder," if folders and not Path(path).suffix else ""
             raise click.UsageError(f"{path}: no format has this suffix; use {suffixes},{folder} or --format")
     format = format or formats[0]
     if format == "parquet" and path is None and sys.stdout.isatty():
