@@ -134,6 +134,17 @@ static inline void annotate_icmp(application_engine *e, finding *f, const packet
     }
 }
 
+/* Whether a row of UDP speaks of a tunnel that ends in the midst of a header, or in ARP: nobody is asked about the rest. */
+ALWAYS_INLINE int ends_in_tunnel(const packet_row *row, const annotate_input *in) {
+    if (LIKELY(row->verdict == VERDICT_OK && !(row->flags & PACKET_IS_OUTER))) {
+        return 0;
+    }
+    if (row->verdict == VERDICT_TRUNCATED || row->verdict == VERDICT_MALFORMED) {
+        return row->verdict_layer != PROTOCOL_UDP;
+    }
+    return (row->flags & PACKET_IS_OUTER) && row->path < in->path_count && in->last_protocols[row->path] == PROTOCOL_ARP;
+}
+
 /* Asks for what a packet will need: its stream, and the beginning of its payload. */
 ALWAYS_INLINE void annotate_hint(const application_engine *e, const packet_row *row, const stream_row *stream,
                                  const annotate_input *in) {
@@ -172,7 +183,7 @@ static inline uint32_t annotate_batch(application_engine *e, packet_row *rows, c
         if (LIKELY(row->flags & PACKET_HAS_TRANSPORT)) {
             if (row->ip_protocol == IP_TCP && row->transport_length >= 20) {
                 annotate_tcp(e, &f, row, &streams[n], in);
-            } else if (row->ip_protocol == IP_UDP && row->transport_length == 8) {
+            } else if (row->ip_protocol == IP_UDP && row->transport_length == 8 && !ends_in_tunnel(row, in)) {
                 annotate_udp(e, &f, row, &streams[n], in);
             } else if (row->ip_protocol == IP_ICMP || row->ip_protocol == IP_ICMPV6) {
                 annotate_icmp(e, &f, row, in);

@@ -10,7 +10,7 @@ typedef struct {
     decode_counters *counters;
     const int32_t *link_types; /* by interface */
     uint32_t interface_count;
-    const uint8_t *vxlan_ports; /* a bit for each UDP port */
+    const tunnel_ports *ports;
     uint8_t verify_checksums;
     uint8_t reassemble; /* fragments are left to a defrag_table */
 } decoder;
@@ -32,8 +32,12 @@ ALWAYS_INLINE int decode_one(frame *f, int protocol) {
         return decode_vlan(f, (uint32_t)protocol);
     case PROTOCOL_VXLAN:
         return decode_vxlan(f);
+    case PROTOCOL_GENEVE:
+        return decode_geneve(f);
     case PROTOCOL_GRE:
         return decode_gre(f);
+    case PROTOCOL_ERSPAN:
+        return decode_erspan(f);
     case PROTOCOL_ICMP:
     case PROTOCOL_ICMPV6:
         return decode_icmp(f, (uint32_t)protocol);
@@ -80,7 +84,7 @@ ALWAYS_INLINE void decode_rest(frame *f, int next) {
 ALWAYS_INLINE void frame_prepare(frame *f, const decoder *d, const uint8_t *data) {
     memset(f, 0, sizeof *f);
     f->c.data = data;
-    f->vxlan_ports = d->vxlan_ports;
+    f->ports = d->ports;
     f->verify_checksums = d->verify_checksums;
     f->reassemble = d->reassemble;
 }
@@ -109,7 +113,7 @@ ALWAYS_INLINE void decode_frame(const decoder *d, frame *f, const frame_record *
     f->frame_start = record->offset;
     f->depth = 0;
     f->path = 0;
-    f->fragment = f->routed = f->too_deep = 0;
+    f->cut = f->routed = f->too_deep = 0;
     f->paths = d->paths;
     const int32_t link_type = link_type_of(d, record);
     decode_rest(f, LIKELY(link_type == LINK_ETHERNET) ? PROTOCOL_ETHERNET : follow_link_type(f, link_type));
@@ -125,7 +129,7 @@ static inline void continue_frame(frame *f, const uint8_t *data, const datagram_
     f->wire_end = f->c.end;
     f->buffer = row->payload_buffer = 1;
     f->assembled = 1;
-    f->fragment = 0;
+    f->cut = 0;
     row->flags &= (uint8_t)~PACKET_IS_FRAGMENT;
     decode_rest(f, follow_ip_protocol(f, datagram->protocol & 0xFF,
                                       row->ip_version == 4 ? PROTOCOL_IPV4 : PROTOCOL_IPV6_FRAGMENT));
@@ -180,7 +184,7 @@ static inline uint32_t decode_batch(const decoder *d, const uint8_t *data, const
             known = d->paths->count;
         }
         if (LIKELY(link_type_of(d, &records[n]) == LINK_ETHERNET && !d->verify_checksums &&
-                   decode_plain(&seed, &plain, d->vxlan_ports, data, &records[n], &rows[n]))) {
+                   decode_plain(&seed, &plain, d->ports, data, &records[n], &rows[n]))) {
             continue;
         }
         if (UNLIKELY(tunnels->capacity - tunnels->count < MAX_TUNNELS)) {

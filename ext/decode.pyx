@@ -52,13 +52,16 @@ cdef extern from "reassemble.h" nogil:
         uint32_t length
     ctypedef struct hash_seed:
         uint64_t key[4]
+    ctypedef struct tunnel_ports:
+        uint8_t *tunnel
+        uint8_t *geneve
     ctypedef struct decoder:
         hash_seed seed
         path_table *paths
         decode_counters *counters
         const int32_t *link_types
         uint32_t interface_count
-        const uint8_t *vxlan_ports
+        const tunnel_ports *ports
         uint8_t verify_checksums
         uint8_t reassemble
     ctypedef struct fragment_row:
@@ -98,6 +101,7 @@ cdef extern from "reassemble.h" nogil:
     void find_inner(const decoder *d, const uint8_t *data, const frame_record *records, uint32_t count,
                     const packet_row *rows, const uint8_t *assembled, const datagram_row *datagrams,
                     uint32_t datagram_count, inner_row *inner) noexcept
+    void defrag_begin(defrag_table *t) noexcept
     void defrag_clear(defrag_table *t) noexcept
     uint32_t defrag_store(defrag_table *t, const fragment_row *x, bytes_view data) noexcept
     void defrag_list(const defrag_table *t, fragment_row *rows, uint8_t *data, size_t *count, size_t *size) noexcept
@@ -111,7 +115,6 @@ cdef extern from "reassemble.h" nogil:
         PROTOCOL_COUNT
         MAX_PATHS
         MAX_TUNNELS
-        PORT_BITS
 
 cdef extern from "layers.h" nogil:
     ctypedef struct plain_paths:
@@ -198,10 +201,10 @@ cdef class Decoder:
 
     cdef decoder state
     cdef decode_counters counters
-    cdef uint8_t[PORT_BITS] vxlan_ports
+    cdef tunnel_ports ports
     cdef readonly Paths paths
 
-    def __cinit__(self, *, vxlan_port=4789, bint verify_checksums=False, bint reassemble=False,
+    def __cinit__(self, *, vxlan_port=4789, geneve_port=6081, bint verify_checksums=False, bint reassemble=False,
                   bytes seed=SEED):
         if len(seed) != sizeof(hash_seed):
             raise ValueError("a hash seed has 32 bytes")
@@ -210,15 +213,21 @@ cdef class Decoder:
         self.state.counters = &self.counters
         self.paths = Paths()
         self.state.paths = &self.paths.table
-        memset(self.vxlan_ports, 0, sizeof(self.vxlan_ports))
-        for port in (vxlan_port,) if isinstance(vxlan_port, int) else vxlan_port:
-            if not 0 <= port <= 65535:
-                raise ValueError(f"{port} is not a port")
-            self.vxlan_ports[<uint32_t>port >> 3] |= <uint8_t>(1 << (<uint32_t>port & 7))
-        self.state.vxlan_ports = self.vxlan_ports
+        memset(&self.ports, 0, sizeof(self.ports))
+        self._mark(self.ports.tunnel, geneve_port)
+        self._mark(self.ports.geneve, geneve_port)
+        self._mark(self.ports.tunnel, vxlan_port)
+        self.state.ports = &self.ports
         self.state.verify_checksums = verify_checksums
         self.state.reassemble = reassemble
         memcpy(&self.state.seed, <const char *>seed, sizeof(hash_seed))
+
+    cdef int _mark(self, uint8_t *bits, ports) except -1:
+        for port in (ports,) if isinstance(ports, int) else ports:
+            if not 0 <= port <= 65535:
+                raise ValueError(f"{port} is not a port")
+            bits[<uint32_t>port >> 3] |= <uint8_t>(1 << (<uint32_t>port & 7))
+        return 0
 
     @property
     def undecodable(self):
@@ -377,7 +386,7 @@ cdef class Reassembly:
         t.buckets = <uint32_t *>calloc(t.bucket_count, sizeof(uint32_t))
         if not (t.blocks and t.datagrams and t.buckets):
             raise MemoryError
-        defrag_clear(t)
+        defrag_begin(t)
 
     def __dealloc__(self):
         free(self.table.blocks)

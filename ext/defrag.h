@@ -100,10 +100,15 @@ typedef struct {
     uint64_t refused;     /* would be longer than DATAGRAM_LONGEST, or is too deep inside others */
 } defrag_table;
 
-static inline void defrag_clear(defrag_table *t) {
+/* With buckets that are zeroed. */
+static inline void defrag_begin(defrag_table *t) {
     t->free_datagram = t->free_block = t->oldest = t->newest = NO_INDEX;
     t->datagrams_touched = t->blocks_touched = t->free_blocks = t->pending = 0;
+}
+
+static inline void defrag_clear(defrag_table *t) {
     memset(t->buckets, 0, t->bucket_count * sizeof *t->buckets);
+    defrag_begin(t);
 }
 
 static inline uint32_t defrag_bucket(const defrag_table *t, const defrag_key *key) {

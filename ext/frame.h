@@ -54,6 +54,17 @@ typedef struct {
 } datagram_row;
 STATIC_ASSERT(sizeof(datagram_row) == 16, "datagram_row");
 
+enum { PORT_BITS = 65536 / 8 };
+
+/* UDP destination ports that carry frames, a bit for each port: most datagrams are asked one question only. */
+typedef struct {
+    uint8_t tunnel[PORT_BITS];
+    uint8_t geneve[PORT_BITS]; /* those of them that carry GENEVE; the others carry VXLAN */
+} tunnel_ports;
+
+/* Whether `port` is one of those with a bit, of PORT_BITS bytes. */
+ALWAYS_INLINE int has_port(const uint8_t *ports, uint32_t port) { return ports[(port & 0xFFFF) >> 3] >> (port & 7) & 1; }
+
 typedef struct {
     cursor c;          /* c.end: the end of what was captured of the enclosing layer */
     uint64_t wire_end; /* the end of that layer on the wire, which may lie behind c.end */
@@ -68,23 +79,22 @@ typedef struct {
     uint32_t frame_layer; /* which of the layers is its first, inside a tunnel, when all are wanted */
     uint32_t depth;
     uint32_t path;
-    const uint8_t *vxlan_ports; /* a bit for each UDP port */
+    const tunnel_ports *ports;
     uint32_t waiting; /* fragments left for reassembly, in all frames so far */
+    uint32_t gre_key; /* of the last GRE header, with the three below: an ERSPAN header depends on it */
+    uint32_t gre_sequence;
+    uint16_t gre_type;
+    uint16_t gre_flags;
     uint8_t verify_checksums;
     uint8_t reassemble; /* stop at fragments */
     uint8_t assembled;  /* the row's IP layer came in fragments and is whole again: its marks say how it came */
     uint8_t buffer;     /* that `c` is in */
     uint8_t frame_buffer; /* that the innermost frame is in, inside a tunnel */
-    uint8_t fragment; /* the first of several: what is missing follows in another frame */
+    uint8_t cut; /* what is missing was sent: it follows in another fragment, or a mirror says that it cut the frame */
     uint8_t too_deep; /* one tunnel more than MAX_TUNNELS */
     uint8_t network_level; /* tunnels around the IP layer that the row speaks of */
     uint8_t routed;   /* the destination is not the final one, which a checksum covers */
 } frame;
-
-enum { PORT_BITS = 65536 / 8 };
-
-/* Whether `port` is one of those with a bit, of PORT_BITS bytes. */
-ALWAYS_INLINE int has_port(const uint8_t *ports, uint32_t port) { return ports[(port & 0xFFFF) >> 3] >> (port & 7) & 1; }
 
 /* The row of the last layer counts when it is wanted. */
 ALWAYS_INLINE void layer_close(layer_output *out) {
@@ -105,7 +115,8 @@ static inline void layer_open(frame *f, uint32_t protocol, uint32_t offset, uint
         layer->length = layer->size = length;
         layer->protocol = (uint8_t)protocol;
         layer->buffer = f->buffer;
-        layer->ordinal = ++out->met[protocol];
+        out->met[protocol] = (uint8_t)(out->met[protocol] + (out->met[protocol] < UINT8_MAX));
+        layer->ordinal = out->met[protocol];
         out->open = 1;
     }
 }
@@ -163,7 +174,7 @@ ALWAYS_INLINE int frame_stop(frame *f, uint32_t verdict, uint32_t protocol) {
 
 /* `protocol` needs `count` bytes and they are not there: cut off by the capture or fragmentation, or never sent. */
 static inline int frame_short(frame *f, uint32_t protocol, uint32_t count) {
-    int cut = f->fragment || (uint64_t)f->c.offset + count <= f->wire_end;
+    int cut = f->cut || (uint64_t)f->c.offset + count <= f->wire_end;
     return frame_stop(f, cut ? VERDICT_TRUNCATED : VERDICT_MALFORMED, protocol);
 }
 

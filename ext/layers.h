@@ -4,8 +4,8 @@
 
 #include "decode.h"
 
-/* Room that list_layers() wants before it starts a frame: no header has more parts than that, as twenty TCP options are
- * the most, and nothing follows TCP. */
+/* Room that list_layers() wants before it starts a frame: twenty TCP options are the most, and nothing follows TCP; of
+ * GENEVE, with 63 options at most, there is one header more than tunnels that are followed. */
 enum { LAYERS_PER_FRAME = MAX_LAYERS * 11 };
 
 /* Frames whose headers are listed. */

@@ -26,6 +26,8 @@ enum ether_type {
     ETHER_TYPE_ARP = 0x0806,
     ETHER_TYPE_BRIDGING = 0x6558, /* a whole Ethernet frame, after GRE */
     ETHER_TYPE_EOIP = 0x6400,     /* the same, as MikroTik numbers it */
+    ETHER_TYPE_ERSPAN = 0x88BE,   /* types I and II, after GRE */
+    ETHER_TYPE_ERSPAN_III = 0x22EB,
     ETHER_TYPE_RARP = 0x8035,
     ETHER_TYPE_VLAN = 0x8100,
     ETHER_TYPE_IPV6 = 0x86DD,

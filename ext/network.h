@@ -79,7 +79,7 @@ static inline int follow_fragment(frame *f, uint32_t number, uint32_t protocol) 
     packet_row *row = f->row;
     uint32_t length = frame_wire_left(f);
     int waits = f->reassemble && length != 0 && length <= cursor_left(&f->c);
-    f->fragment |= row->flags & PACKET_MORE_FRAGMENTS;
+    f->cut |= row->flags & PACKET_MORE_FRAGMENTS;
     f->assembled = 0;
     if (!waits && row->fragment_offset == 0) {
         return follow_ip_protocol(f, number, protocol);

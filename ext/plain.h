@@ -38,7 +38,7 @@ static inline void plain_paths_find(plain_paths *plain, const path_table *paths)
 /* The row of a plain frame. `at` is where its transport header starts, `left` how many bytes of the IP packet are there
  * from then on, all of them captured. 0, and nothing that matters written, when it is not plain. */
 ALWAYS_INLINE int plain_transport(packet_row *row, cursor c, uint32_t left, uint32_t protocol,
-                                   const uint8_t *vxlan_ports) {
+                                   const tunnel_ports *ports) {
     bytes_view header;
     uint32_t length = 8;
     if (protocol == IP_TCP) {
@@ -56,7 +56,7 @@ ALWAYS_INLINE int plain_transport(packet_row *row, cursor c, uint32_t left, uint
         row->tcp_window = view_be16(header, 14);
     } else {
         if (UNLIKELY(protocol != IP_UDP || left < 8 || !cursor_peek(&c, 8, &header) || view_be16(header, 4) != left ||
-                     has_port(vxlan_ports, view_be16(header, 2)))) {
+                     has_port(ports->tunnel, view_be16(header, 2)))) {
             return 0;
         }
         row->tcp_seq = row->tcp_ack = 0;
@@ -71,7 +71,7 @@ ALWAYS_INLINE int plain_transport(packet_row *row, cursor c, uint32_t left, uint
 }
 
 /* Fills the row of an Ethernet frame when it is plain; 0 when it is not, and the row is to be made otherwise. */
-ALWAYS_INLINE int decode_plain(const hash_seed *seed, const plain_paths *plain, const uint8_t *vxlan_ports,
+ALWAYS_INLINE int decode_plain(const hash_seed *seed, const plain_paths *plain, const tunnel_ports *ports,
                                const uint8_t *data, const frame_record *record, packet_row *row) {
     cursor c = {data, record->offset, record->offset + record->captured_length};
     bytes_view header;
@@ -120,7 +120,7 @@ ALWAYS_INLINE int decode_plain(const hash_seed *seed, const plain_paths *plain, 
         return 0;
     }
     row->path = plain->path[version == 6][protocol == IP_UDP];
-    if (UNLIKELY(row->path == 0 || !plain_transport(row, c, left, protocol, vxlan_ports))) {
+    if (UNLIKELY(row->path == 0 || !plain_transport(row, c, left, protocol, ports))) {
         return 0;
     }
     row->timestamp = record->timestamp;

@@ -31,9 +31,12 @@
     X(SCTP, "sctp")                                                                                                    \
     X(VXLAN, "vxlan")                                                                                                  \
     X(GRE, "gre")                                                                                                      \
+    X(GENEVE, "geneve")                                                                                                \
+    X(ERSPAN, "erspan")                                                                                                \
     /* Parts of headers that are optional: layers only, so that each field has a fixed place in some layer. */         \
     X(GRE_KEY, "gre.key")                                                                                              \
     X(GRE_SEQUENCE, "gre.sequence_number")                                                                             \
+    X(GENEVE_OPTION, "geneve.option")                                                                                  \
     X(TCP_MSS, "tcp.options.mss")                                                                                      \
     X(TCP_WINDOW_SCALE, "tcp.options.wscale")                                                                          \
     X(TCP_SACK_PERMITTED, "tcp.options.sack_perm")                                                                     \
@@ -61,7 +64,7 @@ enum verdict {
     VERDICT_UNSUPPORTED, /* a header that spanline does not read, or more than MAX_TUNNELS nested */
 };
 
-enum tunnel_kind { TUNNEL_VXLAN = 1, TUNNEL_GRE = 2, TUNNEL_IP_IN_IP = 3 };
+enum tunnel_kind { TUNNEL_VXLAN = 1, TUNNEL_GRE = 2, TUNNEL_IP_IN_IP = 3, TUNNEL_GENEVE = 4, TUNNEL_ERSPAN = 5 };
 
 enum {
     MAX_TUNNELS = 8,

@@ -10,7 +10,8 @@ enum {
 };
 
 /* What tunnels inside quoted packets are told by. */
-static const uint8_t quoted_vxlan_ports[PORT_BITS] = {[4789 / 8] = 1 << 4789 % 8};
+static const tunnel_ports quoted_ports = {.tunnel = {[4789 / 8] = 1 << 4789 % 8, [6081 / 8] = 1 << 6081 % 8},
+                                          .geneve = {[6081 / 8] = 1 << 6081 % 8}};
 
 typedef struct {
     uint8_t source[16];
@@ -59,7 +60,7 @@ static inline uint32_t read_quoted(const packet_row *row, bytes_view buffer, quo
     f.c.end = f.c.end < buffer.length ? f.c.end : buffer.length;
     f.row = &scratch;
     f.layers = &listed;
-    f.vxlan_ports = quoted_vxlan_ports;
+    f.ports = &quoted_ports;
     const cursor whole = f.c;
     decode_rest(&f, row->ip_protocol == IP_ICMP ? PROTOCOL_IPV4 : PROTOCOL_IPV6);
     layer_close(&listed);

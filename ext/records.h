@@ -75,17 +75,21 @@ typedef struct {
     uint8_t source[16]; /* of the outer IP layer */
     uint8_t destination[16];
     uint32_t packet; /* row in the batch's packets */
-    uint32_t id;     /* VNI or GRE key; NO_TUNNEL_ID where there is none */
+    uint32_t id;     /* VNI, GRE key or ERSPAN session; NO_TUNNEL_ID where there is none */
     uint32_t sequence;
     uint16_t source_port;
     uint16_t destination_port;
-    uint16_t vlan; /* of the outer frame */
-    uint16_t flags;
+    uint16_t vlan;  /* of the outer frame; of ERSPAN, what its header says of the inner one */
+    uint16_t flags; /* schema.py says which */
     uint8_t level; /* 1 is the outermost */
     uint8_t kind;
     uint8_t reserved[10];
 } tunnel_row;
 STATIC_ASSERT(sizeof(tunnel_row) == 64, "tunnel_row");
+
+ALWAYS_INLINE int is_over_udp(const tunnel_row *tunnel) {
+    return tunnel->kind == TUNNEL_VXLAN || tunnel->kind == TUNNEL_GENEVE;
+}
 
 /* One header of one frame. */
 typedef struct {

@@ -128,7 +128,7 @@ static inline int streams_add_outer(stream_table *t, streams_work *w, uint32_t p
         const tunnel_row *tunnel = &w->tunnels[w->tunnel];
         /* A row that has the IP layer around the innermost tunnel has that header, too. */
         const int is_the_rows = (row->flags & PACKET_IS_OUTER) && tunnel->level == row->tunnel_count;
-        if (tunnel->packet != packet || tunnel->kind != TUNNEL_VXLAN || is_the_rows) {
+        if (tunnel->packet != packet || !is_over_udp(tunnel) || is_the_rows) {
             continue;
         }
         const stream_ends ends = {tunnel->source, tunnel->destination, tunnel->source_port, tunnel->destination_port,

@@ -66,7 +66,7 @@ ALWAYS_INLINE uint32_t tree_transport(tree_key *key, const packet_row *row, cons
         }
     }
     for (uint32_t n = count; n > 0; n--) {
-        if (tunnels[n - 1].kind == TUNNEL_VXLAN) {
+        if (is_over_udp(&tunnels[n - 1])) {
             key->port = tunnels[n - 1].destination_port;
             return TREE_UDP;
         }

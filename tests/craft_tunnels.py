@@ -11,14 +11,21 @@ def vxlan(vni: int, *, flags: int = 0x08, reserved: int = 0) -> Frame:
     return Frame(Layer(lambda payload, outer, inner: struct.pack("!II", flags << 24 | reserved, vni << 8) + payload))
 
 
-def geneve(vni: int, *, options: bytes = b"", flags: int = 0) -> Frame:
+def geneve(vni: int, *, options: bytes = b"", flags: int = 0, version: int = 0) -> Frame:
     """GENEVE (RFC 8926), inside udp(..., 6081)."""
     wanted = padded(options, 4)
 
     def build(payload: bytes, outer: Sequence[Layer], inner: Layer) -> bytes:
-        return struct.pack("!BBHI", len(wanted) // 4, flags, inner.ether_type, vni << 8) + wanted + payload
+        first = version << 6 | len(wanted) // 4
+        return struct.pack("!BBHI", first, flags, inner.ether_type, vni << 8) + wanted + payload
 
     return Frame(Layer(build))
+
+
+def geneve_option(kind: int, data: bytes = b"", *, option_class: int = 0x0108) -> bytes:
+    """An option of GENEVE; the class is one of Amazon's, as gateway load balancers send it."""
+    wanted = padded(data, 4)
+    return struct.pack("!HBB", option_class, kind, len(wanted) // 4) + wanted
 
 
 def gre(

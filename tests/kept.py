@@ -39,6 +39,6 @@ def _environment(folder: Path) -> dict[str, str]:
 def _make(folder: Path) -> None:
     environment = os.environ | _environment(folder)
     capture = whole_capture(folder)
-    for command in (["plaintext", capture], ["query", "count of flows", "--on", capture]):
-        ran = spawn(*command, "-q", env=environment)
+    for command in (("plaintext",), ("query", "count of flows", "--on")):
+        ran = spawn(*command, capture, "-q", env=environment)
         assert ran.returncode == 0, ran.stderr

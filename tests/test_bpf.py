@@ -35,7 +35,7 @@ from tests.craft import (
 )
 from tests.craft_files import START, Pcapng, Record, pcap
 from tests.craft_fragments import pieces
-from tests.craft_tunnels import gre, mpls, pppoe, vxlan
+from tests.craft_tunnels import erspan2, erspan3, geneve, gre, mpls, pppoe, vxlan
 
 pytestmark = pytest.mark.skipif(not shutil.which("tcpdump"), reason="no tcpdump")
 
@@ -185,6 +185,10 @@ TUNNELS = {
     "gre-bridging": ([OUTER / gre() / frame for frame in WIRE], 1, WIRE),
     "gre": ([OUTER / gre(key=5, sequence=6) / frame for frame in PACKETS], 101, PACKETS),
     "ip-in-ip": ([OUTER / frame for frame in PACKETS], 101, PACKETS),
+    "geneve-bridging": ([OUTER / udp(1, 6081) / geneve(7, options=bytes(8)) / frame for frame in WIRE], 1, WIRE),
+    "geneve": ([OUTER / udp(1, 6081) / geneve(7) / frame for frame in PACKETS], 101, PACKETS),
+    "erspan2": ([OUTER / gre(sequence=1) / erspan2(7) / frame for frame in WIRE], 1, WIRE),
+    "erspan3": ([OUTER / gre(sequence=1) / erspan3(7, platform=bytes(8)) / frame for frame in WIRE], 1, WIRE),
     "nested": ([OUTER / gre() / ethernet() / ipv4() / udp(1, 4789) / vxlan(8) / frame for frame in WIRE], 1, WIRE),
     "none": (WIRE, 1, WIRE),
 }
@@ -193,6 +197,8 @@ REAL_TUNNELS = {
     "vxlan__nDPI__vxlan.pcap": (54, "ether"), "vxlan__libtrace__vxlan.pcap": (50, "ether"),
     "vxlan__zeek__vxlan-encapsulated-http.pcap": (50, "ether"), "vxlan__FlowTest__vxlan.pcap": (50, "ether"),
     "vxlan__suricata-verify__vxlan-non-zero-reserved-fields__input.pcap": (50, "ether"),
+    "erspan__bro__erspanII.pcap": (50, "ether"), "erspan__tcpdump__erspan-type-iii-ft-0.pcap": (50, "ether"),
+    "erspan__zeek__erspanI.pcap": (38, "ether"), "geneve__zeek__geneve-47101.pcap": (50, "ether"),
     "gre__bro__gre-within-gre.pcap": (62, "rawip"), "gre__suricata-verify__gre-udp.pcap": (42, "rawip"),
     "6in4-ipip__nDPI__6in4tunnel.pcap": (34, "rawip"), "6in4-ipip__arkime__ipv6-in-ipv4.pcap": (34, "rawip"),
 }  # fmt: skip

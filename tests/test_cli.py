@@ -84,7 +84,7 @@ def test_choices_and_defaults_are_those_of_the_stages() -> None:
         (["nonsense"], "spanline: no such command 'nonsense' (see spanline --help)"),
         (["crunch", "a.pcap"], "missing option '-o'"),
         (["crunch", "a.pcap", "-o", "a.xlsx"], "use .parquet, .csv, .json, or --format"),
-        (["crunch", "a.pcap", "-o", "a"], "use .parquet, .csv, .json, or --format"),
+        (["crunch", "a.pcap", "-o", "a"], "use .parquet, .csv, .json, a/ for a folder, or --format"),
         (["flows", "a.pcap", "--idle-timeout", "0"], "neither a number of seconds above 0 nor 'off'"),
         (["flows", "a.pcap", "--idle-timeout", "nan"], "neither a number of seconds above 0 nor 'off'"),
         (["flows", "a.pcap", "--active-timeout", "soon"], "neither a number of seconds above 0 nor 'off'"),

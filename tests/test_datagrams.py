@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+import spanline
 from spanline import _datagrams
 from spanline.batch import Decode
 from spanline.chunk import Chunk, Interfaces
@@ -25,8 +26,8 @@ from spanline.errors import CaptureError, UsageError
 from spanline.sources import datagrams
 from spanline.sources.datagrams import UdpSource
 from spanline.sources.live import TICK, LiveOptions
-from tests.craft import ethernet, ipv4, tcp
-from tests.craft_tunnels import vxlan
+from tests.craft import Frame, ethernet, ipv4, tcp
+from tests.craft_tunnels import geneve, vxlan
 from tests.datagram_frames import BECOME_NOBODY, crafted, frame
 
 LINUX = sys.platform == "linux"
@@ -99,6 +100,28 @@ def test_frames_are_those_of_a_tunnel() -> None:
     assert batch.tunnels["id"].tolist() == [77]
     assert batch.tunnels["destination_port"].tolist() == [one.vxlan_port]
     assert batch.packets["destination_port"].tolist() == [443, one.vxlan_port]
+
+
+@pytest.mark.parametrize(
+    ("port", "ports", "wrapped", "protocol"),
+    [
+        (6081, {}, geneve(77), "geneve"),
+        (0, {"geneve_port": (6081, 0)}, geneve(77), "geneve"),
+        (0, {}, vxlan(77), "vxlan"),
+        (6081, {"geneve_port": ()}, vxlan(77), "vxlan"),
+    ],
+)
+def test_which_tunnel_a_port_has(port: int, ports: dict[str, tuple[int, ...]], wrapped: Frame, protocol: str) -> None:
+    """GENEVE at its own port and at those that were chosen for it, VXLAN at all others; 0 is a free one."""
+    free = port or free_port()
+    chosen = {name: [one or free for one in of] for name, of in ports.items()}
+    capture = spanline.open(f"udp:127.0.0.1:{free}", duration=10.0, **chosen)
+    capture.open()
+    with sender("127.0.0.1", free) as out:
+        out.send(bytes(wrapped / INNER))
+    capture.stop()
+    (found,) = (batch.paths[path] for batch in capture for path in batch.packets["path"])
+    assert found == ("raw", "ip", "udp", protocol, "eth", "ip", "tcp")
 
 
 @pytest.mark.skipif(not LINUX, reason="elsewhere times are those of reading")

@@ -41,7 +41,7 @@ from tests.craft import (
     vlan,
 )
 from tests.craft_files import Record
-from tests.craft_tunnels import gre, vxlan
+from tests.craft_tunnels import erspan2, erspan3, geneve, geneve_option, gre, vxlan
 from tests.rows import decode, decode_all, layers, mapped, payload, row_of, stack, values, verdict
 
 V4 = ipv4("192.0.2.1", "192.0.2.2")
@@ -126,6 +126,24 @@ WHOLE: dict[str, tuple[int, Frame, str, Seen]] = {
                  "eth:ipv6:udp:vxlan:eth:ipv6:tcp", IS_TCP6),
     "vxlan-vlan": (1, ethernet() / V4 / udp(1, 4789) / vxlan(7) / ethernet() / vlan(5) / V4 / TCP,
                    "eth:ip:udp:vxlan:eth:vlan:ip:tcp", IS_TCP4),
+    "geneve": (1, ethernet() / V4 / udp(1, 6081) / geneve(7) / INNER, "eth:ip:udp:geneve:eth:ip:udp",
+               (4, 5555, 6666, b"inner")),
+    "geneve-options": (1, ethernet() / V6 / udp(1, 6081) / geneve(7, options=geneve_option(1, bytes(120)) * 2) / V4
+                       / TCP, "eth:ipv6:udp:geneve:ip:tcp", IS_TCP4),
+    "geneve-v6": (1, ethernet() / V4 / udp(1, 6081) / geneve(7, flags=0xC0) / V6 / UDP, "eth:ip:udp:geneve:ipv6:udp",
+                  IS_UDP6),
+    "erspan1": (1, ethernet() / V4 / gre(protocol=0x88BE) / INNER, "eth:ip:gre:erspan:eth:ip:udp",
+                (4, 5555, 6666, b"inner")),
+    "erspan2": (1, ethernet() / V4 / gre(sequence=5) / erspan2(7) / INNER, "eth:ip:gre:erspan:eth:ip:udp",
+                (4, 5555, 6666, b"inner")),
+    "erspan3": (1, ethernet() / V6 / gre(sequence=5) / erspan3(7) / INNER, "eth:ipv6:gre:erspan:eth:ip:udp",
+                (4, 5555, 6666, b"inner")),
+    "erspan3-subheader": (1, ethernet() / V4 / gre(sequence=5) / erspan3(7, platform=bytes(8)) / INNER,
+                          "eth:ip:gre:erspan:eth:ip:udp", (4, 5555, 6666, b"inner")),
+    "erspan3-v4": (1, ethernet() / V4 / gre(sequence=5) / erspan3(7, frame_type=2) / V4 / TCP,
+                   "eth:ip:gre:erspan:ip:tcp", IS_TCP4),
+    "erspan3-v6": (1, ethernet() / V4 / gre() / erspan3(7, frame_type=2) / V6 / TCP, "eth:ip:gre:erspan:ipv6:tcp",
+                   IS_TCP6),
     "gre": (1, ethernet() / V4 / gre() / V4 / TCP, "eth:ip:gre:ip:tcp", IS_TCP4),
     "gre-v6": (1, ethernet() / V4 / gre() / V6 / TCP, "eth:ip:gre:ipv6:tcp", IS_TCP6),
     "gre-over-v6": (1, ethernet() / V6 / gre(key=5) / V4 / TCP, "eth:ipv6:gre:ip:tcp", IS_TCP4),
@@ -194,6 +212,19 @@ STOPPED: dict[str, tuple[int, Frame | bytes, str, str]] = {
     "udp-length-beyond": (1, ethernet() / V4 / udp(length=9), "eth:ip:udp", "malformed udp"),
     "icmp-too-short": (1, ethernet() / V4 / raw(b"\x08\0\0\0", protocol=1), "eth:ip:icmp", "malformed icmp"),
     "gre-too-short": (1, ethernet() / V4 / raw(b"\x20\0\x08\0", protocol=47), "eth:ip:gre", "malformed gre"),
+    "geneve-type": (1, ethernet() / V4 / udp(1, 6081) / geneve(7) / raw(b"..", ether_type=0x880B), "eth:ip:udp:geneve",
+                    "unsupported geneve"),
+    "geneve-options-beyond": (1, ethernet() / V4 / udp(1, 6081) / b"\2\0\x65\x58\0\0\7\0....", "eth:ip:udp:geneve",
+                              "malformed geneve"),
+    "erspan-version": (1, ethernet() / V4 / gre(protocol=0x88BE, sequence=5) / b"\x30\0\0\7...." / INNER,
+                       "eth:ip:gre:erspan", "unsupported erspan"),
+    "erspan-frame-type": (1, ethernet() / V4 / gre(sequence=5) / erspan3(7, frame_type=7) / INNER, "eth:ip:gre:erspan",
+                          "unsupported erspan"),
+    "erspan2-too-short": (1, ethernet() / V4 / gre(protocol=0x88BE, sequence=5) / b"\x10\0\0\7...", "eth:ip:gre:erspan",
+                          "malformed erspan"),
+    "erspan3-too-short": (1, ethernet() / V4 / gre(protocol=0x22EB, sequence=5) / b"\x20\0\0\7....",
+                          "eth:ip:gre:erspan", "malformed erspan"),
+    "erspan-empty": (1, ethernet() / V4 / gre(protocol=0x22EB, sequence=5), "eth:ip:gre:erspan", "malformed erspan"),
     "ethernet-too-short": (1, b"\2" * 13, "eth", "malformed eth"),
     "empty": (1, b"", "eth", "malformed eth"),
 }  # fmt: skip
@@ -330,6 +361,8 @@ def test_gre_with_every_subset_of_its_fields(flags: int) -> None:
 LEVELS = {
     "vxlan": (lambda n: ethernet() / ipv4(f"10.0.{n}.1", f"10.0.{n}.2") / udp(n, 4789) / vxlan(n), "vxlan"),
     "gre": (lambda n: ethernet() / ipv4(f"10.0.{n}.1", f"10.0.{n}.2") / gre(key=n), "gre"),
+    "geneve": (lambda n: ethernet() / ipv4(f"10.0.{n}.1", f"10.0.{n}.2") / udp(n, 6081) / geneve(n), "geneve"),
+    "erspan": (lambda n: ethernet() / ipv4(f"10.0.{n}.1", f"10.0.{n}.2") / gre(sequence=1) / erspan2(n), "erspan"),
     "ip-in-ip": (lambda n: ipv4(f"10.0.{n}.1", f"10.0.{n}.2"), "ip-in-ip"),
 }
 
@@ -357,7 +390,7 @@ def test_nesting_ends_at_eight_levels(kind: str, depth: int) -> None:
         assert verdict(batch, 1) == "ok"
         assert (row["source"], row["source_port"], payload(batch, 1)) == (mapped("10.0.99.1"), 1234, b"deep")
     else:
-        stopped_at = {"vxlan": "vxlan", "gre": "gre", "ip-in-ip": "ip"}[kind]
+        stopped_at = {"ip-in-ip": "ip"}.get(kind, kind)
         assert verdict(batch, 1) == f"unsupported {stopped_at}"
         assert row["source"] == mapped("10.0.9.1")
 

@@ -25,8 +25,9 @@ FIELDS = (
     *("udp.srcport", "udp.dstport", "udp.length", "sctp.srcport", "sctp.dstport"),
     *("icmp.type", "icmp.code", "icmpv6.type"),
     *("vxlan.vni", "gre.proto", "gre.key", "gre.sequence_number"),
+    *("geneve.vni", "erspan.version", "erspan.vlan", "erspan.spanid"),
 )
-HEXADECIMAL = {"tcp.flags": 4, "gre.proto": 4, "gre.key": 8, "ip.dsfield": 2, "ip.id": 4}
+HEXADECIMAL = {"tcp.flags": 4, "gre.proto": 4, "gre.key": 8, "ip.dsfield": 2, "ip.id": 4, "geneve.vni": 6}
 
 # Captures in which tshark counts other frames, or none: why, and whether the frames of both can still be compared.
 OTHER_FRAMES = {
@@ -52,14 +53,18 @@ OTHER_FRAMES = {
     "malformed/tcpdump__tcpdump__edsa.pcap": "tshark refuses the file for its link type",
 }
 
-BIG_TCP = "BIG TCP: an IPv6 payload length of 0; tshark 4.0 stops there, spanline reads on to the end of the frame"
+BIG_TCP = "BIG TCP: an IPv6 or UDP length of 0; tshark 4.0 stops there, spanline reads on to the end of the frame"
+ATOMIC = "an atomic fragment with a UDP length beyond its end; tshark reads on, spanline stops there"
 BOGUS_LENGTH = "a total length shorter than the header; tshark shows what stands before it, spanline nothing"
 # Captures with frames in which a field differs, by prefix of the field's name, and why.
 OTHER_FIELDS: dict[str, tuple[tuple[str, ...], str]] = {
     "tunnels/vxlan__tcpdump__bigtcp-ipv6-vxlan-ipv4.pcap": (("eth", "ip", "tcp", "udp", "vxlan"), BIG_TCP),
     "tunnels/vxlan__tcpdump__bigtcp-ipv6-vxlan-ipv6.pcap": (("eth", "ip", "tcp", "udp", "vxlan"), BIG_TCP),
-    "tunnels/geneve__tcpdump__bigtcp-ipv6-geneve-ipv4.pcap": (("udp",), BIG_TCP),
-    "tunnels/geneve__tcpdump__bigtcp-ipv6-geneve-ipv6.pcap": (("udp",), BIG_TCP),
+    **dict.fromkeys(
+        [f"tunnels/geneve__tcpdump__bigtcp-ipv{a}-geneve-ipv{b}.pcap" for a in (4, 6) for b in (4, 6)],
+        (("eth", "ip", "tcp", "udp", "geneve"), BIG_TCP),
+    ),
+    "tunnels/geneve__PcapFlowLab__24_geneve_outer_ipv6_fragmentation.pcap": (("eth", "ip", "geneve"), ATOMIC),
     "ip/icmp__packetnet__ipv6_redirect.pcap": (
         ("ip", "icmpv6"),
         "tshark shows the packet quoted in a redirect's option; spanline knows what errors quote",
@@ -84,7 +89,7 @@ OTHER_FIELDS: dict[str, tuple[tuple[str, ...], str]] = {
     "malformed/nDPI__nDPI__kerberos_fuzz.pcapng": (("tcp.seq_raw",), "a TCP header that says it has 8 bytes"),
     "ip/v6ext__PcapFlowLab__25_vxlan_outer_ipv6_fragmentation.pcap": (
         ("vxlan",),
-        "an atomic fragment with a UDP length beyond its end; tshark reads on, spanline stops there",
+        ATOMIC,
     ),
     "malformed/suricata__suricata-verify__frag-12.pcap": (
         ("icmpv6",),
@@ -136,8 +141,9 @@ def row_differences(row: np.void, frame: tshark.Frame) -> list[str]:
             expected[column] = frame[f"tcp.{name}"].split(",")[-1]
         expected["tcp_flags"] = str(int(frame["tcp.flags"].split(",")[-1], 16))
     actual |= {name: str(row[name]) for name in expected if name not in actual}
-    if frame["vxlan.vni"] and not frame["gre.proto"]:
-        expected["tunnel_id"], actual["tunnel_id"] = frame["vxlan.vni"].split(",")[-1], str(row["tunnel_id"])
+    named = [frame[name] for name in ("vxlan.vni", "geneve.vni", "erspan.spanid") if frame[name]]
+    if len(named) == 1 and not frame["gre.key"] and row["tunnel_count"]:
+        expected["tunnel_id"], actual["tunnel_id"] = str(int(named[0].split(",")[-1], 0)), str(row["tunnel_id"])
     return [f"{name}: {actual[name]} is not {expected[name]}" for name in expected if actual[name] != expected[name]]
 
 

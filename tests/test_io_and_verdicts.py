@@ -9,7 +9,7 @@ from spanline.stages.io_statistics import IoStatistics
 from spanline.stages.verdicts import Verdicts
 from tests.craft import Frame, arp, ethernet, extension, ipv4, ipv6, llc, null, raw, snap, tcp, udp, vlan
 from tests.craft_files import START, Record
-from tests.craft_tunnels import gre, vxlan
+from tests.craft_tunnels import erspan2, erspan3, geneve, gre, vxlan
 from tests.rows import decode_all
 
 FRAME = ethernet() / ipv4() / udp()
@@ -70,11 +70,15 @@ def test_wrong_requests(make: object, message: str) -> None:
         make()  # type: ignore[operator]
 
 
-def deep() -> Frame:
+def deep(tunnel: Frame) -> Frame:
     frame = Frame()
     for _ in range(9):
-        frame = frame / ethernet() / ipv4() / udp(50000, 4789) / vxlan(1)
+        frame = frame / ethernet() / ipv4() / tunnel
     return frame / FRAME
+
+
+TOO_DEEP = "more tunnels inside one another than are followed"
+NOT_READ = "a version of ERSPAN, or a frame type in it, that is not read"
 
 
 STOPS = [
@@ -87,7 +91,12 @@ STOPS = [
     (ethernet() / ipv4(protocol=89) / b"ospf", 1, "unsupported", "ip", "IP protocol 89"),
     (ethernet() / ipv6() / extension(0) / raw(b"x", protocol=253), 1, "unsupported", "ipv6.hopopts", "IP protocol 253"),
     (ethernet() / ipv4() / gre(protocol=0x880B) / b"ppp", 1, "unsupported", "gre", "EtherType 0x880b"),
-    (deep(), 1, "unsupported", "vxlan", "more tunnels inside one another than are followed"),
+    (ethernet() / ipv4() / udp(1, 6081) / geneve(1) / raw(b"", ether_type=0x894F), 1, "unsupported", "geneve",
+     "EtherType 0x894f"),
+    (ethernet() / ipv4() / gre(sequence=1) / erspan3(1, frame_type=7) / FRAME, 1, "unsupported", "erspan", NOT_READ),
+    (deep(udp(50000, 4789) / vxlan(1)), 1, "unsupported", "vxlan", TOO_DEEP),
+    (deep(udp(50000, 6081) / geneve(1)), 1, "unsupported", "geneve", TOO_DEEP),
+    (deep(gre(sequence=1) / erspan2(1)), 1, "unsupported", "erspan", TOO_DEEP),
     (FRAME, 147, "unsupported", "frame", "link type 147 (USER0)"),
     (null(family=99) / b"1234", 0, "unsupported", "null", "an address family that is not IP"),
     (
@@ -97,7 +106,7 @@ STOPS = [
         "udp",
         "its length is less than 8 bytes, or more than the IP packet's",
     ),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("frame", "link_type", "verdict", "layer", "reason"), STOPS)

@@ -8,7 +8,11 @@ from __future__ import annotations
 import _thread
 import ipaddress
 import json
+import os
+import subprocess
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -202,12 +206,6 @@ def test_a_faulty_regular_expression_is_one_line(store: Store, enrichment: Enric
         answer("count of flows where Source VM matches '('", store, enrichment)
 
 
-@pytest.mark.parametrize("text", ["Flow Type of flows", "flows group by Flow Type", "list(Flow Type) of flows"])
-def test_what_a_store_does_not_keep_is_said(text: str, store: Store) -> None:
-    with pytest.raises(UsageError, match="Flow Type is not kept"):
-        spanline.query(text, store)
-
-
 def test_what_overlaps_the_window_counts_in_part(tmp_path: Path) -> None:
     """By hand: of 1000 s, 900 s are in the last 900 s; the second begins and ends there."""
     store = stored(
@@ -336,6 +334,66 @@ def test_sql_reads_nothing_but_segments(store: Store) -> None:
         ):
             with pytest.raises(duckdb.Error):
                 session.connection.execute(sql)
+
+
+def things_in(connection: Any) -> list[tuple[str]]:
+    """The tables and views that queries made."""
+    found: list[tuple[str]] = connection.execute(
+        "SELECT table_name FROM duckdb_tables() UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal"
+    ).fetchall()
+    return found
+
+
+def test_a_query_finds_the_engine_open_and_empty(store: Store, enrichment: Enrichment) -> None:
+    from spanline.query import engine
+    from spanline.query.running import Limits, Session
+
+    text = "series(sum(bytes)) of flows where Flow Type = 'Source is VM' group by Destination Country"
+    answers = []
+    for _ in range(2):
+        answers.append(answer(text, store, enrichment))
+        (idle,) = engine._idle
+        assert things_in(idle.connection) == []
+    assert answers[0] == answers[1]
+    spanline.query("flows", store, enrichment=enrichment)
+    assert engine._idle == [idle]
+    with pytest.raises(UsageError, match="cannot be run"), Session({}, Limits()) as session, session.limited():
+        session.connection.execute("SELECT error('what failed is not used again')")
+    assert engine._idle == []
+
+
+def test_an_open_engine_reads_its_own_files_only(store: Store, tmp_path: Path) -> None:
+    from spanline.query.running import Limits, Session
+
+    duckdb = pytest.importorskip("duckdb")
+    other = stored(tmp_path, ROWS[:1])
+    for one, forbidden in ((store, other), (other, store)):
+        assert answer("count of flows", one)
+        (own,), (foreign,) = ([at.path / name for name in at.state().segments] for at in (one, forbidden))
+        with Session({"records": [own]}, Limits()) as session:
+            session.connection.execute(f"SELECT count(*) FROM read_parquet('{own}')")
+            with pytest.raises(duckdb.PermissionException):
+                session.connection.execute(f"SELECT count(*) FROM read_parquet('{foreign}')")
+
+
+def test_queries_in_several_threads(store: Store, enrichment: Enrichment) -> None:
+    text = "flows group by Source VM"
+    expected = answer(text, store, enrichment)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: answer(text, store, enrichment), range(8))) == [expected] * 8
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes that fork")
+def test_a_child_leaves_the_engine_of_its_parent_alone(store: Store) -> None:
+    script = f"""
+import os, spanline
+first = spanline.query("count of flows", {str(store.path)!r})
+child = os.fork()
+if not child:
+    os._exit(0 if spanline.query("count of flows", {str(store.path)!r}).equals(first) else 1)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=60)
 
 
 def test_too_little_memory_is_one_line(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Oracle: what is typed and what has to be seen then, set down by hand; flows of a
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -105,6 +106,7 @@ def test_history_is_kept_for_nobody_else(store: Path, tmp_path: Path) -> None:
 
 
 def test_without_a_place_for_history_it_is_forgotten(store: Path, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "state")
     (tmp_path / "state").write_text("a file")
     with Terminal(["query", "--store", store], tmp_path) as terminal:
         terminal.wait_for("spanline: what is asked is forgotten at the end")

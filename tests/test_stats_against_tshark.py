@@ -54,7 +54,7 @@ SNMP = OWN_STREAM.format("SNMP")
 RTP = OWN_STREAM.format("RTP")
 FINAL = "tshark takes an end from a source route, a routing header or a home address; spanline the IP header's own"
 MICROSECONDS = "a field for µs of more than 4.29 s, which overflows in tshark"
-BIG_TCP = "an IPv6 payload length of 0; tshark 4.0 stops there, spanline reads on to the end of the frame"
+BIG_TCP = "an IPv6 or UDP length of 0; tshark 4.0 stops there, spanline reads on to the end of the frame"
 SCTP = "tshark counts SCTP when all in its chunks was read, which is malformed here"
 # Captures in which lines differ, and why; with them, how many lines.
 OTHER_LINES = {
@@ -87,6 +87,8 @@ OTHER_LINES = {
     "plaintext/snmp__suricata-verify__snmp-v3-get-bulk-unauth.pcap": SNMP,
     "plaintext/vnc__nDPI__vnc.pcap": OWN_STREAM.format("VNC"),
     "tunnels/ipsec__PcapPlusPlus__ipv6_options.pcap": FINAL,
+    "tunnels/geneve__PcapFlowLab__24_geneve_outer_ipv6_fragmentation.pcap": "UDP is longer than its fragment",
+    **{f"tunnels/geneve__tcpdump__bigtcp-ipv{a}-geneve-ipv{b}.pcap": BIG_TCP for a in (4, 6) for b in (4, 6)},
     "tunnels/vxlan__tcpdump__bigtcp-ipv6-vxlan-ipv4.pcap": BIG_TCP,
     "tunnels/vxlan__tcpdump__bigtcp-ipv6-vxlan-ipv6.pcap": BIG_TCP,
 }

@@ -22,7 +22,7 @@ from spanline.errors import CaptureError
 from spanline.workers.kernel_rule import kernel_rule
 from tests.craft import Frame, arp, ethernet, extension, icmp, icmpv6, ipv4, ipv6, raw, sctp, tcp, udp, vlan
 from tests.craft_fragments import pieces
-from tests.craft_tunnels import gre, vxlan
+from tests.craft_tunnels import geneve, geneve_option, gre, vxlan
 from tests.own_network import NEAR, Sender, impossible, own_network
 from tests.rows import decode_all
 from tests.test_every_capture import FOLDERS, files_of
@@ -122,11 +122,19 @@ def outer(number: int, vni: int, port: int = 4789) -> list[Frame]:
     ]
 
 
+def in_geneve(number: int, port: int = 6081) -> list[Frame]:
+    """With as many options as there is room for, and with Ethernet inside and without."""
+    options = b"".join(geneve_option(n, bytes(4 * (n % 5))) for n in range(number % 21))
+    tunnel = udp(50000, port) / geneve(number, options=options)
+    four, six = ethernet() / ipv4("192.0.2.1", "192.0.2.2"), ethernet() / ipv6("fd00::1", "fd00::2")
+    return [four / tunnel, six / tunnel, four / tunnel / ethernet(), six / tunnel / ethernet()]
+
+
 class Group:
     """Sockets of one fanout group that the program divides frames among."""
 
-    def __init__(self, size: int, vxlan_ports: set[int]) -> None:
-        program = kernel_rule(vxlan_ports)
+    def __init__(self, size: int, vxlan_ports: set[int], geneve_ports: set[int]) -> None:
+        program = kernel_rule(vxlan_ports, geneve_ports)
         self._sockets = []
         for number in range(size):
             one = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
@@ -161,9 +169,11 @@ def test_the_kernel_divides_by_the_same_rule(workers: int) -> None:
     frames = [bytes(ethernet() / one) for n in range(1, 20) for one in inner(n)]
     frames += [bytes(tunnel / one) for n in range(1, 20) for one in inner(n) for tunnel in outer(n, n)]
     frames += [bytes(tunnel / one) for n in range(1, 20) for one in inner(n) for tunnel in outer(n, n, 8472)]
+    frames += [bytes(tunnel / one) for n in range(1, 20) for one in inner(n) for tunnel in in_geneve(n)]
+    frames += [bytes(tunnel / one) for n in range(1, 20) for one in inner(n) for tunnel in in_geneve(n, 7000)]
     frames += [bytes(ethernet() / vlan(7) / one) for n in range(1, 20) for one in inner(n)]
     with own_network(), Sender() as sender:
-        group = Group(workers, {4789, 8472})
+        group = Group(workers, {4789, 8472}, {6081, 7000})
         found = []
         for some in (frames[at : at + 100] for at in range(0, len(frames), 100)):  # as many as a socket holds
             sender.send(*some)
@@ -171,7 +181,8 @@ def test_the_kernel_divides_by_the_same_rule(workers: int) -> None:
         group.close()
     assert len(found) == len(frames)
     # The kernel takes the VLAN tag out: the row is the same without.
-    batch = decode_all([frame for _, frame in found], vxlan_port={4789, 8472}, reassemble=True)
+    ports = {"vxlan_port": {4789, 8472}, "geneve_port": {6081, 7000}}
+    batch = decode_all([frame for _, frame in found], **ports, reassemble=True)
     assert owners(batch, workers).tolist() == [number for number, _ in found]
 
 
@@ -184,15 +195,28 @@ def test_the_kernel_divides_by_the_same_rule(workers: int) -> None:
         ethernet() / ipv4(A, B) / gre() / ipv4(A, B) / tcp(1, 2),
         ethernet() / ipv6(A6, B6) / extension(0) / tcp(1, 2),
         ethernet() / ipv4("192.0.2.1", "192.0.2.2") / udp(1, 4789) / vxlan(1) / ethernet() / arp(),
+        ethernet() / ipv4("192.0.2.1", "192.0.2.2") / udp(1, 6081) / geneve(1) / ethernet() / arp(),
+        ethernet() / ipv4("192.0.2.1", "192.0.2.2") / udp(1, 6081) / geneve(1) / arp(),
+        ethernet() / ipv4("192.0.2.1", "192.0.2.2") / udp(1, 6081) / b"\x3f",
         ethernet() / raw(b"\x45", ether_type=0x0800),
         ethernet() / vlan(1) / vlan(2) / ipv4(A, B) / tcp(1, 2),
     ],
-    ids=["ARP", "GRE", "IPv6 extension", "ARP in VXLAN", "cut", "two tags"],
+    ids=[
+        "ARP",
+        "GRE",
+        "IPv6 extension",
+        "ARP in VXLAN",
+        "ARP bridged in GENEVE",
+        "ARP in GENEVE",
+        "GENEVE cut",
+        "cut",
+        "two tags",
+    ],
 )
 def test_the_kernel_gives_all_else_to_anybody(frame: Frame) -> None:
     """None is lost, and none comes twice."""
     with own_network(), Sender() as sender:
-        group = Group(3, {4789})
+        group = Group(3, {4789}, {6081})
         sender.send(bytes(frame).ljust(60, b"\0"))
         found = group.received()
         group.close()

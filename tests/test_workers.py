@@ -31,7 +31,7 @@ from tests.craft import Frame, arp, ethernet, ipv4, raw, tcp, udp
 from tests.craft_conversations import conversation, together
 from tests.craft_files import START, Record, pcap
 from tests.craft_fragments import pieces
-from tests.craft_tunnels import gre, vxlan
+from tests.craft_tunnels import erspan2, erspan3, geneve, gre, vxlan
 from tests.dealt import Dealing
 from tests.planted import LOGINS
 from tests.test_flow_table import conversations
@@ -51,6 +51,12 @@ def crafted() -> dict[str, list[Record]]:
 
     many = [ethernet() / one for n in range(1, 30) for one in (*inner(n), ipv4(f"10.2.0.{n}", A) / tcp(443, 1000 + n))]
     in_gre = [ethernet() / ipv4("192.0.2.1", "192.0.2.2") / gre(key=n) / one for n in range(9) for one in inner(n + 1)]
+    outer = ethernet() / ipv4("192.0.2.1", "192.0.2.2")
+    tunnels = [
+        *(outer / udp(50000, 6081) / geneve(n, options=bytes(4 * n)) for n in range(4)),
+        *(outer / gre(sequence=n) / kind(n) / ethernet() for n in range(4) for kind in (erspan2, erspan3)),
+    ]
+    mirrored = [tunnel / one for tunnel in tunnels for n in range(5) for one in inner(n + 1)]
     fragments: list[Frame] = []
     for n in range(1, 40):
         datagram = ipv4(A, f"10.2.0.{n}") / udp(5000 + n, 53) / raw(bytes(range(100)))
@@ -62,6 +68,7 @@ def crafted() -> dict[str, list[Record]]:
         "conversations": conversations(),
         "many": at_intervals([*many, *(ethernet() / arp() for _ in range(20))]),
         "gre": at_intervals(in_gre),
+        "mirrored": at_intervals(mirrored),
         "fragments": at_intervals(fragments),
     }
 

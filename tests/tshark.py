@@ -19,7 +19,7 @@ Frame = dict[str, str]
 DECODED = frozenset({
     *("eth", "ethertype", "sll", "null", "raw", "tr", "fddi", "vlan", "ieee8021ad", "llc", "arp"),
     *("ip", "ipv6", "ipv6.hopopts", "ipv6.routing", "ipv6.fraghdr", "ipv6.dstopts", "ah"),
-    *("tcp", "udp", "icmp", "icmpv6", "sctp", "vxlan", "gre"),
+    *("tcp", "udp", "icmp", "icmpv6", "sctp", "vxlan", "gre", "geneve", "erspan"),
 })  # fmt: skip
 # Names that also stand above an application (802.2 inside something) and prove nothing about a further layer.
 _WEAK = frozenset({"llc", "ethertype"})

@@ -55,14 +55,15 @@ static void prepare_small(void) {
     prepare(put_small);
 }
 
-static const uint8_t vxlan_ports[PORT_BITS] = {[4789 / 8] = 1 << 4789 % 8};
+static const tunnel_ports ports = {.tunnel = {[4789 / 8] = 1 << 4789 % 8, [6081 / 8] = 1 << 6081 % 8},
+                                   .geneve = {[6081 / 8] = 1 << 6081 % 8}};
 
 static void decode(void) {
     static const int32_t link_types[] = {LINK_ETHERNET};
     path_table paths = {.next = path_next, .parent = path_parent, .protocol = path_protocol, .count = 1};
     decode_counters counters = {.frames = 0};
     const decoder d = {.seed = {{1, 2, 3, 4}}, .paths = &paths, .counters = &counters, .link_types = link_types,
-                       .interface_count = 1, .vxlan_ports = vxlan_ports};
+                       .interface_count = 1, .ports = &ports};
     tunnel_output tunnels = {tunnel_rows, 0, sizeof tunnel_rows / sizeof tunnel_rows[0]};
     done = decode_batch(&d, bytes, records, 0, FRAMES, rows, &tunnels);
 }

@@ -28,6 +28,7 @@ class Decoder:
         self,
         *,
         vxlan_port: int | Collection[int] = ...,
+        geneve_port: int | Collection[int] = ...,
         verify_checksums: bool = ...,
         reassemble: bool = ...,
         seed: bytes = ...,

@@ -258,14 +258,21 @@ def _twice(rows: npt.NDArray[Any], larger: npt.NDArray[Any]) -> npt.NDArray[Any]
 class Decode:
     """Chunks in, batches out. One instance serves one capture: the list of protocol stacks is its own.
 
-    With `reassemble` rows stop at fragments that were captured whole, for a Reassemble to go on with. `frames` is how
-    many there have been.
+    Of a port in both, `geneve_port` counts. With `reassemble` rows stop at fragments that were captured whole, for
+    a Reassemble to go on with. `frames` is how many there have been.
     """
 
     def __init__(
-        self, *, vxlan_port: int | Collection[int] = 4789, verify_checksums: bool = False, reassemble: bool = False
+        self,
+        *,
+        vxlan_port: int | Collection[int] = 4789,
+        geneve_port: int | Collection[int] = 6081,
+        verify_checksums: bool = False,
+        reassemble: bool = False,
     ) -> None:
-        self.decoder = _decode.Decoder(vxlan_port=vxlan_port, verify_checksums=verify_checksums, reassemble=reassemble)
+        self.decoder = _decode.Decoder(
+            vxlan_port=vxlan_port, geneve_port=geneve_port, verify_checksums=verify_checksums, reassemble=reassemble
+        )
         self._packets = Pool()
         self._tunnels = Pool()
         self.buffers = Pool()  # of batches that borrowed theirs

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 
 def origin(
-    names: Sequence[str], live: LiveOptions | None, capture_filter: str | None, vxlan_ports: Collection[int]
+    names: Sequence[str],
+    live: LiveOptions | None,
+    capture_filter: str | None,
+    vxlan_ports: Collection[int],
+    geneve_ports: Collection[int],
 ) -> Files | Listening:
     """Raises UsageError when files and live sources are mixed, or files shall be captured."""
     if not any(name.startswith(PREFIXES) for name in names):
@@ -35,7 +39,7 @@ def origin(
     if options.workers > 1:
         from spanline.workers.sharing import Sharing
 
-        return Sharing(names, options, vxlan_ports)
+        return Sharing(names, options, vxlan_ports, geneve_ports)
     return Listening(names, options)
 
 

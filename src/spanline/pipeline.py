@@ -103,6 +103,7 @@ class Capture:
         paths: Sequence[PathLike],
         *,
         vxlan_port: int | Collection[int] = 4789,
+        geneve_port: int | Collection[int] = 6081,
         verify_checksums: bool = False,
         reassemble: bool = True,
         capture_filter: str | None = None,
@@ -117,7 +118,10 @@ class Capture:
         asked = () if self._display_filter is None else self._display_filter.fields
         self.requires = frozenset(requires).union(*(field.requires for field in asked))
         self._ports = {vxlan_port} if isinstance(vxlan_port, int) else set(vxlan_port)
-        self._origin = origin([os.fspath(path) for path in paths], live, capture_filter, self._ports)
+        self.geneve_ports = {geneve_port} if isinstance(geneve_port, int) else set(geneve_port)
+        """UDP destination ports that carry GENEVE."""
+        ports = self._ports, self.geneve_ports
+        self._origin = origin([os.fspath(path) for path in paths], live, capture_filter, *ports)
         self._threads = threads
         self._verify_checksums = verify_checksums
         self._reassemble = reassemble
@@ -186,7 +190,10 @@ class Capture:
         own  transforms behind reassembly that leave out what is other workers'
         """
         decode = Decode(
-            vxlan_port=self.vxlan_ports, verify_checksums=self._verify_checksums, reassemble=self._reassemble
+            vxlan_port=self.vxlan_ports,
+            geneve_port=self.geneve_ports,
+            verify_checksums=self._verify_checksums,
+            reassemble=self._reassemble,
         )
         datagrams = self._datagrams = Reassemble()
         before, after = capture_filters(*self._programs)
@@ -219,7 +226,7 @@ class Capture:
 
     @property
     def vxlan_ports(self) -> set[int]:
-        """UDP destination ports that carry VXLAN."""
+        """UDP destination ports that carry VXLAN, unless they are among the `geneve_ports`."""
         return self._ports | (self.listening.vxlan_ports if self.listening else set())
 
     def _report_depth(self, decode: Decode) -> None:
@@ -333,6 +340,7 @@ def open(
     paths: PathLike | Sequence[PathLike],
     *,
     vxlan_port: int | Collection[int] = 4789,
+    geneve_port: int | Collection[int] = 6081,
     verify_checksums: bool = False,
     reassemble: bool = True,
     capture_filter: str | None = None,
@@ -343,9 +351,10 @@ def open(
     **live: Unpack[LiveKeywords],
 ) -> Capture:
     """Opens a capture: a file, a pattern, a folder, "-" for standard input, or a list of these; or live sources,
-    "live:eth0" for an interface, "udp:4789" for VXLAN datagrams.
+    "live:eth0" for an interface, "udp:4789" for VXLAN datagrams, "udp:6081" for those of GENEVE.
 
     vxlan_port        UDP destination port that carries VXLAN, or several
+    geneve_port       the same of GENEVE; of a port in both, this counts
     verify_checksums  compute TCP, UDP and ICMP checksums; off, because offloading makes them wrong at the sender
     reassemble        put fragmented IP datagrams together (transforms.reassemble.Reassemble); without, each frame is
                       shown by itself, and only the first fragment of a datagram has ports
@@ -366,6 +375,7 @@ def open(
     return Capture(
         names,
         vxlan_port=vxlan_port,
+        geneve_port=geneve_port,
         verify_checksums=verify_checksums,
         reassemble=reassemble,
         capture_filter=capture_filter,

@@ -18,7 +18,17 @@ NO_TIME = np.iinfo(np.int64).min
 """A time or duration that is not known, in structured arrays; Tables have null."""
 
 VERDICTS = ("ok", "truncated", "malformed", "unsupported")
-TUNNEL_KINDS = ("", "vxlan", "gre", "ip-in-ip")
+TUNNEL_KINDS = ("", "vxlan", "gre", "ip-in-ip", "geneve", "erspan")
+ERSPAN_FLAGS = {
+    "cos": 0xE000,
+    "encapsulation": 0x1800,
+    "truncated": 0x0400,
+    "egress": 0x0008,
+    "granularity": 0x0006,
+    "subheader": 0x0001,
+}
+"""Bits of `flags` in tunnel rows of ERSPAN, where its headers have them: the last three in type III, of which
+encapsulation is the integrity."""
 END_REASONS = ("", "idle", "active", "closed", "forced", "evicted")
 CONN_STATES = ("S0", "S1", "SF", "REJ", "S2", "S3", "RSTO", "RSTR", "RSTOS0", "RSTRH", "SH", "SHR", "OTH")
 PACKET_FLAGS = (
@@ -136,7 +146,7 @@ PACKET = (
     Column("tcp_ack", "u4", "uint32", "Ack", "", "raw TCP acknowledgment number", "tcp.ack_raw"),
     Column("payload_offset", "u4", "uint32", "Payload at", "byte", "in the batch's buffers[payload_buffer]"),
     Column("payload_length", "u4", "uint32", "Payload", "byte", "by the IP length, not by what was captured"),
-    Column("tunnel_id", "u4", "uint32", "VNI", "", "VNI or GRE key of the innermost tunnel; 0xFFFFFFFF none"),
+    Column("tunnel_id", "u4", "uint32", "VNI", "", "VNI, GRE key or ERSPAN session, innermost; 0xFFFFFFFF none"),
     Column("inner_length", "u4", "uint32", "Inner length", "byte", "wire length of the innermost frame"),
     Column("interface", "u2", "uint16", "Interface", "", "in the capture's list; 65535 undeclared"),
     Column("path", "u2", "uint16", "Path", "", "index into the capture's paths: the stack of protocols"),
@@ -167,12 +177,12 @@ TUNNEL = (
     Column("source", "(16,)u1", "address", "Source", "", "of the outer IP layer"),
     Column("destination", "(16,)u1", "address", "Destination", "", "of the outer IP layer"),
     Column("packet", "u4", "uint32", "Packet", "", "row in the batch's packets"),
-    Column("id", "u4", "uint32", "Id", "", "VNI or GRE key; 0xFFFFFFFF none"),
+    Column("id", "u4", "uint32", "Id", "", "VNI, GRE key or ERSPAN session; 0xFFFFFFFF none"),
     Column("sequence", "u4", "uint32", "Sequence", "", "GRE sequence number", "gre.sequence_number"),
     Column("source_port", "u2", "uint16", "Source port", "", "of the outer UDP header"),
     Column("destination_port", "u2", "uint16", "Destination port", "", "of the outer UDP header"),
-    Column("vlan", "u2", "uint16", "VLAN", "", "of the outer frame; 0xFFFF none"),
-    Column("flags", "u2", "uint16", "Flags", "", "the header's first two bytes"),
+    Column("vlan", "u2", "uint16", "VLAN", "", "of the outer frame; of ERSPAN, of its header; 0xFFFF none"),
+    Column("flags", "u2", "uint16", "Flags", "", "the header's first two bytes; of ERSPAN, ERSPAN_FLAGS"),
     Column("level", "u1", "uint8", "Level", "", "1 is the outermost"),
     Column("kind", "u1", "uint8", "Kind", "", "index into schema.TUNNEL_KINDS"),
     Column("reserved", "(10,)u1", ""),
@@ -296,7 +306,7 @@ PAYLOAD_CONVERSATION = (
     Column("destination", "(16,)u1", "address", "Destination"),
     Column("first_seen", "i8", "time", "First seen", "ns", "time of the first packet"),
     Column("serial", "u8", "uint64", "Conversation", "", "its number, from 1; 0 where there is none"),
-    Column("vni", "u4", "uint32", "VNI", "", "VNI or GRE key of the innermost tunnel; 0xFFFFFFFF none"),
+    Column("vni", "u4", "uint32", "VNI", "", "VNI, GRE key or ERSPAN session, innermost; 0xFFFFFFFF none"),
     Column("source_port", "u2", "uint16", "Source port"),
     Column("destination_port", "u2", "uint16", "Port"),
     Column("vlan", "u2", "uint16", "VLAN", "", "of the first packet's innermost frame; 0xFFFF none"),
@@ -452,7 +462,7 @@ FLOW = (
     Column("destination_port", "", "uint16", "Port", "", "ICMP: the answer's type, else the code", "", "Port"),
     Column("protocol", "", "uint8", "Protocol", "", "IP protocol number", "", "Protocol"),
     Column("vlan", "", "uint16", "VLAN", "", "of the first packet's innermost frame", "", "VLAN"),
-    Column("vni", "", "uint32", "VNI", "", "VNI or GRE key of the first packet's innermost tunnel", "", "VNI"),
+    Column("vni", "", "uint32", "VNI", "", "VNI, GRE key or ERSPAN session of the first packet", "", "VNI"),
     *_both("packets", "uint64", "Packets", "", "frames"),
     *_both("bytes", "uint64", "Bytes", "byte", "wire length of the innermost frame"),
     *_both("payload_bytes", "uint64", "Payload", "byte", "behind the transport header, by the IP length"),
@@ -481,7 +491,7 @@ FINDING = (
     Column("time", "", "time", "Time", "ns", "of the attempt, UTC"),
     Column("community_id", "", "string", "Community ID", "", "of the flow, version 1, seed 0"),
     Column("vlan", "", "uint16", "VLAN", "", "of the flow's innermost frame"),
-    Column("vni", "", "uint32", "VNI", "", "VNI or GRE key of the flow's innermost tunnel"),
+    Column("vni", "", "uint32", "VNI", "", "VNI, GRE key or ERSPAN session of the flow"),
     Column("transport", "", "label", "Transport", "", "one of schema.TRANSPORTS"),
     Column("protocol", "", "string", "Protocol", "", "as tshark names it; null for a rule where none is known"),
     Column("foreign_port", "", "bool", "Foreign port", "", "on a port where this protocol is not expected"),

@@ -390,7 +390,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     path_table paths = {.next = path_next, .parent = path_parent, .protocol = path_protocol, .count = 1};
     decode_counters counters = {.frames = 0};
     const decoder d = {.seed = {{1, 2, 3, 4}}, .paths = &paths, .counters = &counters, .link_types = link_types,
-                       .interface_count = INTERFACES, .vxlan_ports = vxlan_ports()};
+                       .interface_count = INTERFACES, .ports = ports_of_tunnels()};
     packet_row *rows = room(list.count, sizeof *rows);
     stream_row *streams = room(list.count, sizeof *streams);
     tunnel_output tunnels = {room((list.count + 1) * MAX_TUNNELS, sizeof *tunnels.rows), 0,

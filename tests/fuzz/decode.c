@@ -45,7 +45,7 @@ UNCOVERED static void check_tunnels(const tunnel_row *tunnels, uint32_t count, c
     uint32_t id = NO_TUNNEL_ID;
     for (uint32_t n = 0; n < count; n++) {
         CHECK(tunnels[n].packet == packet && tunnels[n].level == n + 1);
-        CHECK(tunnels[n].kind >= TUNNEL_VXLAN && tunnels[n].kind <= TUNNEL_IP_IN_IP);
+        CHECK(tunnels[n].kind >= TUNNEL_VXLAN && tunnels[n].kind <= TUNNEL_ERSPAN);
         id = tunnels[n].id == NO_TUNNEL_ID ? id : tunnels[n].id;
     }
     CHECK(row->tunnel_id == id);
@@ -144,7 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     path_table paths = {.next = path_next, .parent = path_parent, .protocol = path_protocol, .count = first};
     memset(&counters, 0, sizeof counters);
     decoder d = {.seed = {{1, 2, 3, 4}}, .paths = &paths, .counters = &counters, .link_types = link_types,
-                 .interface_count = INTERFACES, .vxlan_ports = vxlan_ports(), .verify_checksums = steering[1] & 1,
+                 .interface_count = INTERFACES, .ports = ports_of_tunnels(), .verify_checksums = steering[1] & 1,
                  .reassemble = steering[1] >> 1 & 1};
     packet_row *rows = room(list.count, sizeof *rows);
     tunnel_row *all = room(list.count * MAX_TUNNELS, sizeof *all);

@@ -246,7 +246,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     decode_counters counters = {.frames = 0};
     const hash_seed seed = {{1, 2, 3, has_foreign_hashes(steering) ? 5 : 4}};
     const decoder d = {.seed = has_foreign_hashes(steering) ? seed : p.options.seed, .counters = &counters,
-                       .link_types = link_types, .interface_count = INTERFACES, .vxlan_ports = vxlan_ports(),
+                       .link_types = link_types, .interface_count = INTERFACES, .ports = ports_of_tunnels(),
                        .verify_checksums = 1, .reassemble = steering[2] >> 5 & 1};
     tunnel_output tunnels = {room((count + 1) * MAX_TUNNELS, sizeof *tunnels.rows), 0, (count + 1) * MAX_TUNNELS};
     CHECK(decode_batch(&d, list.bytes, list.records, 0, count, rows, &tunnels) == count);

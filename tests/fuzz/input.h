@@ -9,17 +9,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "records.h"
+#include "frame.h"
 
 enum { STEERING = 8, MAX_FRAMES = 256 };
 
 /* Called by libFuzzer, and by replay.c where there is none. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What a decoder takes for VXLAN: port 4789. */
-static inline const uint8_t *vxlan_ports(void) {
-    static const uint8_t ports[65536 / 8] = {[4789 / 8] = 1 << 4789 % 8};
-    return ports;
+/* What a decoder takes for VXLAN, port 4789, and for GENEVE, port 6081. */
+static inline const tunnel_ports *ports_of_tunnels(void) {
+    static const tunnel_ports ports = {.tunnel = {[4789 / 8] = 1 << 4789 % 8, [6081 / 8] = 1 << 6081 % 8},
+                                       .geneve = {[6081 / 8] = 1 << 6081 % 8}};
+    return &ports;
 }
 
 /* An invariant: when it does not hold, the input is a finding. */

@@ -352,7 +352,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const uint32_t first = steering[7] < 128 ? 1 : MAX_PATHS - steering[7] % 16U; /* nearly full */
     path_table paths = {.next = path_next, .parent = path_parent, .protocol = path_protocol, .count = first};
     const decoder d = {.seed = {{1, 2, 3, 4}}, .paths = &paths, .counters = &counters, .link_types = link_types,
-                       .interface_count = INTERFACES, .vxlan_ports = vxlan_ports(), .verify_checksums = steering[6] >> 1 & 1,
+                       .interface_count = INTERFACES, .ports = ports_of_tunnels(), .verify_checksums = steering[6] >> 1 & 1,
                        .reassemble = 1};
     packet_row *rows = room(list.count, sizeof *rows);
     const uint32_t capacity = (list.count + 1) * MAX_TUNNELS;

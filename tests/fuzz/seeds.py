@@ -50,7 +50,7 @@ from tests.craft_files import START, Pcapng, Record, pcap, pcap_header, records
 from tests.craft_fragments import piece, pieces
 from tests.craft_messages import MESSAGES
 from tests.craft_messages import packet as message_packet
-from tests.craft_tunnels import erspan2, geneve, gre, gtp_u, mpls, pppoe, vxlan
+from tests.craft_tunnels import erspan2, erspan3, geneve, geneve_option, gre, gtp_u, mpls, pppoe, vxlan
 
 FOLDER = Path(__file__).resolve().parent
 TARGETS = sorted({path.stem for path in FOLDER.glob("*.c")} - {"replay"})
@@ -101,8 +101,30 @@ PACKETS = {
     "vxlan": ipv4() / udp(50000, 4789) / vxlan(7) / ethernet() / vlan(5) / ipv6() / tcp() / b"inner",
     "gre": ipv4() / gre(key=1, sequence=2, with_checksum=True) / ethernet() / vlan(4) / ipv4() / udp(),
     "ip-in-ip": ipv4() / ipv6() / ipv4(options=b"\1" * 40) / tcp(options=b"\1" * 40),
-    "erspan": ipv4() / gre(sequence=1) / erspan2(3) / ethernet() / ipv4() / tcp(),
+    "erspan1": ipv4() / gre(protocol=0x88BE) / ethernet() / ipv4() / tcp(),
+    "erspan": ipv4() / gre(sequence=1) / erspan2(3, truncated=True) / ethernet() / ipv4() / tcp(),
+    "erspan3": ipv6() / gre(sequence=1, key=7) / erspan3(3, platform=bytes(8)) / ethernet() / vlan(6) / ipv4() / tcp(),
+    "erspan3-ip": ipv4() / gre(sequence=1) / erspan3(3, frame_type=2) / ipv6() / udp(),
     "geneve": ipv4() / udp(50000, 6081) / geneve(9) / ethernet() / ipv4() / udp(),
+    "geneve-options": ipv6()
+    / udp(50000, 6081)
+    / geneve(9, options=geneve_option(1, bytes(8)) + geneve_option(0x82) * 3, flags=0xC0)
+    / ipv4()
+    / tcp(),
+    "many-tunnels": ipv4()
+    / udp(50000, 4789)
+    / vxlan(7)
+    / ethernet()
+    / ipv6()
+    / udp(1, 6081)
+    / geneve(8, options=geneve_option(1))
+    / ethernet()
+    / ipv4()
+    / gre(sequence=2)
+    / erspan2(4)
+    / ethernet()
+    / ipv4()
+    / udp(),
     "gtp-u": ipv4() / udp(2152, 2152) / gtp_u(5) / ipv4() / tcp(),
     "deep": Frame(*(ipv4().layers * 10)) / udp(),
 }

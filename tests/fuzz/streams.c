@@ -214,7 +214,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         seed.key[n] = steering[2] >> n & 1 ? 0 : n + 1;
     }
     const decoder d = {.seed = seed, .counters = &counters, .link_types = link_types, .interface_count = INTERFACES,
-                       .vxlan_ports = vxlan_ports()};
+                       .ports = ports_of_tunnels()};
     tunnel_output tunnels = {room((count + 1) * MAX_TUNNELS, sizeof *tunnels.rows), 0, (count + 1) * MAX_TUNNELS};
     CHECK(decode_batch(&d, list.bytes, list.records, 0, count, rows, &tunnels) == count);
     uint32_t length = 0;

@@ -485,7 +485,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         all.seed.key[n] = steering[0] >> (n + 4) & 1 ? 0 : n + 1;
     }
     const decoder d = {.seed = all.seed, .paths = &paths, .counters = &counters, .link_types = link_types,
-                       .interface_count = INTERFACES, .vxlan_ports = vxlan_ports()};
+                       .interface_count = INTERFACES, .ports = ports_of_tunnels()};
     all.count = list.count;
     all.rows = room(list.count, sizeof *all.rows);
     all.streams = room(list.count, sizeof *all.streams);

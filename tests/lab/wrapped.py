@@ -18,12 +18,12 @@ class Wrapping:
 
     wrap     the frame around an Ethernet frame, the nth of its conversation, from an address
     octets   by which it grows, as far as they are not counted as the inner frame's
-    columns  what `spanline flows` says of it; None of what it does not look into
+    columns  what `spanline flows` says of it
     """
 
     wrap: Callable[[bytes, int, str], Frame]
     octets: int
-    columns: dict[str, int | None] | None
+    columns: dict[str, int | None]
 
 
 def _inside(outer: str, tunnel: Frame) -> Frame:
@@ -42,10 +42,10 @@ WRAPPINGS = {
     "plain": Wrapping(lambda frame, n, outer: raw(frame), 0, {"vlan": None, "vni": None}),
     "vxlan": Wrapping(lambda frame, n, outer: _inside(outer, udp(50000, 4789)) / vxlan(6) / frame, 50, {"vni": 6}),
     "gre": Wrapping(lambda frame, n, outer: _inside(outer, gre(key=7)) / _bridged(frame), 42, {"vni": 7}),
-    "erspan2": Wrapping(lambda frame, n, outer: _inside(outer, gre(sequence=n)) / erspan2(8) / frame, 50, None),
-    "erspan3": Wrapping(lambda frame, n, outer: _inside(outer, gre(sequence=n)) / erspan3(9) / frame, 54, None),
+    "erspan2": Wrapping(lambda frame, n, outer: _inside(outer, gre(sequence=n)) / erspan2(8) / frame, 50, {"vni": 8}),
+    "erspan3": Wrapping(lambda frame, n, outer: _inside(outer, gre(sequence=n)) / erspan3(9) / frame, 54, {"vni": 9}),
     "geneve": Wrapping(
-        lambda frame, n, outer: _inside(outer, udp(50000, 6081)) / geneve(10) / _bridged(frame), 50, None
+        lambda frame, n, outer: _inside(outer, udp(50000, 6081)) / geneve(10) / _bridged(frame), 50, {"vni": 10}
     ),
     "vlan": Wrapping(lambda frame, n, outer: _tagged(vlan(11), frame), 0, {"vlan": 11}),
     "qinq": Wrapping(lambda frame, n, outer: _tagged(vlan(12, tpid=0x88A8) / vlan(13), frame), 0, {"vlan": 13}),

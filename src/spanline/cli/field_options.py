@@ -24,7 +24,7 @@ _OPTIONS = {
     "occurrence": "f, l or a",
 }
 # Of tshark's names, what spanline will decode one day.
-_NOT_YET = ("erspan", "geneve", "mpls", "gtp")
+_NOT_YET = ("mpls", "gtp")
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

@@ -128,7 +128,7 @@ def spanline() -> None:
 
     A PATH is a capture file (pcap or pcapng, plain or compressed), a folder, a pattern in quotes, or - for standard
     input. Files that overlap in time are merged. live:eth0 captures at an interface, and udp:4789 takes the VXLAN
-    datagrams that a mirror sends to a port.
+    datagrams that a mirror sends to a port, udp:6081 those of GENEVE.
 
     spanline is for those who may monitor the network they monitor.
     """

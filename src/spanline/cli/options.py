@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -20,6 +20,7 @@ Decorated = Callable[..., Any]
 
 # What Python, Arrow, the pieces of the capture and of the output take beside the stages.
 _PROGRAM = 160 << 20
+_VXLAN, _GENEVE = "vxlan", "geneve"
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -57,16 +58,17 @@ def size_in_bytes(text: str) -> int:
     return count
 
 
-def ports_decoded_as(text: str) -> frozenset[int]:
-    """The ports of udp.port==4789,vxlan, where 4789-4791 and 4789:3 stand for several, as in tshark's -d."""
+def ports_decoded_as(text: str) -> tuple[str, frozenset[int]]:
+    """(protocol, ports) of udp.port==4789,vxlan, where 4789-4791 and 4789:3 stand for several, as in tshark's -d."""
     layer, equals, rest = text.partition("==")
     selector, comma, protocol = rest.partition(",")
     if not equals or not comma:
         raise UsageError(f"-d {text!r}: not LAYER==PORT,PROTOCOL", hint="write -d udp.port==4789,vxlan")
     if layer.strip() != "udp.port":
         raise UsageError(f"-d {text!r}: {layer.strip()!r} cannot be chosen by", hint="only udp.port can")
-    if protocol.strip() != "vxlan":
-        raise UsageError(f"-d {text!r}: not decoded as {protocol.strip()!r} on demand", hint="only vxlan is")
+    if protocol.strip() not in (_VXLAN, _GENEVE):
+        what = f"-d {text!r}: not decoded as {protocol.strip()!r} on demand"
+        raise UsageError(what, hint="only vxlan and geneve are")
     match = re.fullmatch(r"\s*(0x[0-9a-fA-F]+|\d+)\s*(?:([-:])\s*(0x[0-9a-fA-F]+|\d+))?\s*", selector)
     first = int(match[1], 0 if match[1].startswith("0x") else 10) if match else 0
     last = first
@@ -75,7 +77,17 @@ def ports_decoded_as(text: str) -> frozenset[int]:
         last = second if match[2] == "-" else first + second - 1
     if not 0 < first <= last <= 65535:
         raise UsageError(f"-d {text!r}: {selector.strip()!r} is no UDP port", hint="1 to 65535, N-M or N:COUNT")
-    return frozenset(range(first, last + 1))
+    return protocol.strip(), frozenset(range(first, last + 1))
+
+
+def _tunnel_ports(vxlan_port: int, decode_as: Sequence[str]) -> tuple[frozenset[int], frozenset[int]]:
+    """The ports of VXLAN and those of GENEVE. What was said last of a port holds."""
+    ports = {_VXLAN: {vxlan_port}, _GENEVE: {6081} - {vxlan_port}}
+    for protocol, chosen in map(ports_decoded_as, decode_as):
+        for known in ports.values():
+            known.difference_update(chosen)
+        ports[protocol].update(chosen)
+    return frozenset(ports[_VXLAN]), frozenset(ports[_GENEVE])
 
 
 def stage_memory(memory: int) -> int:
@@ -93,6 +105,7 @@ class Inputs:
 
     paths: tuple[str, ...]
     vxlan_ports: frozenset[int]
+    geneve_ports: frozenset[int]
     verify_checksums: bool
     capture_filter: str | None
     inner_filter: str | None
@@ -146,13 +159,13 @@ def _gives_inputs(function: Decorated) -> Decorated:
         **others: Any,
     ) -> Any:
         who = user, allow_root
-        vxlan_ports = frozenset({vxlan_port}).union(*map(ports_decoded_as, decode_as))
+        ports = _tunnel_ports(vxlan_port, decode_as)
         filters = capture_filter, inner_filter, display_filter
         said = {name: others.pop(name, None) for name in _LIVE}
         live = cast(LiveKeywords, {name: value for name, value in said.items() if value is not None})
         # One thread keeps up with what comes, and leaves the other cores to whoever takes it from the network.
         usual = 1 if any(path.startswith(PREFIXES) for path in paths) else cores()
-        inputs = Inputs(paths, vxlan_ports, verify_checksums, *filters, threads or usual, quiet, live, *who)
+        inputs = Inputs(paths, *ports, verify_checksums, *filters, threads or usual, quiet, live, *who)
         return function(inputs=inputs, **others)
 
     return command
@@ -163,7 +176,7 @@ _INNER_FILTER = click.option(
     metavar="FILTER",
     help="The same language for the innermost frame of each packet, after decapsulation.",
 )
-_VXLAN_PORTS = (
+_TUNNEL_PORTS = (
     click.option(
         "--vxlan-port",
         type=click.IntRange(1, 65535),
@@ -176,8 +189,9 @@ _VXLAN_PORTS = (
         "-d",
         "decode_as",
         multiple=True,
-        metavar="udp.port==N,vxlan",
-        help="UDP destination ports that carry VXLAN too: N, N-M or N:COUNT, as tshark has it. Can be repeated.",
+        metavar="udp.port==N,PROTOCOL",
+        help="UDP destination ports that carry vxlan, or geneve, too: N, N-M or N:COUNT, as tshark has it. Can be"
+        " repeated.",
     ),
 )
 
@@ -242,7 +256,7 @@ def reads_captures(function: Decorated) -> Decorated:
             "-f", "--capture-filter", metavar="FILTER", help="Only frames that `tcpdump -r FILE FILTER` selects."
         ),
         _INNER_FILTER,
-        *_VXLAN_PORTS,
+        *_TUNNEL_PORTS,
         click.option("--checksums", "verify_checksums", is_flag=True, help="Verify TCP, UDP and ICMP checksums."),
         click.option(
             "--threads",
@@ -268,7 +282,7 @@ def captures_frames(function: Decorated) -> Decorated:
         click.argument("interface", metavar="IFACE"),
         click.option("-f", "--filter", metavar="FILTER", help="Only frames that `tcpdump FILTER` captures."),
         _INNER_FILTER,
-        *_VXLAN_PORTS,
+        *_TUNNEL_PORTS,
         click.option("-q", "--quiet", is_flag=True, help="No status line and no account; problems are still told."),
         _captures("", ("--time-limit", "--duration"), ("-s", "--bytes-per-packet", "--snaplen")),
     )(command)
@@ -361,7 +375,7 @@ def chosen(
         format = Path(path).suffix[1:].lower()
         if format not in formats or format == "table":
             suffixes = ", ".join(f".{name}" for name in formats if name != "table")
-            folder = f" {path}/ for a folder," if folders else ""
+            folder = f" {path}/ for a folder," if folders and not Path(path).suffix else ""
             raise click.UsageError(f"{path}: no format has this suffix; use {suffixes},{folder} or --format")
     format = format or formats[0]
     if format == "parquet" and path is None and sys.stdout.isatty():

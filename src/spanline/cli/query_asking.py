@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from spanline.store import Store
 
 _ROWS = 40
-_VXLAN = 4789
+_VXLAN, _GENEVE = 4789, 6081
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -171,6 +171,7 @@ def _crunched(captures: Sequence[str], folder: Path, quiet: bool) -> list[Proble
     inputs = Inputs(
         tuple(captures),
         frozenset({_VXLAN}),
+        frozenset({_GENEVE}),
         False,
         None,
         None,

@@ -51,6 +51,7 @@ def name_capture(
     return spanline.open(
         list(paths or inputs.paths),
         vxlan_port=inputs.vxlan_ports,
+        geneve_port=inputs.geneve_ports,
         verify_checksums=inputs.verify_checksums,
         reassemble=reassemble,
         capture_filter=inputs.capture_filter,

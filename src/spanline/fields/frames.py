@@ -156,7 +156,7 @@ def _has_echoed(packets: npt.NDArray[np.void]) -> Rows:
 _ICMP = {"icmp", "icmpv6"}
 # Types of requests and replies.
 _ECHOES, _ECHOES_V6 = (8, 0), (128, 129)
-_PARTS = [n for n, name in enumerate(PROTOCOLS) if name.startswith(("gre.", "tcp.options."))]
+_PARTS = [n for n, name in enumerate(PROTOCOLS) if name.startswith(("gre.", "geneve.", "tcp.options."))]
 # Their headers have an EtherType, which tshark has a dissector for.
 _WITH_ETHER_TYPE = {"eth", "sll", "sll2", "vlan", "ieee8021ad"}
 

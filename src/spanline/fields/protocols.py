@@ -8,9 +8,9 @@ from spanline.fields.model import Field, Kind
 
 _PARTS = {"", "frame", "gre.key", "gre.sequence_number"}
 
-_OPTIONS = tuple(name for name in PROTOCOLS if name.startswith("tcp.options."))
+_OPTIONS = tuple(name for name in PROTOCOLS if name.startswith(("tcp.options.", "geneve.option")))
 
 FIELDS = (
     *(protocol(name, name) for name in PROTOCOLS if name not in _PARTS.union(_OPTIONS)),
-    *(Field(name, Kind.BYTES, "TCP option", Headers(name)) for name in _OPTIONS),
+    *(Field(name, Kind.BYTES, "Option of a header", Headers(name)) for name in _OPTIONS),
 )

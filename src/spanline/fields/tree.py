@@ -18,6 +18,7 @@ from spanline.fields.text import texts
 _PARTS = {
     "gre.key": "gre",
     "gre.sequence_number": "gre",
+    "geneve.option": "geneve",
     **dict.fromkeys((name for name in PROTOCOLS if name.startswith("tcp.options.")), "tcp"),
 }
 

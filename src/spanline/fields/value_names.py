@@ -73,6 +73,20 @@ GRE_PROTOCOLS = {
 }  # fmt: skip
 """EtherTypes, and some more: what GRE carries."""
 
+ERSPAN_VERSIONS = {1: "Type II", 2: "Type III"}
+ERSPAN_ENCAPSULATIONS = {
+    0: "Originally without VLAN tag", 1: "Originally ISL encapsulated", 2: "Originally 802.1Q encapsulated",
+    3: "VLAN tag preserved in frame",
+}  # fmt: skip
+ERSPAN_INTEGRITIES = {
+    0: "Good or unknown integrity", 1: "Short frame", 2: "Oversized frame", 3: "CRC or alignment error"
+}  # fmt: skip
+ERSPAN_TRUNCATED = {0: "Not truncated", 1: "Truncated"}
+ERSPAN_FRAME_TYPES = {0: "Ethernet", 2: "IP"}
+ERSPAN_GRANULARITIES = {0: "100 microseconds", 1: "100 nanoseconds", 2: "IEEE 1588", 3: "Custom granularity"}
+DIRECTIONS = {0: "Ingress", 1: "Egress"}
+"""draft-foschiano-erspan-03 section 4."""
+
 DSCPS = {
     0: "Default", 1: "Lower Effort", 8: "Class Selector 1", 10: "Assured Forwarding 11",
     12: "Assured Forwarding 12", 14: "Assured Forwarding 13", 16: "Class Selector 2", 18: "Assured Forwarding 21",

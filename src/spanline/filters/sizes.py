@@ -6,14 +6,16 @@ from spanline.fields import Field, Kind
 
 _SIZES = {
     1: """
+    geneve.flags geneve.option.length geneve.option.type geneve.reserved geneve.version
     ah.length ah.next_header arp.hw.size arp.proto.size fddi.fc icmp.code icmp.type icmpv6.code icmpv6.type igmp.type
     ip.dsfield ip.dsfield.dscp ip.dsfield.ecn ip.flags ip.hdr_len ip.proto ip.ttl ip.version ipv6.dstopts.nxt
     ipv6.fraghdr.nxt ipv6.hlim ipv6.hopopts.nxt ipv6.nxt ipv6.routing.nxt ipv6.routing.segleft ipv6.routing.type
     ipv6.version llc.dsap llc.ssap tcp.hdr_len tcp.options.wscale.shift tls.handshake.type tr.ac tr.fc tr.frame_type
     """,
     2: """
-    arp.hw.type arp.opcode arp.proto.type dns.flags.rcode dns.qry.type erspan.sgt erspan.spanid erspan.version
-    erspan.vlan eth.len eth.type geneve.proto_type gre.flags.version gre.flags_and_version gre.proto
+    arp.hw.type arp.opcode arp.proto.type dns.flags.rcode dns.qry.type erspan.bso erspan.cos erspan.encap erspan.ft
+    erspan.gra erspan.hw erspan.o erspan.p erspan.sgt erspan.spanid erspan.truncated erspan.version
+    erspan.vlan eth.len eth.type geneve.option.class geneve.proto_type gre.flags.version gre.flags_and_version gre.proto
     http.response.code icmp.checksum icmp.ident icmp.seq icmpv6.checksum icmpv6.echo.identifier
     icmpv6.echo.sequence_number ieee8021ad.dei ieee8021ad.id ieee8021ad.priority ip.checksum ip.frag_offset
     ip.id ip.len ipv6.fraghdr.offset ipv6.plen sctp.dstport sctp.port sctp.srcport sll.etype sll.halen
@@ -23,6 +25,9 @@ _SIZES = {
     """,
     3: """
     geneve.vni ipv6.flow vxlan.vni
+    """,
+    8: """
+    geneve.option.gcp.profile
     """,
 }
 _BY_NAME = {name: size for size, names in _SIZES.items() for name in names.split()}

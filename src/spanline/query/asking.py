@@ -18,7 +18,6 @@ Syntax: TypeAlias = "Tree[Token]"
 _MOST = 10**9
 _AVERAGED = (Kind.DURATION, Kind.RATIO)
 _COMPARED = (Kind.NUMBER, Kind.TIME)
-_OVER_TIME = ("network_rate", "total_traffic", "packets", "session_count", "errors", "drops")
 
 
 def projection(reading: Reading, entity: Entity, node: Syntax) -> tree.Projection:
@@ -87,9 +86,10 @@ def _aggregate(reading: Reading, entity: Entity, node: Syntax) -> tree.Aggregate
 
 def _series(reading: Reading, entity: Entity, node: Syntax) -> tree.Series:
     of = _aggregate(reading, entity, trees(node)[0])
-    if entity.name != "flows" and of.property.column not in _OVER_TIME and of.property.is_held:
+    if entity.name != "flows" and of.property.is_held:
         first, last = ends(trees(node)[0])
-        reading.fail(f"{of.property.name} has no history", first, "series(sum(Network Rate)) has", last)
+        hint = "write series(sum(Bytes Rate)) of flows, where … and group by what these are"
+        reading.fail(f"{entity.label} have no series, only flows have", first, hint, last)
     seconds = children(node)[-2]
     if seconds is None:
         return tree.Series(of)

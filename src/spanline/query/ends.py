@@ -21,10 +21,12 @@ from spanline.query.nodes import Node
 from spanline.schema import NO_TUNNEL_ID, NO_VLAN
 
 SIDES = ("source", "destination")
-ATTRIBUTES = (*COLUMNS, *CLASSES, "is_vm")
+IS_VM_OR_BROADCAST = "is_vm_or_broadcast"
+ATTRIBUTES = (*COLUMNS, *CLASSES, "is_vm", IS_VM_OR_BROADCAST)
 """Those that begin with is_ are bool, never null."""
-_OF_KNOWN = frozenset(("vm", "host", "application", "port_group", "is_vm", "is_broadcast"))
+_OF_KNOWN = frozenset(("vm", "host", "application", "port_group", "is_vm", "is_broadcast", IS_VM_OR_BROADCAST))
 """What is so, or is not null, of few addresses, and the inventory says of which."""
+_BY_VM = ("is_vm", IS_VM_OR_BROADCAST)
 NUMBER = "number"
 """A column beside attributes, as records can be grouped by it in less time: that of the address, from 0."""
 _WITHOUT_EPOCHS = np.iinfo(np.int64).min
@@ -38,7 +40,7 @@ class Ends:
         self.table = f"{side}_ends"
         self.attributes = tuple(attributes)
         self._enrichment = enrichment
-        needed = ("vm" if name == "is_vm" else name for name in attributes if name not in CLASSES)
+        needed = ("vm" if name in _BY_VM else name for name in attributes if name not in CLASSES)
         self._columns = tuple(dict.fromkeys(needed))
         self.tags = enrichment.depends(self._columns)
 
@@ -74,13 +76,18 @@ class Ends:
             times=self._times(tags["time"]) if "time" in tags else None,
         )
         columns = {name: keys[name] for name in keys.column_names}
-        columns[NUMBER] = column(np.arange(len(addresses), dtype=np.uint32))
+        columns[NUMBER] = column(np.arange(len(addresses), dtype=np.min_scalar_type(len(addresses))))
         classes = Classes(self._enrichment)
         for name in self.attributes:
             if name in CLASSES:
                 columns[name] = column(classes.holds(name, addresses))
+            elif name in _BY_VM:
+                holds = ~_bools(found["vm"].is_null())
+                if name == IS_VM_OR_BROADCAST:
+                    holds |= classes.holds("is_broadcast", addresses)
+                columns[name] = column(holds)
             else:
-                columns[name] = column(~_bools(found["vm"].is_null())) if name == "is_vm" else found[name]
+                columns[name] = found[name]
         return pa.table(columns)
 
     def _times(self, epochs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -64,6 +64,7 @@ class Engine:
             "autoload_known_extensions": False,
             "enable_progress_bar": False,
             "preserve_insertion_order": False,
+            "allocator_background_threads": True,  # gives back what a query took, while nobody asks the next one
         }
         if limits.threads is not None:
             settings["threads"] = limits.threads

@@ -84,8 +84,9 @@ def _test(test: Test, names: Names, *, is_negated: bool) -> Node:
     operator = test.operator
     if operator in _OPPOSITES:
         operator, is_negated = _OPPOSITES[operator], not is_negated
-    if test.property.kind is Kind.TAGS and operator != "is set":
-        found = nodes.some(names.tag(str(value)) for value in test.values)
+    if test.property.kind is Kind.TAGS:
+        # Each flow has some.
+        found = nodes.some(names.tag(str(value)) for value in test.values) if test.values else exp.true()
         return nodes.is_not(found) if is_negated else found
     found = nodes.some(
         names.held(node, _of_column(node, operator, test, names)) for node in names.columns(test.property)

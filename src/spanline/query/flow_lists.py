@@ -8,14 +8,14 @@ from sqlglot import exp
 
 from spanline.query import nodes
 from spanline.query.ends import SIDES
-from spanline.query.flow_plans import group_node, rows_of
+from spanline.query.flow_plans import group_node, rows_of, types_node
 from spanline.query.measures import of_records
 from spanline.query.nodes import Node
 from spanline.query.properties import entities
 from spanline.query.records import Grouping, Records, Setting
 from spanline.query.relations import FLOW_KEY, METRICS, end_of, of_window
 from spanline.query.steps import PLACE, Column, Make, Rows
-from spanline.query.tree import Listed, Property, Query
+from spanline.query.tree import Kind, Listed, Property, Query
 
 _SHOWN = (
     *("source ip address", "source vm", "destination ip address", "destination vm", "port", "protocol"),
@@ -40,7 +40,7 @@ def plan_list(query: Query, setting: Setting) -> None:
     traffic = of_window(records.span)
     metrics = [one for one in shown if one.is_metric]
     parts = list(dict.fromkeys(part for one in metrics for part in METRICS[one.column].parts))
-    plain = [one.column for one in shown if not one.is_metric and end_of(one.column) is None]
+    plain = [one.column for one in shown if not one.is_metric and not _is_of_ends(one)]
     values = [
         nodes.named(nodes.call("MIN" if name == _OLDEST else "MAX", nodes.column(name)), name)
         for name in dict.fromkeys(plain)
@@ -61,7 +61,7 @@ def plan_list(query: Query, setting: Setting) -> None:
         answer = rows_of(_with_ends(records, nodes.within_brackets(rows, "flows"), "flows", shown, left), order, query)
     else:
         table = setting.table("flows")
-        if all(end_of(one.column) is None for by, _ in keys for one in _single([by])):
+        if not any(_is_of_ends(one) for by, _ in keys for one in _single([by])):
             setting.plan.steps.append(Make(table, rows_of(rows, order, query).numbered()))
             by_place = [nodes.ordered(nodes.column(PLACE), is_descending=False)]
             answer = Rows(_with_ends(records, table, table, shown, [PLACE]), by_place)
@@ -105,14 +105,22 @@ def _single(asked: Sequence[Property]) -> list[Property]:
     return found
 
 
+def _is_of_ends(one: Property) -> bool:
+    """Whether it is known of the ends of a flow, and does not stand in its records."""
+    return one.kind is Kind.TAGS or end_of(one.column) is not None
+
+
+def _shown(one: Property, table: str) -> Node:
+    if one.kind is Kind.TAGS:
+        return nodes.call("ARRAY_TO_STRING", types_node(), nodes.text(", "))
+    end = end_of(one.column)
+    return nodes.column(one.column, table) if end is None else nodes.column(end[1], f"{end[0]}_ends")
+
+
 def _with_ends(
     records: Records, source: Node | str, table: str, shown: Sequence[Property], kept: Sequence[str]
 ) -> exp.Select:
     """What is `shown` and `kept` of `source`, which is called `table`."""
     joins = records.later(table)
-    columns: list[Node] = []
-    for one in shown:
-        end = end_of(one.column)
-        node = nodes.column(one.column, table) if end is None else nodes.column(end[1], f"{end[0]}_ends")
-        columns.append(nodes.named(node, one.column))
+    columns = [nodes.named(_shown(one, table), one.column) for one in shown]
     return nodes.select([*columns, *(nodes.column(name, table) for name in kept)], source, joins=joins)

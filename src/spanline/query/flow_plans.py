@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlglot import exp
 
 from spanline.errors import UsageError
 from spanline.query import nodes
+from spanline.query.flow_types import flow_types
 from spanline.query.measures import Measure, again, measured, of_records, parts_of, summed
 from spanline.query.nodes import Node
 from spanline.query.records import Grouping, Records, Setting
-from spanline.query.relations import FLOW_KEY, Traffic, end_of, of_bucket, of_window
+from spanline.query.relations import FLOW_KEY, METRICS, Traffic, end_of, of_bucket, of_window
 from spanline.query.spans import step_of
-from spanline.query.steps import PLACE, Column, Make, Rows
-from spanline.query.tree import Aggregate, Count, Listed, OfSeries, Projection, Property, Query, Series
+from spanline.query.steps import PLACE, Column, Make, Plan, Rows
+from spanline.query.tree import Aggregate, Count, Kind, Listed, OfSeries, Projection, Property, Query, Series
 
 COUNT = "count"
 
@@ -32,6 +34,8 @@ class Groups:
         is_of_pairs = any(one.either and end_of(one.either[0]) is not None for one in query.group)
         self._is_numbered = is_of_pairs and self._records.numbered()
         self._measures: dict[Aggregate, Measure] = {}
+        self._values: dict[Aggregate, str] = {}
+        """The columns of what is asked of the different values of a property that is no metric."""
         self._counted = False
 
     def plan(self) -> None:
@@ -44,21 +48,22 @@ class Groups:
         keys = [(_of_window(key.by), key.is_descending) for key in query.order]
         by_series: dict[int, list[Measure]] = {}
         plain: list[Measure] = []
+        for aggregate in [one for one in (*asked, *(by for by, _ in keys)) if isinstance(one, Aggregate)]:
+            if aggregate.property.column in METRICS:
+                plain.append(self._measure(aggregate))
+            else:
+                self._values.setdefault(aggregate, f"d{len(self._values)}")
         for one in asked:
             series = one.series if isinstance(one, OfSeries) else one
             if isinstance(series, Series):
                 step = step_of(self._span, series.seconds)
                 by_series.setdefault(step, []).append(self._measure(series.of))
-            elif isinstance(one, Aggregate):
-                plain.append(self._measure(one))
             elif isinstance(one, Count):
                 self._counted = True
             elif isinstance(one, Listed):
                 raise UsageError("a list of values has no groups beside it", hint="write list(…) alone")
         for by, _ in keys:
-            if isinstance(by, Aggregate):
-                plain.append(self._measure(by))
-            elif isinstance(by, Count):
+            if isinstance(by, Count):
                 self._counted = True
         if not keys and query.group:
             keys, self._counted = [(Count(), True)], True
@@ -180,15 +185,50 @@ class Groups:
     ) -> Rows:
         """The groups in order, as many as are asked for."""
         names = [f"g{n}" for n in range(len(self._query.group))]
-        grouped = self._grouped(base, flows_left, plain, None)
+        grouped = self._with_values(self._grouped(base, flows_left, plain, None))
         missing = [nodes.ordered(nodes.is_null(nodes.column(name)), is_descending=False) for name in names]
         order = [*missing, *(self._key(by, down) for by, down in keys)]
         order += [nodes.ordered(nodes.column(name), is_descending=False) for name in names]
         return rows_of(grouped, order, self._query)
 
+    def _with_values(self, grouped: exp.Select) -> exp.Select:
+        """With a column for each of what is asked of different values: those are groups too, within the groups."""
+        if not self._values:
+            return grouped
+        keys = [f"g{n}" for n in range(len(self._query.group))]
+        columns: list[Node] = [exp.Column(this=exp.Star(), table=exp.to_identifier("grouped", quoted=True))]
+        joins = []
+        for of, name in self._values.items():
+            table = self._setting.table("values")
+            self._setting.plan.steps.append(Make(table, self._of_values(of, name, keys)))
+            same: list[Node] = [
+                exp.NullSafeEQ(this=nodes.column(key, "grouped"), expression=nodes.column(key, table)) for key in keys
+            ]
+            joins.append(nodes.join(table, same or [exp.true()], side="LEFT"))
+            columns.append(nodes.column(name, table))
+        return nodes.select(columns, nodes.within_brackets(grouped, "grouped"), joins=joins)
+
+    def _of_values(self, of: Aggregate, name: str, keys: Sequence[str]) -> exp.Select:
+        """SELECT of groups and what is asked of the values in them."""
+        group = tuple(dict.fromkeys((*self._query.group, of.property)))
+        within = replace(self._query, projections=(), group=group, order=(), top=None, limit=None)
+        outer = self._setting.plan
+        self._setting.plan = Plan(outer.span, outer.steps)
+        Groups(within, self._setting).plan()
+        rows, self._setting.plan = self._setting.plan.answer.chosen(), outer
+        value = nodes.column(f"g{group.index(of.property)}")
+        number = (
+            exp.Count(this=exp.Distinct(expressions=[value]))
+            if of.function == "count"
+            else nodes.call(of.function.upper(), value)
+        )
+        columns = [*map(nodes.column, keys), nodes.named(number, name)]
+        return nodes.select(columns, nodes.within_brackets(rows, "rows"), group=len(keys))
+
     def _key(self, by: object, is_descending: bool) -> Node:
         if isinstance(by, Aggregate):
-            return nodes.ordered(nodes.column(self._measures[by].name), is_descending=is_descending)
+            name = self._values.get(by) or self._measures[by].name
+            return nodes.ordered(nodes.column(name), is_descending=is_descending)
         if isinstance(by, Count):
             return nodes.ordered(nodes.column(COUNT), is_descending=is_descending)
         assert isinstance(by, Property)
@@ -225,6 +265,9 @@ class Groups:
                 plan.columns.append(Column(one.name, f"g{self._query.group.index(one)}", one.kind))
             elif isinstance(one, Count):
                 plan.columns.append(Column("Count", COUNT, None))
+            elif isinstance(one, Aggregate) and one in self._values:
+                kind = None if one.function == "count" else one.property.kind
+                plan.columns.append(Column(aggregate_name(one), self._values[one], kind))
             elif isinstance(one, Aggregate):
                 measure = self._measures[one]
                 plan.columns.append(Column(aggregate_name(one), measure.name, measure.kind))
@@ -263,18 +306,25 @@ def _of_window(by: Aggregate | Series | Property) -> object:
 
 
 def group_node(of: Property) -> Node:
-    """The value of a group; of a meta property each of its different ones, and null where there is none."""
+    """The value of a group; of a meta property and Flow Type each of the different ones, null where there is none."""
 
     def column(name: str) -> Node:
         end = end_of(name)
         return nodes.column(name) if end is None else nodes.column(end[1], f"{end[0]}_ends")
 
+    if of.kind is Kind.TAGS:
+        return exp.Explode(this=types_node())
     if not of.either:
         return column(of.column)
     source, destination = map(column, of.either)
     is_one = nodes.some((nodes.is_null(source), nodes.is_null(destination), source.eq(destination)))
     one = exp.Array(expressions=[nodes.call("COALESCE", source, destination)])
     return exp.Explode(this=nodes.either(is_one, one, exp.Array(expressions=[source, destination])))
+
+
+def types_node() -> Node:
+    """The flow types of what is joined with both ends."""
+    return flow_types(lambda side, attribute: nodes.column(attribute, f"{side}_ends"))
 
 
 def _needed(parts: Sequence[Node], keys: Sequence[str]) -> list[str]:

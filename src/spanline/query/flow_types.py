@@ -8,7 +8,7 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from spanline.query import nodes
-from spanline.query.ends import SIDES
+from spanline.query.ends import IS_VM_OR_BROADCAST, SIDES
 from spanline.query.nodes import Node
 
 Attribute = Callable[[str, str], Node]
@@ -18,6 +18,24 @@ Attribute = Callable[[str, str], Node]
 def flow_type(name: str, of: Attribute) -> Node:
     """Whether a flow has the tag `name`, one of properties.FLOW_TYPES; NULL is as good as FALSE."""
     return _TAGS[name](of)
+
+
+def flow_types(of: Attribute) -> Node:
+    """All tags of a flow, of which there is one at least, in order of their names."""
+    tags = [nodes.either(tag(of), nodes.text(name), exp.null()) for name, tag in _TAGS.items()]
+    return nodes.call("LIST_SORT", nodes.call("LIST_DISTINCT", exp.Array(expressions=tags)))
+
+
+def attributes() -> tuple[str, ...]:
+    """What all of them ask of an end."""
+    asked: dict[str, None] = {}
+
+    def ask(side: str, attribute: str) -> Node:
+        asked[attribute] = None
+        return nodes.column(attribute)
+
+    flow_types(ask)
+    return tuple(asked)
 
 
 def _of(side: str, attribute: str) -> Callable[[Attribute], Node]:
@@ -33,8 +51,7 @@ def _both(attribute: str) -> Callable[[Attribute], Node]:
 
 
 def _is_physical(of: Attribute, side: str) -> Node:
-    others = (nodes.is_not(of(side, attribute)) for attribute in ("is_vm", "is_broadcast"))
-    return nodes.every((of(side, "is_internal"), *others))
+    return nodes.every((of(side, "is_internal"), nodes.is_not(of(side, IS_VM_OR_BROADCAST))))
 
 
 def _physical(side: str) -> Callable[[Attribute], Node]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sqlglot import exp
+
 from spanline.errors import UsageError
 from spanline.query import nodes
 from spanline.query.nodes import Node
@@ -54,6 +56,8 @@ class Measure:
         if self.is_of_records:
             return METRICS[self.column].of(summed, seconds)
         again = [nodes.call(_AGAIN[function], nodes.column(name)) for function, name in self.sums()]
+        if self.of.function == "count":
+            return exp.cast(nodes.call("COALESCE", *again, nodes.number(0)), "bigint")
         return again[0] if len(again) == 1 else nodes.over(*again)
 
 
@@ -61,8 +65,8 @@ def measured(number: int, of: Aggregate) -> Measure:
     """Raises UsageError for what cannot be added up."""
     if of.property.column not in METRICS:
         raise UsageError(
-            f"{of.function}({of.property.name}) cannot be answered: {of.property.name} is no metric of flows",
-            hint=f"write list({of.property.name}), or group by it",
+            f"there is no series of {of.function}({of.property.name}): {of.property.name} is no metric of flows",
+            hint=f"write {of.function}({of.property.name}), or group by it",
         )
     return Measure(f"m{number}", of)
 

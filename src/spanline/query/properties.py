@@ -114,7 +114,13 @@ _RATED = tuple(
 )
 _NAME: _Row = ("Name", Kind.TEXT, False, (), "name")
 _VLAN: _Row = ("VLAN", Kind.NUMBER, False, ("VLAN ID",), "VLAN")
-_VNI: _Row = ("VNI", Kind.NUMBER, False, ("VXLAN", "VXLAN ID", "Segment ID"), "VXLAN's network identifier or GRE's key")
+_VNI: _Row = (
+    "VNI",
+    Kind.NUMBER,
+    False,
+    ("VXLAN", "VXLAN ID", "Segment ID"),
+    "network identifier, GRE key or ERSPAN session",
+)
 _CLUSTER: _Row = ("Cluster", Kind.TEXT, False, ("Cluster Name",), "cluster")
 _L2_NETWORK: _Row = ("L2 Network", Kind.TEXT, False, ("Layer 2 Network", "L2Network"), "L2 network")
 _CIDR: _Row = ("CIDR", Kind.TEXT, False, ("Network", "Network Address"), "network and its prefix")

@@ -18,6 +18,7 @@ from spanline.query.classes import Classes
 from spanline.query.ends import NUMBER, SIDES, Ends, known
 from spanline.query.filtering import condition_of, conjuncts, tests_of
 from spanline.query.flow_names import FlowNames, WholeFlows
+from spanline.query.flow_types import attributes
 from spanline.query.measures import of_records
 from spanline.query.nodes import Node
 from spanline.query.relations import FLOW_KEY, METRICS, end_of, first_bucket, last_bucket, of_window, overlaps
@@ -54,7 +55,7 @@ class Setting:
 class Grouping:
     """What flows are grouped by.
 
-    columns  of properties, of meta properties both
+    columns  of properties, of meta properties both, of Flow Type none
     shown    attributes of ends that these are, of each side
     """
 
@@ -64,6 +65,10 @@ class Grouping:
 
     def __post_init__(self) -> None:
         for one in self.group:
+            if one.kind is Kind.TAGS:
+                for shown in self.shown.values():
+                    shown += attributes()
+                continue
             for column in one.either or (one.column,):
                 self.columns.append(column)
                 end = end_of(column)

@@ -168,7 +168,7 @@ def _groups(query: Query, things: str, where: Sequence[Node], setting: Setting) 
     for one in everything:
         if one in query.group:
             continue
-        values.append(nodes.named(_value(one, query), names[one]))
+        values.append(nodes.named(_value(one), names[one]))
     groups = [nodes.named(nodes.column(one.column), names[one]) for one in query.group]
     rows = nodes.select([*groups, *values], things, where=where, group=len(groups), distinct=is_list)
     if is_list:
@@ -183,7 +183,7 @@ def _groups(query: Query, things: str, where: Sequence[Node], setting: Setting) 
     setting.plan.columns = [_shown(one, names[one]) for one in everything]
 
 
-def _value(one: object, query: Query) -> Node:
+def _value(one: object) -> Node:
     if isinstance(one, Count):
         return exp.Count(this=exp.Star())
     if isinstance(one, Listed):
@@ -193,7 +193,7 @@ def _value(one: object, query: Query) -> Node:
         if one.function == "count":
             return exp.Count(this=exp.Distinct(expressions=[column]))
         return nodes.call(one.function.upper(), column if one.function in ("min", "max") else nodes.double(column))
-    raise UsageError("only flows have series", hint=f"write series(…) of flows, grouped by what {query.entity} are")
+    raise AssertionError("only flows have series")
 
 
 def _shown(one: object, source: str) -> Column:

@@ -1,4 +1,5 @@
-"""`udp:[ADDRESS:]PORT`: the datagrams of a VXLAN mirror from a UDP socket, without raw sockets and without privileges.
+"""`udp:[ADDRESS:]PORT`: the datagrams of a VXLAN or GENEVE mirror from a UDP socket, without raw sockets and without
+privileges.
 
 Whoever holds the port gets the datagrams, and answers no ICMP port unreachable. A socket keeps their headers to itself:
 a frame is an IP header, a UDP header and the datagram, of LINKTYPE_RAW, and of the headers only addresses, ports and
@@ -72,7 +73,8 @@ class _Receiver(Protocol):
 class UdpSource:
     """A LiveSource (sources/live.py) of the datagrams that come to a UDP port.
 
-    vxlan_port  the port: frames in which it is the destination are VXLAN, also when it is not 4789
+    vxlan_port  the port: frames in which it is the destination are VXLAN, also when it is not 4789, unless the capture
+                knows it for GENEVE's
     warnings    lines for the user, about what was granted
 
     `LiveOptions.filter`, `promiscuous` and `engine` mean nothing to a socket; its buffer is asked to have as many bytes

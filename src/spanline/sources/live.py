@@ -116,7 +116,8 @@ class LiveSource(Protocol):
     kernel_filters  whether LiveOptions.filter is applied where frames come in; False, too, where it is not known
     warnings        what the user may want to change, a line each
     longer          frames so far that are longer than the interface's MTU allows: something put segments together
-    vxlan_port      UDP destination port of frames that carry VXLAN, beside those that the capture knows
+    vxlan_port      UDP destination port of frames that carry VXLAN, beside those that the capture knows, unless this
+                    knows it for GENEVE's
     """
 
     name: str

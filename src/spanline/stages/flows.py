@@ -35,7 +35,7 @@ class Flows:
     idle_timeout    seconds without a packet after which a flow has ended; None: never
     active_timeout  seconds after which a flow is cut into several records; None: never
     by_vlan         frames of different VLANs are different flows
-    by_vni          frames of different tunnels (VNI or GRE key) are different flows
+    by_vni          frames of different tunnels (VNI, GRE key, ERSPAN session) are different flows
     whole_frames    count bytes of the whole frame, as tshark does, and not of the innermost one
     memory          bytes that live flows may take; beyond, the least recently used end as "evicted"
     parts           tables that share the flows by their hash, so that several threads can work on them

@@ -58,7 +58,7 @@ class Plaintext:
                    which wrong ones are among `problems` and change nothing
     protocols      those that are known: all, unless given
     by_vlan        frames of different VLANs are different conversations
-    by_vni         frames of different tunnels (VNI or GRE key) are different conversations
+    by_vni         frames of different tunnels (VNI, GRE key, ERSPAN session) are different conversations
     memory         bytes that conversations may take; beyond, the least recently used are given up
     head_bytes     of each side of a conversation, in which patterns and rules are looked for; patterns in
                    BEGINNING_BYTES of them where there are no rules

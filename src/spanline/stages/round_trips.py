@@ -27,7 +27,7 @@ PERCENTILES = {"min": 0, "p50": 50, "p95": 95, "p99": 99, "max": 100}
 ROUND_TRIP = (
     Column("server", "", "address", "Server", "", "the responder's address"),
     Column("port", "", "uint16", "Port", "", "the responder's port"),
-    Column("vni", "", "uint32", "VNI", "", "VNI or GRE key of the innermost tunnel"),
+    Column("vni", "", "uint32", "VNI", "", "VNI, GRE key or ERSPAN session, innermost"),
     Column("count", "", "uint64", "Count", "", "flows in which it could be measured"),
     *(Column(name, "", "duration", name, "ns", f"percentile {rank}") for name, rank in PERCENTILES.items()),
 )

@@ -26,8 +26,9 @@ STOP = (
 """The Table "verdicts"."""
 
 _OK, _TRUNCATED, _MALFORMED, _UNSUPPORTED = range(4)
-_ETHER_TYPE = ("eth", "vlan", "ieee8021ad", "sll", "sll2", "llc", "gre")
+_ETHER_TYPE = ("eth", "vlan", "ieee8021ad", "sll", "sll2", "llc", "gre", "geneve", "erspan")
 _IP_PROTOCOL = ("ip", "ipv6", "ipv6.hopopts", "ipv6.routing", "ipv6.fraghdr", "ipv6.dstopts", "ah")
+_ERSPAN = frozenset((0x88BE, 0x22EB))
 _READ_ETHER_TYPES = frozenset((0x0800, 0x0806, 0x6400, 0x6558, 0x86DD))
 
 _MALFORMED_REASONS = {
@@ -144,12 +145,15 @@ def _unsupported(layer: str, what: int) -> str:
         return f"link type {what} ({link_type_name(what)})"
     if (
         layer == "vxlan"
-        or (layer == "gre" and what in _READ_ETHER_TYPES)
+        or (layer in ("gre", "geneve") and what in _READ_ETHER_TYPES)
+        or (layer == "erspan" and what not in _ERSPAN)
         or (layer in _IP_PROTOCOL and what in (4, 41))
     ):
         return "more tunnels inside one another than are followed"
     if layer in _IP_PROTOCOL:
         return f"IP protocol {what}"
+    if layer == "erspan":
+        return "a version of ERSPAN, or a frame type in it, that is not read"
     if layer in _ETHER_TYPE and what >= _LEAST_ETHER_TYPE and not (layer == "llc" and what in _TAGS):
         return f"EtherType 0x{what:04x}"
     return _UNSUPPORTED_REASONS.get(layer, "")

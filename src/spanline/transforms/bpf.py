@@ -95,9 +95,9 @@ def _with_linux_families(octets: Bytes, packets: npt.NDArray[np.void]) -> Bytes:
 class InnerFilter(CaptureFilter):
     """The same after decapsulation: the program sees the innermost frame of each packet. A Transform: after reassembly.
 
-    Where the innermost tunnel carries Ethernet (VXLAN, transparent bridging in GRE), that is the Ethernet frame; where
-    it carries IP, the IP packet, as of link type RAW; without a tunnel, the captured frame. A filter on link headers
-    does not match packets that have none.
+    Where the innermost tunnel carries Ethernet (VXLAN, ERSPAN, bridging in GRE and GENEVE), that is the Ethernet frame;
+    where it carries IP, the IP packet, as of link type RAW; without a tunnel, the captured frame. A filter on link
+    headers does not match packets that have none.
     """
 
     def _match(self, batch: Batch, matches: npt.NDArray[np.uint8]) -> None:

@@ -1,7 +1,8 @@
 """Whose a frame is, as a program of the kernel's packet filter: for PACKET_FANOUT_CBPF.
 
-It says what ext/exchange.h says, of TCP, UDP and other protocols directly on IPv4 and IPv6, plainly or in VXLAN. Of all
-else (fragments, extension headers, tunnels in tunnels) it says anything: what comes to the wrong worker is passed on.
+It says what ext/exchange.h says, of TCP, UDP and other protocols directly on IPv4 and IPv6, plainly, in VXLAN or in
+GENEVE. Of all else (fragments, extension headers, tunnels in tunnels) it says anything: what comes to the wrong worker
+is passed on.
 
 specification: Documentation/networking/filter.rst of Linux
 """
@@ -31,6 +32,7 @@ _CODES = {
     "x = a": 0x07,
     "cell = a": 0x02,
     "cell = x": 0x03,
+    "a += k": 0x04,
     "a += x": 0x0C,
     "a *= k": 0x24,
     "a <<= k": 0x64,
@@ -48,12 +50,19 @@ _NETWORK = 0xFFF00000  # SKF_NET_OFF
 _ETHER_TYPE = 0xFFFFF000  # SKF_AD_OFF + SKF_AD_PROTOCOL
 _IPV4, _IPV6 = 0x0800, 0x86DD
 _TCP, _UDP = 6, 17
-_TO_ETHER_TYPE = 8 + 8 + 12  # UDP header, VXLAN header, two MAC addresses
+_BRIDGING = 0x6558
+_TO_TUNNEL = 8  # a UDP header
+_TO_ETHER_TYPE = _TO_TUNNEL + 8 + 12  # VXLAN's or GENEVE's header, two MAC addresses
 _TO_INNER_IP = _TO_ETHER_TYPE + 2
+_ETHERNET_HEADER = 14
 _IPV6_HEADER = 40
 _MOST_PORTS = 16
 # Cells of the program's memory; the last four are words of an IPv6 address.
 _SOURCE, _DESTINATION, _SOURCE_PORT, _DESTINATION_PORT, _PROTOCOL, _START, _MIXED, _WORDS = range(8)
+
+
+_Ports = Sequence[tuple[int, str]]
+"""UDP ports that carry tunnels, and where the program goes on for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +74,11 @@ class _Step:
     to: str = ""
 
 
-def kernel_rule(vxlan_ports: Collection[int]) -> npt.NDArray[np.void]:
+def kernel_rule(vxlan_ports: Collection[int], geneve_ports: Collection[int]) -> npt.NDArray[np.void]:
     """The program, INSTRUCTION_DTYPE[n]: what it answers, modulo the number of workers, is the owner's number."""
-    known = sorted(vxlan_ports)[:_MOST_PORTS]
+    known = [(port, "geneve") for port in sorted(geneve_ports)]
+    known += [(port, "vxlan") for port in sorted(set(vxlan_ports).difference(geneve_ports))]
+    known = known[:_MOST_PORTS]
     return _assemble(
         [
             _Step("x = k", 0),
@@ -77,6 +88,7 @@ def kernel_rule(vxlan_ports: Collection[int]) -> npt.NDArray[np.void]:
             _Step("answer k", 0),
             *_ipv4("outer 4", _NETWORK, known),
             *_ipv6("outer 6", _NETWORK, known),
+            *_geneve(),
             _Step(to="vxlan"),
             _Step("a = half at x", _NETWORK + _TO_ETHER_TYPE),
             _Step("if a == k", _IPV4, "inner 4"),
@@ -99,7 +111,33 @@ def kernel_rule(vxlan_ports: Collection[int]) -> npt.NDArray[np.void]:
     )
 
 
-def _ipv4(name: str, at: int, vxlan_ports: Sequence[int]) -> Iterator[_Step]:
+def _geneve() -> Iterator[_Step]:
+    """GENEVE is VXLAN with options: x goes on by these, and what is inside is where it would be in VXLAN."""
+    yield _Step(to="geneve")
+    yield _Step("a = half at x", _NETWORK + _TO_TUNNEL + 2)
+    yield _Step("if a == k", _BRIDGING, "bridged")
+    yield _Step("if a == k", _IPV4, "routed 4")
+    yield _Step("if a == k", _IPV6, "routed 6")
+    yield _Step("answer k", 0)
+    for version in "46":
+        yield _Step(to=f"routed {version}")
+        yield from _behind_options()
+        yield _Step("a += k", -_ETHERNET_HEADER & 0xFFFFFFFF)
+        yield _Step("x = a")
+        yield _Step("go on", to=f"inner {version}")
+    yield _Step(to="bridged")
+    yield from _behind_options()
+    yield _Step("x = a")
+
+
+def _behind_options() -> Iterator[_Step]:
+    yield _Step("a = byte at x", _NETWORK + _TO_TUNNEL)
+    yield _Step("a &= k", 0x3F)
+    yield _Step("a <<= k", 2)
+    yield _Step("a += x")
+
+
+def _ipv4(name: str, at: int, tunnel_ports: _Ports) -> Iterator[_Step]:
     """IPv4, `at` so many bytes behind x."""
     yield _Step(to=name)
     yield _Step("a = half at x", at + 6)
@@ -114,10 +152,10 @@ def _ipv4(name: str, at: int, vxlan_ports: Sequence[int]) -> Iterator[_Step]:
     yield _Step("a = byte at x", at)
     yield _Step("a &= k", 0x0F)
     yield _Step("a <<= k", 2)
-    yield from _transport(name, at, vxlan_ports)
+    yield from _transport(name, at, tunnel_ports)
 
 
-def _ipv6(name: str, at: int, vxlan_ports: Sequence[int]) -> Iterator[_Step]:
+def _ipv6(name: str, at: int, tunnel_ports: _Ports) -> Iterator[_Step]:
     yield _Step(to=name)
     yield _Step("cell = x", _START)
     for cell, place in (_SOURCE, 8), (_DESTINATION, 24):
@@ -132,11 +170,11 @@ def _ipv6(name: str, at: int, vxlan_ports: Sequence[int]) -> Iterator[_Step]:
     yield _Step("a = byte at x", at + 6)
     yield _Step("cell = a", _PROTOCOL)
     yield _Step("a = k", _IPV6_HEADER)
-    yield from _transport(name, at, vxlan_ports)
+    yield from _transport(name, at, tunnel_ports)
 
 
-def _transport(name: str, at: int, vxlan_ports: Sequence[int]) -> Iterator[_Step]:
-    """What follows an IP header of `a` bytes: ports, or VXLAN, for which x is then where it ends."""
+def _transport(name: str, at: int, tunnel_ports: _Ports) -> Iterator[_Step]:
+    """What follows an IP header of `a` bytes: ports, or a tunnel, for which x is then where it ends."""
     ports, here = f"ports, {name}", f"UDP, {name}"
     yield _Step("a += x")
     yield _Step("x = a")
@@ -149,8 +187,8 @@ def _transport(name: str, at: int, vxlan_ports: Sequence[int]) -> Iterator[_Step
     yield _Step("go on", to="mix")
     yield _Step(to=here)
     yield _Step("a = half at x", at + 2)
-    for port in vxlan_ports:
-        yield _Step("if a == k", port, "vxlan")
+    for port, tunnel in tunnel_ports:
+        yield _Step("if a == k", port, tunnel)
     yield _Step(to=ports)
     yield _Step("a = half at x", at)
     yield _Step("cell = a", _SOURCE_PORT)

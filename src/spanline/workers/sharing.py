@@ -43,9 +43,11 @@ class Sharing(Listening):
     Each has a ring of options.blocks.
     """
 
-    def __init__(self, names: Sequence[str], options: LiveOptions, vxlan_ports: Collection[int]) -> None:
+    def __init__(
+        self, names: Sequence[str], options: LiveOptions, vxlan_ports: Collection[int], geneve_ports: Collection[int]
+    ) -> None:
         super().__init__(names, options)
-        self._vxlan_ports = vxlan_ports
+        self._ports = vxlan_ports, geneve_ports
         if options.workers > MOST_WORKERS:
             raise UsageError(f"{options.workers} workers are too many", hint=f"at most {MOST_WORKERS}")
         is_one = len(self.names) == 1 and self.names[0].startswith("live:")
@@ -72,7 +74,7 @@ class Sharing(Listening):
                 source = RingSource(interface, interfaces if number == 0 else Interfaces(), options, fanout=group)
                 self._sources.append(source)
                 if number == 0:
-                    _let_kernel_divide(source.fileno(), self._vxlan_ports)
+                    _let_kernel_divide(source.fileno(), *self._ports)
                 group = _group_of(source.fileno())
         except BaseException:
             self.close()
@@ -86,7 +88,7 @@ class Sharing(Listening):
         """
         self._check(capture, stages)
         waiting = self.options.block_bytes * self.options.blocks // 2
-        team = self._team = Team(self._rings, self._interfaces, capture.vxlan_ports, waiting)
+        team = self._team = Team(self._rings, self._interfaces, capture.vxlan_ports, capture.geneve_ports, waiting)
         if self._is_stopped:
             team.stop()
         end = math.inf if self.options.duration is None else time.monotonic() + self.options.duration
@@ -192,8 +194,8 @@ def _group_of(ring: int) -> tuple[int, int]:
     return group & 0xFFFF, _BY_PROGRAM
 
 
-def _let_kernel_divide(ring: int, vxlan_ports: Collection[int]) -> None:
-    program = kernel_rule(vxlan_ports)
+def _let_kernel_divide(ring: int, vxlan_ports: Collection[int], geneve_ports: Collection[int]) -> None:
+    program = kernel_rule(vxlan_ports, geneve_ports)
     with socket.socket(fileno=os.dup(ring)) as own:
         # struct sock_fprog: how many instructions, and where they are
         own.setsockopt(_SOL_PACKET, _FANOUT_DATA, struct.pack("@HP", len(program), program.ctypes.data))

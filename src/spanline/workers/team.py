@@ -81,11 +81,17 @@ class Team:
     """
 
     def __init__(
-        self, sources: Sequence[SharedSource], interfaces: Interfaces, vxlan_ports: set[int], memory: int
+        self,
+        sources: Sequence[SharedSource],
+        interfaces: Interfaces,
+        vxlan_ports: set[int],
+        geneve_ports: set[int],
+        memory: int,
     ) -> None:
         self._sources = sources
         self._interfaces = interfaces
         self._vxlan_ports = vxlan_ports
+        self._geneve_ports = geneve_ports
         self._memory = memory
         size = len(sources)
         pairs = [(one, other) for one in range(size) for other in range(size) if one != other]
@@ -178,7 +184,7 @@ class Team:
             source, is_first = self._sources[number], start < len(self._sources)
             source.take_over(not is_first)
             lanes = {other: lane(other, end, waits=not is_first) for other, end in ends.items()}
-            decode = Decode(vxlan_port=self._vxlan_ports, reassemble=True)
+            decode = Decode(vxlan_port=self._vxlan_ports, geneve_port=self._geneve_ports, reassemble=True)
             size = len(self._sources)
             exchange = Exchange(number, size, source.chunks(), lanes, decode, self._interfaces, self._memory)
             worker = Worker(exchange, source, OwnRows(number, size), control, self._counts[start : start + 1], lane)
