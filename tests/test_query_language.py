@@ -245,6 +245,8 @@ def flows_of(text: str, meaning: tree.Condition) -> tree.Query:
 
 ASKED = [
     ("count of flows", (tree.Count(),)),
+    ("count, packets of flows group by port", (tree.Count(), tree.Aggregate("sum", of("Packets")))),
+    ("show max(bytes), count of flows", (tree.Aggregate("max", of("Total Traffic")), tree.Count())),
     ("list(Host) of VMs", (tree.Listed(of("Host", "vms")),)),
     ("max(series(sum(byte rate),300)) of flow", (tree.OfSeries("max", series("Bytes Rate", 300)),)),
     ("Name, vcpu count of VMs", (of("Name", "vms"), of("vCPUs", "vms"))),

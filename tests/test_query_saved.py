@@ -180,6 +180,7 @@ class TestKept:
             "flows from vm $a to $b where vm matches $c",
             "flows where vm in (vms where memory > $a and name like $b)",
             "flows where first seen > $a",
+            "flows where port between 22 and $a and bytes between 1 GB and $b and vlan between $c and 4095",
         ],
     )
     def test_every_kind_of_value_can_be_a_parameter(self, text: str) -> None:

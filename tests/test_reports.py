@@ -151,7 +151,7 @@ def test_what_can_be_drawn_is(page: tuple[str, str]) -> None:
 
 
 def test_the_contents_tell_what_stands_first(made: Made, tmp_path: Path) -> None:
-    queries = SEED[4 - 1], SEED[12 - 1], SEED[16 - 1], SEED[15 - 1], "flows where port = 1"
+    queries = SEED[4 - 1], SEED[12 - 1], SEED[16 - 1], SEED[15 - 1], "flows where port = 1", SEED[1], SEED[2]
     target = tmp_path / "out.html"
     run("report", written(tmp_path, *queries), *made.options, "-o", target)
     told = [one.text for one in tree_of(target.read_text()).iter("bdi")]
@@ -159,12 +159,16 @@ def test_the_contents_tell_what_stands_first(made: Made, tmp_path: Path) -> None
     port, *_, sessions = answer(12, made.history, {}).rows[0]
     flows = len(answer(16, made.history, {}).rows)
     most = size(max(answer(15, made.history, {}).rows[0][2]), "b/s")
+    busiest, switch, interface = answer(2, made.history, history.counters()).rows[0]
+    rate, machine, *_ = answer(3, made.history, {}).rows[0]
     assert told == [
         f"{country}: {count:,} flows",
         f"{port}: session count {sessions}",
         f"{flows:,} flows",
         f"bytes rate at most {most}",
         "nothing found",
+        f"{switch}, {interface}: network rate {size(busiest, 'b/s')}",
+        f"{machine}: network rate {size(rate, 'b/s')}",
     ]
 
 
@@ -250,6 +254,64 @@ def test_from_and_to_are_of_queries_that_say_nothing_of_time(made: Made, tmp_pat
     assert told[1].endswith("until the newest record")
 
 
+@pytest.mark.usefixtures("apart")
+def test_kept_queries_and_hours_are_those_of_query(made: Made, tmp_path: Path) -> None:
+    """Oracle: `spanline query` with the same words."""
+    kept = "sum(bytes) of flows where port in ($port) group by Source VM order by sum(bytes)"
+    run("query", "--save", "night", kept, "-q")
+    run("query", "--save", "ports", "sessions of flows group by port in last 7 days", "-q")
+    asked = "@night port=22 port=873", "@Night 'port=22'", "@ports", "count of flows in last 2 days"
+    target = tmp_path / "out.html"
+    options = *made.options[:-1], "--at-hours", "21:00-06:30"
+    run("report", written(tmp_path, *asked), *options, "-q", "-o", target)
+    found = sections(target.read_text())
+    assert len(found) == len(asked)
+    for section, text in zip(found, asked, strict=True):
+        answered = run("query", text, *options, "--limit", "0")
+        rows = [re.split(" {2,}", line.strip()) for line in answered.stdout.splitlines()[1:]]
+        assert rows
+        assert cells(section)[:ROWS] == rows[:ROWS]
+        (window,) = [
+            line.removeprefix("spanline: ") for line in answered.stderr.splitlines() if " of each day " in line
+        ]
+        assert text_of(section.find("./div/p")) == window
+    assert text_of(found[0].find("./div/pre")).endswith("port in ('22', '873') group by Source VM order by sum(bytes)")
+
+
+@pytest.mark.usefixtures("apart")
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("@nigth port=22", "no query is called 'nigth'; did you mean night?"),
+        ("@night", "@night needs a value of port; write @night port=…"),
+        ("@night prt=22", "@night needs a value of port"),
+        ("@night port=22 22", "'22' is no value of @night; write port=22"),
+        ("@night port='22", "a quote has no end"),
+        ("@night port=many", "'many' is not a number"),
+    ],
+)
+def test_a_kept_query_that_cannot_be_asked_is_told(query: str, told: str, capture: Path, tmp_path: Path) -> None:
+    """In its place in the page, and with file and line, in the words of `spanline query`."""
+    run("query", "--save", "night", "flows where port = $port", "-q")
+    asked = written(tmp_path, "count of flows", query)
+    result = run("report", asked, "--on", capture, "-q", "-o", tmp_path / "out.html", code=1)
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"spanline: {asked}, line 6: ")
+    assert told in line
+    assert line.partition("line 6: ")[2] in run("query", query, "--on", capture, "-q", code=2).stderr
+    assert told in text_of(sections((tmp_path / "out.html").read_text())[1].find("./div[@class='bad']"))
+
+
+@pytest.mark.parametrize("place", ["missing/out.html", "folder.html"])
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(place: str, tmp_path: Path) -> None:
+    """There is nothing that could be read."""
+    (tmp_path / "folder.html").mkdir()
+    target = tmp_path / place
+    result = run("report", "security", "--on", tmp_path / "missing.pcap", "-q", "-o", target, code=2)
+    (line,) = result.stderr.splitlines()
+    assert f"cannot write {target}: " in line
+
+
 def test_a_page_without_the_extra(made: Made, tmp_path: Path) -> None:
     """All tables, and a line that says what is missing."""
     target = tmp_path / "out.html"
@@ -303,6 +365,7 @@ def test_a_page_goes_to_standard_output(capture: Path, tmp_path: Path) -> None:
         (["securty", "--store", "STORE", "-o", "out.html"], "did you mean security?"),
         (["security", "--store", "STORE", "-o", "missing/out.html"], "cannot write missing/out.html"),
         (["security", "--store", "STORE", "-o", "out.html", "--from", "never"], "--from: 'never' is no time"),
+        (["security", "--store", "STORE", "-o", "out.html", "--at-hours", "21-06"], "--at-hours: '21-06' are no hours"),
         (["security", "--store", "STORE", "-o", "out.html", "--timezone", "Europe/Zurch"], "Europe/Zurich"),
         (["security", "--store", "STORE", "-o", "out.html", "--inventory", "missing.yaml"], "missing.yaml"),
         (["security", "--store", "STORE", "-o", "out.html", "--geoip", "missing.mmdb"], "missing.mmdb"),

@@ -14,12 +14,6 @@ from spanline.cli.query_options import asks
 @click.argument("text", required=False, metavar="[QUERY]")
 @asks
 @click.option(
-    "--at-hours",
-    "hours",
-    metavar="HOURS",
-    help="Only what was in these hours of each day: 21:00-06:30. A flow that is partly in them counts in part.",
-)
-@click.option(
     "--explain", type=click.Choice(("tree", "sql")), help="Show how the query is read, or the SQL that answers it."
 )
 @click.option(

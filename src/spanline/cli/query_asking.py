@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ import click
 from spanline.cli.group import FAILED, complain
 from spanline.cli.options import Inputs, Output
 from spanline.cli.reading import conclude
-from spanline.errors import Problem, UsageError, quoted
+from spanline.errors import Problem, UsageError
 from spanline.query.parameters import MARK, VALUE
 from spanline.query.times import Clock, Unfit, span, zone_of
 from spanline.query.tree import Hours, Query, Window
@@ -73,7 +72,7 @@ class Asking:
         if text.startswith(MARK):
             from spanline.query.saved import called
 
-            text, parameters = called([*_words(text), *values])
+            text, parameters = called(text, values)
         now = time.time_ns()
         query = parse(text, now=now, timezone=self.zone, parameters=parameters)
         times = window_between(*self._limits, Clock(now, self.zone))
@@ -98,14 +97,6 @@ def values_before(text: str | None, paths: tuple[str, ...]) -> tuple[tuple[str, 
         return (), paths
     values = tuple(path for path in paths if VALUE.fullmatch(path))
     return values, tuple(path for path in paths if path not in values)
-
-
-def _words(text: str) -> list[str]:
-    """As a shell has them."""
-    try:
-        return shlex.split(text)
-    except ValueError:
-        raise UsageError(f"{quoted(text)}: a quote has no end", hint="write vm='web 1'") from None
 
 
 def window_between(begin: str | None, end: str | None, clock: Clock) -> Window | None:

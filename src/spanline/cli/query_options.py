@@ -25,6 +25,12 @@ _OPTIONS = (
     ),
     click.option("--to", "end", metavar="TIME", help="In the same way; a day is in it as a whole."),
     click.option(
+        "--at-hours",
+        "hours",
+        metavar="HOURS",
+        help="Only what was in these hours of each day: 21:00-06:30. A flow that is partly in them counts in part.",
+    ),
+    click.option(
         "--timezone", metavar="ZONE", help="Of times in queries and answers: Europe/Zurich. Default: this machine's."
     ),
     click.option(
@@ -42,7 +48,8 @@ _OPTIONS = (
 
 
 def asks(function: Decorated) -> Decorated:
-    """Gives the command `paths`, `store`, `on`, `begin`, `end`, `timezone`, `inventory`, `geoip` and `asn`."""
+    """Gives the command `paths`, `store`, `on`, `begin`, `end`, `hours`, `timezone`, `inventory`, `geoip` and
+    `asn`."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,13 @@ from spanline.cli import signals
 from spanline.cli.group import FAILED, UNANSWERED, complain
 from spanline.cli.options import Output
 from spanline.cli.plotting import INSTALL, missing_packages
-from spanline.cli.query_asking import Asked, window_between
+from spanline.cli.query_asking import Asked, hours_within, window_between
 from spanline.cli.query_view import local_time
 from spanline.cli.screen import aligned, column_widths
 from spanline.cli.show import write_lines
 from spanline.cli.text import plural
 from spanline.enrich import Enrichment, read_inventory
-from spanline.output import open_stream
+from spanline.output import Stream
 from spanline.query.answer import held_by
 from spanline.query.times import Clock, zone_of
 from spanline.reports.answering import Answer, Failed, Terms, answers, left_out
@@ -62,6 +63,7 @@ class Requested:
         name: str,
         begin: str | None,
         end: str | None,
+        hours: str | None,
         timezone: str | None,
         inventory: Sequence[str],
         geoip: str | None,
@@ -71,15 +73,24 @@ class Requested:
         self.now = time.time_ns()
         self.zone = zone_of(timezone)
         self.window = window_between(begin, end, Clock(self.now, self.zone))
+        self.hours = None if hours is None else hours_within(hours, self.zone)
         self.enrichment = Enrichment(read_inventory(inventory) if inventory else None, geoip, asn)
 
 
-def write_report(requested: Requested, asked: Asked, place: str | None, quiet: bool) -> None:
-    """Answers all queries, writes the page to the file `place`, to standard output for None, and tells what failed and
-    what is missing. To be called last."""
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What is to be said of a page: queries that failed, what was left out, and what the page lacks."""
+
+    failed: Sequence[Failed]
+    problems: Sequence[str]
+    lacking: str
+
+
+def write_report(requested: Requested, asked: Asked, stream: Stream, quiet: bool) -> Made:
+    """Answers all queries, and writes the page."""
     store = Store(asked.folder)
     source = f"{asked.name}: {_content(store, requested)}"
-    terms = Terms(store, requested.enrichment, requested.now, requested.zone, requested.window)
+    terms = Terms(store, requested.enrichment, requested.now, requested.zone, requested.window, requested.hours)
     missing = missing_packages()
     lacking = f"charts, which need {' and '.join(missing)}: {INSTALL}" if missing else ""
     answered: list[Answer] = []
@@ -89,19 +100,20 @@ def write_report(requested: Requested, asked: Asked, place: str | None, quiet: b
         charts.append("" if missing else _chart(one, len(answered), requested))
     problems = [*map(str, asked.problems), *left_out(answered)]
     about = About(source, requested.now, requested.zone, problems, lacking)
-    made = page_of(requested.report, answered, charts, about).encode()
-    with open_stream(place) as stream:
-        stream.write(made)
-    sys.stdout.flush()
-    failed = [one for one in answered if isinstance(one, Failed)]
-    for fault in failed:
+    stream.write(page_of(requested.report, answered, charts, about).encode())
+    return Made([one for one in answered if isinstance(one, Failed)], problems, lacking)
+
+
+def tell(requested: Requested, made: Made) -> None:
+    """Says what failed and what is missing. To be called last."""
+    for fault in made.failed:
         complain(f"{requested.report.path}, line {fault.question.line}: {fault.error}")
-    for line in problems:
+    for line in made.problems:
         complain(line)
-    if lacking:
-        complain(f"the page lacks {lacking}")
-    if failed or problems:
-        click.get_current_context().exit(UNANSWERED if failed else FAILED)
+    if made.lacking:
+        complain(f"the page lacks {made.lacking}")
+    if made.failed or made.problems:
+        click.get_current_context().exit(UNANSWERED if made.failed else FAILED)
 
 
 def _content(store: Store, requested: Requested) -> str:

@@ -13,7 +13,7 @@ from spanline.query.names import Reading
 from spanline.query.properties import Entity, key
 from spanline.query.times import Unfit
 from spanline.query.tree import Kind, Property
-from spanline.query.values import value_of
+from spanline.query.values import is_address, value_of
 
 SubQuery: TypeAlias = Callable[[Syntax], tree.Query]
 """Reads a query that is the list of an `in`."""
@@ -78,11 +78,9 @@ def _at_end(reading: Reading, entity: Entity, side: str, end: Syntax) -> tree.Te
     if entity.name != "flows":
         reading.fail(f"{entity.label} go from nowhere to nowhere", name or value, "flows do", value)
     if name is None:
-        address = entity.properties[key(f"{side} IP Address")]
-        try:
-            return tree.Test(address, "=", (value_of(str(value), address, reading.clock),))
-        except Unfit:
-            return tree.Test(entity.properties[key(f"{side} VM")], "=", (str(value),))
+        meant = f"{side} IP Address" if is_address(str(value)) else f"{side} VM"
+        of = entity.properties[key(meant)]
+        return tree.Test(of, "=", (_value(reading, of, value),))
     sided = Token(name.type, key(f"{side} {name}"), name.start_pos, end_pos=name.end_pos)
     of = reading.property(entity, sided)
     return tree.Test(of, "=", (_value(reading, of, value),))
@@ -113,8 +111,15 @@ def _test(reading: Reading, entity: Entity, node: Syntax, sub_query: SubQuery) -
         case "BETWEEN":
             if of.kind not in _ORDERED:
                 reading.fail(f"{of.name} has no order, so that between says nothing of it", operator)
-            return tree.Test(of, "between", (_value(reading, of, others[1]), _value(reading, of, others[3])))
+            return _between(reading, of, others[1], others[3])
     return _membership(reading, of, name, others, sub_query)
+
+
+def _between(reading: Reading, of: Property, low: Token, high: Token) -> tree.Test:
+    first, last = _value(reading, of, low), _value(reading, of, high)
+    if isinstance(first, int | float) and isinstance(last, int | float) and first > last:
+        reading.fail(f"nothing is between {low} and {high}", high, "the smaller one stands first")
+    return tree.Test(of, "between", (first, last))
 
 
 def _membership(reading: Reading, of: Property, name: Token, others: Sequence[Any], sub_query: SubQuery) -> tree.Test:

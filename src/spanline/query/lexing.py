@@ -260,11 +260,16 @@ class _Lexer:
         word, following = self._word_at(self._at), self._word_at(self._at + 1)
         return (
             (word in ("list", "series", *FUNCTIONS) and self._is_punctuation(self._at + 1, "("))
-            or (word == "count" and following == "of")
+            or self._is_count(self._at)
             or (word == "top" and _is_number(following))
             or (word == "show" and (not self._tokens or self._tokens[-1].type == "LPAR"))
             or bool(self._tokens and self._tokens[-1].type == "TOP")
         )
+
+    def _is_count(self, at: int) -> bool:
+        """`count of`, or as one of several: `count, sum(Bytes) of`."""
+        is_shown = self._word_at(at + 1) == "of" or (self._is_comma(at + 1) and not self._is_key)
+        return self._word_at(at) == "count" and is_shown
 
     def _entity(self) -> None:
         """What is asked for, or at the beginning a property of it."""
@@ -333,7 +338,7 @@ class _Lexer:
             self._emit(word.upper(), word, 1, "entity" if word == "of" else "start")
         elif word == "top" and _is_number(following):
             self._emit("TOP", word, 1)
-        elif word == "count" and following == "of":
+        elif self._is_count(at):
             self._emit("COUNT", word, 1)
         elif word in FUNCTIONS and self._is_punctuation(at + 1, "("):
             self._emit("FUNCTION", FUNCTIONS[word], 1)

@@ -66,6 +66,18 @@ PROTOCOL_NUMBERS = {
 }  # fmt: skip
 """IP protocols by name, in lower case. Source: IANA, Protocol Numbers."""
 
+_LARGEST = {
+    "Port": 65_535,
+    "Source Port": 65_535,
+    "VLAN": 4095,
+    "VNI": (1 << 32) - 1,
+    "ASN": (1 << 32) - 1,
+    "Source ASN": (1 << 32) - 1,
+    "Destination ASN": (1 << 32) - 1,
+}
+"""What headers have room for. Sources: RFC 9293, RFC 768 (ports), IEEE 802.1Q (12 bits), RFC 2890 (a key of GRE), RFC
+6793."""
+
 LONGEST_NAME = 5
 """Words that an entity or property is called by at most."""
 
@@ -322,12 +334,14 @@ def _both_ends(row: _Row, *, is_held: bool = True) -> Iterator[tuple[Property, I
         yield sides[-1], [f"{side} {other}" for other in others] + ([side] if name == "IP Address" else [])
     either = (sides[0].column, sides[1].column)
     description = f"{text} of client or server" if text else ""
-    yield Property("flows", name, kind, sides[0].column, metric, either, description, is_held), others
+    largest = _LARGEST.get(name)
+    yield Property("flows", name, kind, sides[0].column, metric, either, description, is_held, largest), others
 
 
 def _property(entity: str, row: _Row, *, is_held: bool = True) -> Property:
     name, kind, metric, _, text = row
-    return Property(entity, name, kind, name.lower().replace(" ", "_"), metric, (), text, is_held)
+    column = name.lower().replace(" ", "_")
+    return Property(entity, name, kind, column, metric, (), text, is_held, _LARGEST.get(name))
 
 
 def _named(entity: str, own: Iterable[tuple[Property, Iterable[str]]]) -> dict[str, Property]:

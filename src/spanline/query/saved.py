@@ -8,6 +8,7 @@ It is @logins port=22 port=3389 then. parameters.py has what $port is.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,8 +28,19 @@ from spanline.yaml_files import YamlMistake, events, read_bounded, text_of
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,59}", re.IGNORECASE | re.ASCII)
 _MOST_BYTES = 1 << 20
 _HEADING = "# Written by spanline query --save; a comment of yours would not be kept.\n"
-_SAMPLES = ("1", "10.0.0.1", "00:00:00:00:00:01", "Internet", "1 day", "yesterday", "now")
-"""Of every kind of value that a parameter may stand for, one."""
+_SAMPLES = (
+    "1",
+    "4095",
+    "65535",
+    "4294967295",
+    "10.0.0.1",
+    "00:00:00:00:00:01",
+    "Internet",
+    "1 day",
+    "yesterday",
+    "now",
+)
+"""Of every kind of value that a parameter may stand for, one; and large numbers, for `between 22 and $last`."""
 
 
 class Call(NamedTuple):
@@ -80,11 +92,15 @@ def delete(name: str) -> Path:
     return _write(queries)
 
 
-def called(words: Sequence[str]) -> Call:
-    """The query that @name, the first of `words`, is, with the values name=value that the others are.
+def called(call: str, more: Sequence[str] = ()) -> Call:
+    """The query that @name is, with its values.
+
+    call  "@name port=22 vm='web 1'", in quotes as a shell has them
+    more  values, a text for each: "port=3389"
 
     Raises UsageError when there is none, or values are missing or too many.
     """
+    words = [*_words(call), *more]
     queries = saved_queries()
     text = queries[_found(words[0].removeprefix(MARK), queries)]
     values: dict[str, list[str]] = {}
@@ -108,6 +124,13 @@ def called(words: Sequence[str]) -> Call:
 def parameter_names(text: str) -> list[str]:
     """The parameters of a query, each once. Raises QueryError."""
     return list(dict.fromkeys(parameters_of(tokens(text), text).values()))
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        raise UsageError(f"{quoted(text)}: a quote has no end", hint="write vm='web 1'") from None
 
 
 def _check(text: str) -> None:

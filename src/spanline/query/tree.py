@@ -46,6 +46,7 @@ class Property:
     is_metric  it can be summed; it stands in order and in aggregates
     either     columns of which any may have the value, as `VM` on a flow means source or destination
     is_held    False: Aria knows it, and spanline has no record of it; such a query is read, and not answered
+    largest    of whole numbers that end somewhere: the last one; None: the kind has what there is to say
     """
 
     entity: str
@@ -56,6 +57,7 @@ class Property:
     either: tuple[str, ...] = ()
     description: str = ""
     is_held: bool = True
+    largest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

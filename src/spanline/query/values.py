@@ -16,6 +16,7 @@ _NUMBER = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*([^\d\s].*)?", re.ASCII)
 _MAC = re.compile(
     r"[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4}|[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}|[0-9a-f]{12}"
 )
+_LIKE_ADDRESS = re.compile(r"\d+(\.\d+){3}(/\d+)?|[0-9a-f]*:[0-9a-f:.]*/\d+", re.IGNORECASE | re.ASCII)
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 _LARGEST = 1 << 63
 
@@ -71,7 +72,8 @@ def _text(text: str, of: Property, clock: Clock) -> Value:
 
 
 def _quantity(text: str, of: Property, clock: Clock) -> int | float:
-    """A number with or without a unit; whole when what it stands for is."""
+    """A number with or without a unit; whole when what it stands for is. One that there cannot be is no value: what is
+    asked with it is not what was meant."""
     match = _NUMBER.fullmatch(text.strip())
     example = _EXAMPLES[of.kind]
     if match is None:
@@ -89,7 +91,14 @@ def _quantity(text: str, of: Property, clock: Clock) -> int | float:
     else:
         value = float(number) * factor
         value = int(value) if math.isfinite(value) and value == int(value) else value
-    if not -_LARGEST < value < _LARGEST:
+    there = f"{of.name} is {'0 or more' if of.largest is None else f'0 to {of.largest}'}"
+    if value < 0:
+        raise Unfit(f"{quoted(text)} is too small", there)
+    if of.largest is not None and value > of.largest:
+        raise Unfit(f"{quoted(text)} is too large", there)
+    if of.largest is not None and not isinstance(value, int):
+        raise Unfit(f"{quoted(text)} is no whole number", there)
+    if value >= _LARGEST:
         raise Unfit(f"{quoted(text)} is too large")
     return value
 
@@ -104,10 +113,11 @@ def _ratio(number: str, unit: str, text: str) -> float:
 
 
 def is_address(text: str) -> bool:
+    """Whether an address or a network is meant, be it a wrong one like 10.0.0.0/33."""
     try:
         _network(text)
     except Unfit:
-        return False
+        return _LIKE_ADDRESS.fullmatch(text.strip()) is not None
     return True
 
 
@@ -123,9 +133,25 @@ def _network(text: str) -> Network:
         else:
             first = last = ip_address(text.partition("%")[0]).packed
     except ValueError:
-        hint = "write an address like 10.1.2.3 or fe80::1, or a network like 10.0.0.0/8"
-        raise Unfit(f"{quoted(text)} is no IP address", hint) from None
+        raise Unfit(*_no_network(text)) from None
     return Network(*(octets if len(octets) == 16 else _MAPPED + octets for octets in (first, last)))
+
+
+def _no_network(text: str) -> tuple[str, str]:
+    """Why it is none, and what to do."""
+    address, _, prefix = text.partition("/")
+    if prefix.isdecimal():
+        try:
+            found = ip_address(address)
+        except ValueError:
+            pass
+        else:
+            hint = f"an IPv{found.version} network is /0 to /{found.max_prefixlen}"
+            return f"{quoted(text)} is no network", hint
+    if _LIKE_ADDRESS.fullmatch(text) and ":" not in text:
+        return f"{quoted(text)} is no IP address", "its numbers are 0 to 255, without zeros before them"
+    hint = "write an address like 10.1.2.3 or fe80::1, or a network like 10.0.0.0/8"
+    return f"{quoted(text)} is no IP address", hint
 
 
 def _mac(text: str, of: Property, clock: Clock) -> str:
@@ -141,10 +167,10 @@ def _protocol(text: str, of: Property, clock: Clock) -> int:
         return PROTOCOL_NUMBERS[word]
     if word.isascii() and word.isdigit() and len(word) < 4 and int(word) < 256:
         return int(word)
-    raise Unfit(
-        f"{quoted(text)} is no IP protocol",
-        nearest(word, {name: name.upper() for name in PROTOCOL_NUMBERS}) or "write TCP, UDP, ICMP or a number",
-    )
+    hint = nearest(word, {name: name.upper() for name in PROTOCOL_NUMBERS})
+    if word.isascii() and word.isdigit() and len(word) < 6:
+        hint = f"it is 0 to 255; did you mean Port = {word}?"
+    raise Unfit(f"{quoted(text)} is no IP protocol", hint or "write TCP, UDP, ICMP or a number from 0 to 255")
 
 
 def _tag(text: str, of: Property, clock: Clock) -> str:

@@ -50,7 +50,7 @@ def _labels(kind: str) -> str:
     return "format(datum.value, '~%')" if kind == Kind.RATIO else _COUNTED
 
 
-def time_axis(begin: int, end: int, zone: tzinfo, most: int) -> alt.X:
+def time_axis(begin: int, end: int, zone: tzinfo, most: int, *, has_title: bool = True) -> alt.X:
     """The times from `begin` to `end`, ms since the epoch, about `most` steps between full hours or days of `zone`.
 
     Vega knows UTC and the zone of a browser. So where ticks are, and by how much their labels differ from UTC, is told.
@@ -65,9 +65,11 @@ def time_axis(begin: int, end: int, zone: tzinfo, most: int) -> alt.X:
     label = f"utcFormat({local}, '{day}')"
     if step < _DAY:
         label = f"utcFormat({local}, '%H%M%S') == '000000' ? {label} : utcFormat({local}, '{clock}')"
-    axis = alt.Axis(grid=False, values=_ticks(offsets, end, step), labelExpr=label, labelFlush=False)
+    axis = alt.Axis(
+        grid=False, values=_ticks(offsets, end, step), labelExpr=label, labelFlush=False, titleAnchor="start"
+    )
     scale = alt.Scale(type="utc", domain=[begin, end], nice=False)
-    return alt.X("t:T", scale=scale, axis=axis, title=_title(begin, end, zone, offsets))
+    return alt.X("t:T", scale=scale, axis=axis, title=_title(begin, end, zone, offsets) if has_title else None)
 
 
 def _ticks(offsets: Sequence[tuple[int, int]], end: int, step: int) -> list[int]:

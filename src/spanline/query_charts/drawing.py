@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import altair as alt
 
 BLUE, GREY, LIGHT_GREY = "#0072b2", "#6e6e6e", "#a6a6a6"
-_NAMED = ("Switch", "Name")
+NAMED = ("Switch", "Name")
 """Columns that say what a row is about, where a query does not group."""
 _FLOW = ("Source IP Address", "Destination IP Address", "Port", "Protocol")
 """Those of a flow."""
@@ -80,7 +80,7 @@ class Groups:
     ) -> None:
         is_flows = not groups and set(_FLOW).issubset(table.column_names)
         columns = [
-            n for n, name in enumerate(table.column_names) if name in (groups or (_FLOW if is_flows else _NAMED))
+            n for n, name in enumerate(table.column_names) if name in (groups or (_FLOW if is_flows else NAMED))
         ]
         self.is_one = not columns
         self.notes = []

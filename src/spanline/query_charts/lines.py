@@ -198,7 +198,8 @@ def _axis(field: pa.Field, ticks: int) -> alt.Axis:
 
 
 def _apart(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool, place: int, places: int) -> alt.FacetChart:
-    """A column of panels, of which the first of `places` columns has the names of the groups."""
+    """A column of panels, of which the first of `places` columns has the names of the groups, and the day and the zone
+    of all: beside one another there would be no room for these."""
     import altair as alt
 
     rows = _rows(one, shown, zone, has_tooltips)
@@ -207,7 +208,7 @@ def _apart(one: _Series, shown: Groups, zone: tzinfo, has_tooltips: bool, place:
         if row["t"] == one.times[0]:
             row["m"] = tops[row["g"]]
     axis = _axis(one.field, 2)
-    x = time_axis(one.times[0], one.times[-1], zone, _TICKS.get(places, 1))
+    x = time_axis(one.times[0], one.times[-1], zone, _TICKS.get(places, 1), has_title=not place)
     base = alt.Chart().encode(x=x)
     y = alt.Y("v:Q", title=None, axis=axis, scale=alt.Scale(nice=False, zero=True))
     colours = alt.Scale(domain=list(COLOURS), range=list(COLOURS.values()))

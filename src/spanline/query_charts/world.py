@@ -102,6 +102,8 @@ def _colours(values: Sequence[float], field: pa.Field) -> dict[str, Any]:
         direction="horizontal",
         gradientLength=260,
         titleOrient="left",
+        titlePadding=10,
     )
-    # From light to dark, and never the grey of land.
-    return {"scale": alt.Scale(type="log", domain=[least, most], scheme="yellowgreenblue"), "legend": legend}
+    # From light to dark, and never as light as land, which a page that is dark turns into the darkest there is.
+    scheme = alt.SchemeParams(name="yellowgreenblue", extent=[0.25, 1])
+    return {"scale": alt.Scale(type="log", domain=[least, most], scheme=scheme), "legend": legend}

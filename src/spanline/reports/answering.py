@@ -14,8 +14,10 @@ import pyarrow as pa
 from spanline.enrich import Enrichment
 from spanline.errors import UsageError
 from spanline.query.answer import query
+from spanline.query.parameters import MARK
 from spanline.query.reading import parse
-from spanline.query.tree import Query, Window
+from spanline.query.saved import Call, called
+from spanline.query.tree import Hours, Query, Window
 from spanline.reports.reading import Question
 from spanline.store import Store
 
@@ -27,6 +29,7 @@ class Terms:
     now     ns since the epoch
     zone    of times in queries, and of those that are shown
     window  of queries that say nothing of time; None: the last 24 hours
+    hours   of each day; None: all
     """
 
     store: Store
@@ -34,6 +37,7 @@ class Terms:
     now: int
     zone: tzinfo
     window: Window | None = None
+    hours: Hours | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +70,12 @@ def answers(questions: Iterable[Question], terms: Terms) -> Iterator[Answer]:
 
 def _answer(question: Question, terms: Terms) -> Answer:
     try:
-        read = parse(question.query, now=terms.now, timezone=terms.zone)
+        call = called(question.query) if question.query.startswith(MARK) else Call(question.query, {})
+        read = parse(call.text, now=terms.now, timezone=terms.zone, parameters=call.values)
         if terms.window is not None and read.window.is_default:
             read = dataclasses.replace(read, window=terms.window)
+        if terms.hours is not None:
+            read = dataclasses.replace(read, window=dataclasses.replace(read.window, hours=terms.hours))
         table = query(read, terms.store, now=terms.now, enrichment=terms.enrichment)
     except UsageError as error:
         return Failed(question, error)

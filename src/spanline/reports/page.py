@@ -20,6 +20,7 @@ from spanline.cli.text import printable
 from spanline.query.flow_plans import aggregate_name
 from spanline.query.sparkline import sparkline
 from spanline.query.tree import Aggregate, Query
+from spanline.query_charts.drawing import NAMED
 from spanline.reports.answering import Answer, Failed
 from spanline.reports.reading import Report
 
@@ -161,10 +162,10 @@ def _column(table: pa.Table, n: int, groups: Collection[str], zone: tzinfo) -> _
 
 
 def _first(table: pa.Table, columns: Sequence[_Column], rows: int, query: Query) -> str:
-    """The first group with the number that made it the first, or the only row's last number, else how many rows there
-    are."""
-    groups = [one.name for one in query.group]
+    """The first group, or what else has a name, with the number that made it the first, or the only row's last number,
+    else how many rows there are."""
     shown = dict(zip(table.column_names, columns, strict=True))
+    groups = [one.name for one in query.group] or [name for name in NAMED if name in shown]
     if not groups and rows > 1:
         return f"{rows:,} {'rows' if query.projections or query.entity != 'flows' else 'flows'}"
     numbers = [field.name for field in table.schema if field.name not in groups and b"step" not in field.metadata]
