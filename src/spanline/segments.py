@@ -84,6 +84,7 @@ class Segments:
     name        what the names of files begin with
     interfaces  of the capture
     source      what counts frames
+    since       when it began to, ns since the epoch; now, when it is None
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Segments:
         source: Source,
         rotation: Rotation,
         compression: str = "",
+        since: int | None = None,
     ) -> None:
         self._name = _file_name(name)
         self._suffix = f".pcapng{compression}"
@@ -109,7 +111,7 @@ class Segments:
         self._piece_begun = 0.0
         self._opened = self._frames = self._size = self._first = 0
         self._is_open = False
-        self._counted_until = time.time_ns()
+        self._counted_until = time.time_ns() if since is None else since
         self._counted: dict[int, int] = {}
         try:
             self._open(self._counted_until)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,10 +44,11 @@ def capture_frames(
         # Nobody is let in before privileges are given up: the server's work begins later.
         server = None if serve is None else _server(serve, opened)
         capture = name_capture(inputs, reassemble=inputs.inner_filter is not None or store is not None)
+        since = time.time_ns()
         begin(capture, inputs)
         assert capture.listening is not None
         opened.callback(capture.listening.close)
-        segments = None if folder is None else _segments(Path(folder), inputs, capture, rotation, suffix, opened)
+        segments = None if folder is None else _segments(Path(folder), inputs, capture, since, rotation, suffix, opened)
         served = None if server is None else _Served(server, capture)
         flows = None if store is None else _stored_flows(store, inputs, opened)
         for batch in watch(capture, *([] if flows is None else [flows.stage]), quiet=inputs.quiet):
@@ -130,13 +132,19 @@ def _stored_flows(store: str, inputs: Inputs, opened: contextlib.ExitStack) -> S
 
 
 def _segments(
-    folder: Path, inputs: Inputs, capture: Capture, rotation: Rotation, suffix: str, opened: contextlib.ExitStack
+    folder: Path,
+    inputs: Inputs,
+    capture: Capture,
+    since: int,
+    rotation: Rotation,
+    suffix: str,
+    opened: contextlib.ExitStack,
 ) -> Segments:
     assert capture.listening is not None
     for path in left_over(folder):
         complain(f"{path}: was not ended by what wrote it; spanline info says what is in it")
     name = inputs.paths[0].removeprefix("live:")
-    segments = Segments(folder, name, capture.interfaces, capture.listening, rotation, suffix)
+    segments = Segments(folder, name, capture.interfaces, capture.listening, rotation, suffix, since)
     opened.callback(segments.close)
     return segments
 

@@ -79,9 +79,7 @@ class Groups:
         self, table: pa.Table, groups: Collection[str], zone: tzinfo, most: int, *, can_be_added: bool
     ) -> None:
         is_flows = not groups and set(_FLOW).issubset(table.column_names)
-        columns = [
-            n for n, name in enumerate(table.column_names) if name in (groups or (_FLOW if is_flows else NAMED))
-        ]
+        columns = [n for n, name in enumerate(table.column_names) if name in (groups or (_FLOW if is_flows else NAMED))]
         self.is_one = not columns
         self.notes = []
         self._own, self._not_set = _split(table, columns if groups else [])
