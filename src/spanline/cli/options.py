@@ -200,11 +200,11 @@ _TUNNEL_PORTS = (
 _LIVE = tuple(LiveKeywords.__annotations__)
 
 
-def _captures(live: str, duration: tuple[str, ...], snaplen: tuple[str, ...]) -> Callable[[Decorated], Decorated]:
+def _captures(live: str, duration: str, *snaplen: str) -> Callable[[Decorated], Decorated]:
     """How to capture, with the names of two options; `live` begins the help where not all sources are live."""
     return _together(
         click.option(
-            *duration,
+            duration,
             "duration",
             type=_duration,
             metavar="SECONDS",
@@ -265,12 +265,12 @@ def reads_captures(function: Decorated) -> Decorated:
             help="Work on N cores. Default: all of them for files, one live.",
         ),
         click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary; problems are still told."),
-        _captures("live: ", ("--duration",), ("-s", "--snaplen")),
+        _captures("live: ", "--duration", "-s", "--snaplen"),
     )(_gives_inputs(function))
 
 
 def captures_frames(function: Decorated) -> Decorated:
-    """Gives the command `inputs`: Inputs, of one live source. Limits have the names that Azure gives them, too."""
+    """Gives the command `inputs`: Inputs, of one live source. Limits have the names that Azure gives them."""
     given = _gives_inputs(function)
 
     @functools.wraps(function)
@@ -284,7 +284,7 @@ def captures_frames(function: Decorated) -> Decorated:
         _INNER_FILTER,
         *_TUNNEL_PORTS,
         click.option("-q", "--quiet", is_flag=True, help="No status line and no account; problems are still told."),
-        _captures("", ("--time-limit", "--duration"), ("-s", "--bytes-per-packet", "--snaplen")),
+        _captures("", "--time-limit", "-s", "--bytes-per-packet"),
     )(command)
 
 
